@@ -1,0 +1,214 @@
+"""What a run shall measure: the plan, its validation, and the episodes that follow from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.benchmark import Benchmark
+from harness.errors import UsageError
+from harness.policy import Policy
+from harness.protocol import Protocol
+from harness.registry import find_benchmark, make_policy, require_known
+from harness.spec import EpisodeSpec
+
+
+@dataclass(frozen=True)
+class BenchmarkRequest:
+    """A benchmark with the tasks and the protocol that are asked for.
+
+    Attributes:
+        name: E.g. ``libero_object``.
+        tasks: Indices or names; empty means all.
+        protocol: The card's short name; empty means the family's default.
+    """
+
+    name: str
+    tasks: tuple[str, ...] = ()
+    protocol: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Several policies on several benchmarks.
+
+    Attributes:
+        policies: References as on the command line, ``name`` or ``name:source``.
+        benchmarks: Where they are evaluated.
+        episodes: Episodes for each task.
+        seed: The run's seed.
+    """
+
+    policies: tuple[str, ...]
+    benchmarks: tuple[BenchmarkRequest, ...]
+    episodes: int
+    seed: int = 7
+
+    @classmethod
+    def load(cls, path: Path) -> "Plan":
+        """Read a plan from a YAML file.
+
+        Raises:
+            UsageError: The file is missing or malformed, or a field is misspelt.
+        """
+        try:
+            content = yaml.safe_load(path.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read the plan {path}: {error}") from error
+        except yaml.YAMLError as error:
+            raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        values = _known_fields(content, cls, str(path))
+        if not values.get("policies") or not values.get("benchmarks"):
+            raise UsageError(f"{path} must name at least one of policies and one of benchmarks")
+        requests = tuple(_request(entry, str(path)) for entry in _listed(values["benchmarks"]))
+        return cls(
+            policies=tuple(str(name) for name in _listed(values["policies"])),
+            benchmarks=requests,
+            episodes=_whole(values.get("episodes", 10), "episodes", str(path)),
+            seed=_whole(values.get("seed", 7), "seed", str(path)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values, for run.json."""
+        values = asdict(self)
+        values["policies"] = list(self.policies)
+        values["benchmarks"] = [asdict(b) | {"tasks": list(b.tasks)} for b in self.benchmarks]
+        return values
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A benchmark of a plan with all names resolved."""
+
+    family: Benchmark
+    benchmark: str
+    tasks: tuple[str, ...]
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Work:
+    """A resolved plan: what will run, known to be possible before anything starts.
+
+    Attributes:
+        plan: The plan in canonical form: task names for indices, every protocol named.
+        policies: The policies by their identity.
+        cells: The benchmarks.
+        specs: Every episode, in an order that keeps a simulator in use.
+    """
+
+    plan: Plan
+    policies: Mapping[str, Policy]
+    cells: tuple[Cell, ...]
+    specs: tuple[EpisodeSpec, ...]
+
+    def cell(self, spec: EpisodeSpec) -> Cell:
+        """Return the cell that an episode belongs to."""
+        for cell in self.cells:
+            if cell.benchmark == spec.benchmark and cell.protocol.label == spec.protocol:
+                return cell
+        raise KeyError(spec.key)
+
+
+def resolve(plan: Plan) -> Work:
+    """Check every name and number of a plan and list its episodes.
+
+    Raises:
+        UsageError: Something in the plan is unknown, out of range or cannot run here.
+    """
+    for name, value, least in (("episodes", plan.episodes, 1), ("seed", plan.seed, 0)):
+        if value < least:
+            raise UsageError(f"{name} must be at least {least}, got {value}")
+    built = [make_policy(reference) for reference in plan.policies]
+    policies = {policy.spec.name: policy for policy in built}
+    if len(policies) < len(built):
+        raise UsageError(f"a policy is named twice: {', '.join(plan.policies)}")
+    cells = tuple(_resolve_cell(request, plan.episodes) for request in plan.benchmarks)
+    if len({(cell.benchmark, cell.protocol.label) for cell in cells}) < len(cells):
+        raise UsageError("a benchmark is named twice with the same protocol")
+    specs = tuple(
+        EpisodeSpec(name, cell.benchmark, task, episode, plan.seed, cell.protocol.label)
+        for cell in cells
+        for task in cell.tasks
+        for name in policies
+        for episode in range(plan.episodes)
+    )
+    _check_can_run(policies, cells, specs)
+    requests = tuple(
+        BenchmarkRequest(cell.benchmark, cell.tasks, cell.protocol.name.partition("/")[2])
+        for cell in cells
+    )
+    canonical = Plan(plan.policies, requests, plan.episodes, plan.seed)
+    return Work(canonical, policies, cells, specs)
+
+
+def _check_can_run(
+    policies: Mapping[str, Policy], cells: Sequence[Cell], specs: Sequence[EpisodeSpec]
+) -> None:
+    images = any(policy.spec.cameras for policy in policies.values())
+    problems = [cell.family.problem(images) for cell in cells]
+    for name, policy in policies.items():
+        problems.append(policy.missing([spec for spec in specs if spec.policy == name]))
+    for problem in problems:
+        if problem:
+            raise UsageError(problem)
+
+
+def _resolve_cell(request: BenchmarkRequest, episodes: int) -> Cell:
+    family = find_benchmark(request.name)
+    protocols = family.protocols()
+    short = request.protocol.removeprefix(f"{family.name}/") or family.default_protocol
+    require_known(f"protocol of {family.name}", short, protocols)
+    protocol = protocols[short]
+    protocol.limit(request.name)
+    names = [task.name for task in family.tasks(request.name)]
+    tasks = tuple(_task_name(request.name, task, names) for task in request.tasks or names)
+    if len(set(tasks)) < len(tasks):
+        raise UsageError(f"a task of {request.name} is named twice: {' '.join(request.tasks)}")
+    for task in tasks:
+        available = family.episodes(request.name, task)
+        if available is not None and episodes > available:
+            raise UsageError(
+                f"{request.name} has {available} distinct episodes of task {task}; "
+                f"{episodes} would repeat some: use --episodes {available} or fewer"
+            )
+    return Cell(family, request.name, tasks, protocol)
+
+
+def _task_name(benchmark: str, task: str, names: Sequence[str]) -> str:
+    if not task.lstrip("-").isdigit():
+        require_known(f"task of {benchmark}", task, names)
+        return task
+    if not 0 <= int(task) < len(names):
+        raise UsageError(f"task {task} of {benchmark} is out of range: 0 to {len(names) - 1}")
+    return names[int(task)]
+
+
+def _known_fields(content: Any, target: type[Any], where: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UsageError(f"{where} must hold a mapping of fields, not {type(content).__name__}")
+    for key in content:
+        require_known(f"field in {where}", str(key), [f.name for f in fields(target)])
+    return content
+
+
+def _request(entry: Any, where: str) -> BenchmarkRequest:
+    if isinstance(entry, str):
+        return BenchmarkRequest(entry)
+    values = _known_fields(entry, BenchmarkRequest, where)
+    if "name" not in values:
+        raise UsageError(f"a benchmark in {where} has no name")
+    tasks = tuple(str(task) for task in _listed(values.get("tasks", [])))
+    return BenchmarkRequest(str(values["name"]), tasks, str(values.get("protocol", "")))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _whole(value: Any, name: str, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UsageError(f"{name} in {where} must be a whole number, got {value!r}")
+    return value

@@ -1,0 +1,82 @@
+"""Plays recorded actions again: to check a record, and to film it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import imageio.v2 as imageio
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.environment import BenchmarkEnv
+from harness.errors import UsageError
+from harness.plan import BenchmarkRequest, Cell, Plan, resolve
+from harness.record import EpisodeRecord
+from harness.rollout import finish_episode
+from harness.run import Run
+
+FrameSink = Callable[[NDArray[np.uint8]], None]
+
+
+def cell_of(record: EpisodeRecord) -> Cell:
+    """Return where a recorded episode was played, if it can be played here.
+
+    Raises:
+        UsageError: The protocol or the simulator is not the one of the record.
+    """
+    spec = record.spec
+    short = spec.protocol.partition("@")[0].partition("/")[2]
+    request = BenchmarkRequest(spec.benchmark, (spec.task,), short)
+    cell = resolve(Plan((), (request,), spec.episode + 1, spec.seed)).cells[0]
+    if cell.protocol.label != spec.protocol:
+        raise UsageError(
+            f"the episode ran under {spec.protocol}; here it would run under "
+            f"{cell.protocol.label} ({cell.protocol.rules.get('simulator')})"
+        )
+    return cell
+
+
+def replay_episode(
+    run: Run, record: EpisodeRecord, env: BenchmarkEnv, show: FrameSink | None = None
+) -> list[str]:
+    """Play an episode's actions again and compare what follows with its record.
+
+    Returns:
+        The fields that came out different; none means that the record is reproduced.
+    """
+    spec = record.spec
+    actions = run.actions(spec.key)
+    outcome = env.begin(spec.episode, spec.seed)
+    for action in actions:
+        if show:
+            show(_frame(env))
+        outcome = env.advance(action)
+    if show:
+        show(_frame(env))
+    again = finish_episode(env, spec, outcome, list(actions), record.reason, {}).record
+    before, after = record.deterministic(), again.deterministic()
+    return [
+        f"{name}: recorded {before[name]}, replayed {after[name]}"
+        for name in before
+        if before[name] != after[name]
+    ]
+
+
+@contextmanager
+def video_file(path: Path, env: BenchmarkEnv) -> Iterator[FrameSink]:
+    """Open an mp4 that any browser plays, and give what takes its frames."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.mp4")
+    writer: Any = imageio.get_writer(
+        partial, fps=env.metadata["render_fps"], codec="libx264", quality=7, macro_block_size=2
+    )
+    with writer:
+        yield writer.append_data
+    partial.replace(path)
+
+
+def _frame(env: BenchmarkEnv) -> NDArray[np.uint8]:
+    """Return all cameras side by side."""
+    images = env.observe()["image"]
+    return np.concatenate([images[role] for role in env.cameras], axis=1)

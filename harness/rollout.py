@@ -1,0 +1,122 @@
+"""Plays one episode: the only loop in which a policy meets an environment."""
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.environment import Action, BenchmarkEnv, StepOutcome, play
+from harness.errors import PolicyError
+from harness.policy import LocalPolicy, Policy, checked_chunk
+from harness.protocol import Protocol
+from harness.record import EpisodeRecord, finite_or_none
+from harness.spec import EpisodeSpec, policy_stream
+
+
+@dataclass
+class Stopwatch:
+    """Adds up seconds by what they were spent on."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def measure(self, what: str) -> Iterator[None]:
+        """Time a block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - start
+
+    def rounded(self) -> dict[str, float]:
+        """Return the sums to the tenth of a millisecond."""
+        return {name: round(value, 4) for name, value in self.seconds.items()}
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A finished episode: its record and the actions that were executed."""
+
+    record: EpisodeRecord
+    actions: NDArray[np.float32]
+
+
+def run_episode(
+    env: BenchmarkEnv, policy: Policy, spec: EpisodeSpec, protocol: Protocol
+) -> Episode:
+    """Play the episode of `spec` to its end.
+
+    What the policy does wrong ends the episode as a failure; what the simulator does wrong is
+    raised, for the caller to try again.
+    """
+    watch = Stopwatch()
+    with watch.measure("reset"):
+        outcome = env.begin(spec.episode, spec.seed)
+    if isinstance(policy, LocalPolicy):
+        policy.begin(env, spec)
+    executed: list[Action] = []
+    reason = ""
+    while not reason:
+        try:
+            actions = _ask(env, policy, spec, protocol, len(executed), watch)
+        except PolicyError as failed:
+            reason = failed.reason
+            break
+        with watch.measure("env"):
+            outcome, count = play(env, actions)
+        executed.extend(actions[:count])
+        if outcome.success:
+            reason = "success"
+        elif env.steps >= env.max_steps:
+            reason = "step_limit"
+    return finish_episode(env, spec, outcome, executed, reason, watch.rounded())
+
+
+def _ask(
+    env: BenchmarkEnv,
+    policy: Policy,
+    spec: EpisodeSpec,
+    protocol: Protocol,
+    step: int,
+    watch: Stopwatch,
+) -> Sequence[Action]:
+    """Return the actions to execute next."""
+    with watch.measure("render"):
+        observation = env.observe(policy.spec.cameras)
+    with watch.measure("policy"):
+        # The step at which a chunk starts numbers it, so the stream needs no counter of its own.
+        chunks = policy.infer([observation], [policy_stream(spec, step)])
+    if len(chunks) != 1:
+        raise PolicyError(f"policy_shape: expected 1 chunk, got {len(chunks)}")
+    return checked_chunk(chunks[0], env.action_layout.size)[: protocol.replan]
+
+
+def finish_episode(
+    env: BenchmarkEnv,
+    spec: EpisodeSpec,
+    outcome: StepOutcome,
+    executed: Sequence[Action],
+    reason: str,
+    timing: Mapping[str, float],
+) -> Episode:
+    """Return the episode that ends in the environment's present state."""
+    actions = np.array(executed, np.float32).reshape(len(executed), env.action_layout.size)
+    record = EpisodeRecord(
+        spec=spec,
+        outcome="success" if outcome.success else "failure",
+        success=outcome.success,
+        progress=finite_or_none(outcome.progress),
+        subgoals=dict(outcome.subgoals),
+        steps=len(executed),
+        reason=reason,
+        instruction=env.instruction,
+        actions_sha256=hashlib.sha256(actions.tobytes()).hexdigest(),
+        state_sha256=hashlib.sha256(env.state_bytes()).hexdigest(),
+        timing=timing,
+    )
+    return Episode(record, actions)

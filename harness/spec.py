@@ -1,0 +1,64 @@
+"""What an episode is: the spec, its key, and the randomness that follows from it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+KEY_LENGTH = 20
+"""Hexadecimal digits of a key: 80 bits, so a million episodes collide with odds below 1e-12."""
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """Hash a JSON-like mapping, independent of the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """Everything that decides an episode's outcome, and nothing else.
+
+    Same spec, same outcome bytes: whatever the number of workers, the order, or the retries.
+
+    Attributes:
+        policy: The policy's identity, with a digest of its weights where it has any.
+        benchmark: The benchmark's name, e.g. ``libero_object``.
+        task: The task's name within the benchmark.
+        episode: The episode's index; it selects the initial state.
+        seed: The run's seed.
+        protocol: The protocol's label, ``name@hash``.
+    """
+
+    policy: str
+    benchmark: str
+    task: str
+    episode: int
+    seed: int
+    protocol: str
+
+    @cached_property
+    def key(self) -> str:
+        """The episode's identity in every log, file name and comparison."""
+        return digest(asdict(self))[:KEY_LENGTH]
+
+    @cached_property
+    def scene(self) -> str:
+        """The identity without the policy: policies meet the same scenes and compare as pairs."""
+        fields = asdict(self)
+        del fields["policy"]
+        return digest(fields)[:KEY_LENGTH]
+
+
+def policy_stream(spec: EpisodeSpec, chunk: int) -> np.random.Generator:
+    """Return the random stream for one chunk of one episode.
+
+    The stream is counter-based: it depends on the episode's key and the chunk's index alone, so
+    there is no state to carry between calls, batches or replicas of a policy.
+    """
+    seed = hashlib.sha256(f"{spec.key}/{chunk}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(seed[:16], "big")))

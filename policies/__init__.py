@@ -1,0 +1,1 @@
+"""Policies: what is evaluated. None of them knows a benchmark."""

@@ -1,0 +1,57 @@
+"""Plays the recorded actions of another run: the check that an environment is deterministic."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.environment import BenchmarkEnv, Observation
+from harness.errors import UsageError
+from harness.policy import ActionChunk, LocalPolicy, PolicySpec
+from harness.record import EpisodeRecord
+from harness.run import Run
+from harness.spec import EpisodeSpec, digest
+
+
+class ReplayPolicy(LocalPolicy):
+    """Repeats what one policy did on the same scenes of a recorded run."""
+
+    source = "RUN_FOLDER"
+    """What the command line expects after the colon."""
+
+    def __init__(self, source: str) -> None:
+        """Read the run's records.
+
+        Raises:
+            UsageError: There is no run, or it holds several policies for a scene.
+        """
+        self._run = Run.existing(Path(source))
+        self._by_scene: dict[str, EpisodeRecord] = {}
+        for record in self._run.records().values():
+            if self._by_scene.setdefault(record.spec.scene, record) is not record:
+                raise UsageError(f"{source} holds several policies; replay needs a run of one")
+        hashes = {r.spec.key: r.actions_sha256 for r in self._by_scene.values()}
+        self.spec = PolicySpec(f"replay@{digest(hashes)[:10]}")
+
+    def missing(self, specs: Iterable[EpisodeSpec]) -> str | None:
+        """Name the first scene that was never recorded."""
+        for spec in specs:
+            record = self._by_scene.get(spec.scene)
+            if record is None or record.outcome == "error":
+                return (
+                    f"{self._run.path} has no actions for {spec.benchmark} {spec.task} "
+                    f"episode {spec.episode} with seed {spec.seed} and {spec.protocol}"
+                )
+        return None
+
+    def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
+        """Load the scene's actions; when they are used up, the environment idles."""
+        self._env = env
+        self._actions = self._run.actions(self._by_scene[spec.scene].spec.key)
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[ActionChunk]:
+        """Return all actions that are left."""
+        rest = self._actions[self._env.steps :]
+        return [rest if len(rest) else self._env.idle_action[np.newaxis]]

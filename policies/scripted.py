@@ -1,0 +1,71 @@
+"""Policies that need no model: an upper bound and two lower bounds for every benchmark."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.environment import BenchmarkEnv, Expert, Observation
+from harness.policy import ActionChunk, LocalPolicy, PolicySpec
+from harness.spec import EpisodeSpec
+
+
+class OraclePolicy(LocalPolicy):
+    """Plays the benchmark's scripted expert, which sees the simulator's state.
+
+    It asks at every step, whatever the protocol's replan length, and looks at no image.
+    """
+
+    spec = PolicySpec("oracle")
+
+    _expert: Expert
+
+    def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
+        """Ask the environment for its expert.
+
+        Raises:
+            NotImplementedError: The task has none; the episode is an error, not a failure.
+        """
+        expert = env.expert()
+        if expert is None:
+            raise NotImplementedError(f"{spec.benchmark} has no expert for {spec.task}")
+        self._expert = expert
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[ActionChunk]:
+        """Return the expert's next action."""
+        return [self._expert.act()[np.newaxis]]
+
+
+class RandomPolicy(LocalPolicy):
+    """Draws every action uniformly from the action space."""
+
+    spec = PolicySpec("random")
+
+    def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
+        """Take the bounds of the action space."""
+        space = env.action_space
+        self._low, self._high = space.low, space.high  # type: ignore[attr-defined]
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[ActionChunk]:
+        """Draw one action from the episode's own stream."""
+        action = streams[0].uniform(self._low, self._high)
+        return [action.astype(np.float32)[np.newaxis]]
+
+
+class ZeroPolicy(LocalPolicy):
+    """Never moves: what it scores, the scene gives away."""
+
+    spec = PolicySpec("zero")
+
+    def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
+        """Take the environment's idle action."""
+        self._idle = env.idle_action
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[ActionChunk]:
+        """Return the idle action."""
+        return [self._idle[np.newaxis]]

@@ -1,0 +1,285 @@
+"""Evaluate robot policies on robot benchmarks, and write the table that goes into the paper.
+
+Without arguments this runs the quick start: a small real evaluation that takes minutes.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+# One evaluation worker is one core's work; more threads would only fight over it.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from harness.doctor import examine
+from harness.errors import UsageError
+from harness.evaluate import Tally, evaluate
+from harness.inline import Simulators, run_inline
+from harness.plan import BenchmarkRequest, Plan, Work, resolve
+from harness.progress import ProgressView
+from harness.registry import families, policy_class, policy_names
+from harness.replay import cell_of, replay_episode, video_file
+from harness.report import make_report
+from harness.run import Run, RunWriter
+
+Videos = Literal["none", "failures", "all"]
+EXIT_USAGE, EXIT_INCOMPLETE, EXIT_DIFFERENT, EXIT_INTERRUPTED = 2, 3, 4, 130
+
+QUICK_START = Plan(
+    policies=("oracle", "random"),
+    benchmarks=tuple(
+        BenchmarkRequest(name, tasks=("0", "1", "2"))
+        for name in ("libero_spatial", "libero_object", "libero_goal")
+    ),
+    episodes=2,
+)
+
+notes = Console(stderr=True)
+"""Progress and messages; what a program may want to read goes to stdout."""
+
+
+@dataclass(kw_only=True)
+class QuickStart:
+    """The quick start: two policies on nine LIBERO tasks, in minutes."""
+
+    out: Path = Path("results/quick-start")
+    """The run's folder."""
+    video: Videos = "none"
+    """Which episodes to film afterwards."""
+
+    def __call__(self) -> int:
+        """Run the plan that is built in."""
+        return run_plan(QUICK_START, self.out, self.video)
+
+
+@dataclass(kw_only=True)
+class RunCommand:
+    """Evaluate policies on benchmarks; the same command again continues where it stopped."""
+
+    policy: tuple[str, ...] = ()
+    """Policies by name, or name:source, e.g. replay:results/my-run. See: list policies."""
+    benchmark: tuple[str, ...] = ()
+    """Benchmarks by name. See: list benchmarks."""
+    tasks: tuple[str, ...] = ()
+    """Task indices or names; all if not given."""
+    episodes: int | None = None
+    """Episodes for each task (10 if not given)."""
+    seed: int | None = None
+    """The run's seed (7 if not given)."""
+    protocol: str = ""
+    """The protocol card, e.g. openpi; the benchmark's default if not given. See: list protocols."""
+    plan: Path | None = None
+    """A YAML file that names policies, benchmarks, episodes and seed, in place of the above."""
+    workers: int = 0
+    """0 runs the episodes in this process."""
+    out: Path | None = None
+    """The run's folder; results/<policies>-<benchmarks> if not given."""
+    video: Videos = "none"
+    """Which episodes to film afterwards, by replaying their actions."""
+
+    def __call__(self) -> int:
+        """Build the plan and run it."""
+        if self.workers != 0:
+            raise UsageError(f"--workers {self.workers}: only 0 (in this process) exists so far")
+        plan = self._plan()
+        return run_plan(plan, self.out or default_folder(plan), self.video)
+
+    def _plan(self) -> Plan:
+        given = {"policy": self.policy, "benchmark": self.benchmark, "tasks": self.tasks}
+        given |= {"episodes": self.episodes, "seed": self.seed, "protocol": self.protocol}
+        if self.plan is not None:
+            doubled = [f"--{name}" for name, value in given.items() if value not in ((), None, "")]
+            if doubled:
+                raise UsageError(f"--plan says it all; leave out {' '.join(doubled)}")
+            return Plan.load(self.plan)
+        for name in ("policy", "benchmark"):
+            if not given[name]:
+                raise UsageError(f"--{name} is missing; see: run_eval.py list {NOUNS[name]}")
+        return Plan(
+            policies=self.policy,
+            benchmarks=tuple(
+                BenchmarkRequest(name, self.tasks, self.protocol) for name in self.benchmark
+            ),
+            episodes=10 if self.episodes is None else self.episodes,
+            seed=7 if self.seed is None else self.seed,
+        )
+
+
+@dataclass
+class ReportCommand:
+    """Write a run's tables and print them."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+
+    def __call__(self) -> int:
+        """Write tables/ and print the summary."""
+        return report(Run.existing(self.run))
+
+
+@dataclass
+class ReplayCommand:
+    """Play one recorded episode again, check it against its record, and film it if asked."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    key: Annotated[str, tyro.conf.Positional]
+    """The episode's key, or its first characters."""
+    video: Path | None = None
+    """Where to write an mp4."""
+
+    def __call__(self) -> int:
+        """Replay and compare."""
+        run = Run.existing(self.run)
+        record = run.find(self.key)
+        if record.outcome == "error":
+            raise UsageError(f"episode {record.spec.key} ended in an error; there is no replay")
+        cell = cell_of(record)
+        env = cell.family.make(cell.benchmark, record.spec.task, cell.protocol)
+        if self.video:
+            with video_file(self.video, env) as show:
+                differences = replay_episode(run, record, env, show)
+        else:
+            differences = replay_episode(run, record, env)
+        env.close()
+        for line in differences:
+            print(f"DIFFERENT {line}")
+        if not differences:
+            print(f"identical: {record.outcome} after {record.steps} steps, {record.reason}")
+        return EXIT_DIFFERENT if differences else 0
+
+
+@dataclass
+class ListCommand:
+    """List what is installed."""
+
+    what: Annotated[Literal["benchmarks", "policies", "protocols"], tyro.conf.Positional]
+    """What to list."""
+
+    def __call__(self) -> int:
+        """Print one line for each."""
+        if self.what == "policies":
+            for name in policy_names():
+                print(f"{name:12} {first_line(policy_class(name).__doc__)}")
+            return 0
+        for family in families().values():
+            problem = family.problem(images=False)
+            if problem:
+                notes.print(problem, style="yellow", markup=False)
+            elif self.what == "benchmarks":
+                for name in family.benchmarks():
+                    print(f"{name:40} {len(family.tasks(name)):3} tasks")
+            else:
+                for card in family.protocols().values():
+                    print(f"{card.label:34} {card.summary}")
+        return 0
+
+
+@dataclass
+class DoctorCommand:
+    """Say what can run here, and the exact command that mends what cannot."""
+
+    def __call__(self) -> int:
+        """Print the findings."""
+        table = Table("", "what", "found")
+        checks = examine()
+        for check in checks:
+            mark = "[red]no" if check.problem else "[green]ok"
+            table.add_row(mark, check.name, check.problem or check.detail)
+        Console().print(table)
+        return EXIT_INCOMPLETE if any(check.problem for check in checks) else 0
+
+
+NOUNS = {"policy": "policies", "benchmark": "benchmarks"}
+COMMANDS = {
+    "quick-start": QuickStart,
+    "run": RunCommand,
+    "report": ReportCommand,
+    "replay": ReplayCommand,
+    "list": ListCommand,
+    "doctor": DoctorCommand,
+}
+
+
+def run_plan(plan: Plan, out: Path, video: Videos) -> int:
+    """Carry out a plan and print its table."""
+    work = resolve(plan)
+    with RunWriter(out, work) as run, ProgressView(notes) as view:
+        for notice in run.notices:
+            notes.print(f"notice: {notice}", style="yellow", markup=False)
+        try:
+            tally = evaluate(run, work, run_inline, view)
+        except KeyboardInterrupt:
+            notes.print(f"\nstopped; {len(run.records())} episodes are kept in {out}. ")
+            notes.print("Run the same command again to continue.")
+            return EXIT_INTERRUPTED
+    film(run, work, video)
+    return finish(run, tally)
+
+
+def finish(run: Run, tally: Tally) -> int:
+    """Print the table; an incomplete one shows in the exit code."""
+    report(run)
+    return 0 if tally.complete else EXIT_INCOMPLETE
+
+
+def report(run: Run) -> int:
+    """Write a run's tables and print them."""
+    made = make_report(run)
+    made.write(run.path / "tables")
+    print(made.markdown())
+    print(f"written: {run.path / 'tables'}")
+    return 0 if made.complete else EXIT_INCOMPLETE
+
+
+def film(run: Run, work: Work, video: Videos) -> None:
+    """Film episodes after the run, from their actions, so that films cost the run nothing."""
+    outcomes = {"none": (), "failures": ("failure",), "all": ("failure", "success")}[video]
+    records = run.records()
+    simulators = Simulators()
+    for spec in work.specs:
+        path = run.path / "videos" / f"{spec.key}.mp4"
+        record = records.get(spec.key)
+        if record is None or record.outcome not in outcomes or path.exists():
+            continue
+        notes.print(f"filming {path.name}: {spec.policy} {spec.task}", markup=False)
+        env = simulators.get(work.cell(spec), spec.task)
+        with video_file(path, env) as show:
+            for line in replay_episode(run, record, env, show):
+                notes.print(f"replay differs: {line}", style="red", markup=False)
+    simulators.close()
+
+
+def default_folder(plan: Plan) -> Path:
+    """Return a folder named for what the plan compares."""
+    policies = "-".join(reference.partition(":")[0] for reference in plan.policies)
+    return Path("results") / f"{policies}-{'-'.join(b.name for b in plan.benchmarks)}"
+
+
+def first_line(text: str | None) -> str:
+    """Return a docstring's first line."""
+    return (text or "").strip().partition("\n")[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run it; the user's errors become one line and exit code 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["quick-start"]
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, prog="run_eval.py", description=__doc__, args=arguments
+    )
+    try:
+        return command()
+    except UsageError as error:
+        notes.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

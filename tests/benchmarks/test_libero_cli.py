@@ -1,0 +1,111 @@
+"""The command line on the real LIBERO, in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.run import Run
+
+pytestmark = pytest.mark.libero
+ROOT = Path(__file__).parent.parent.parent
+
+
+def command(out: Path, *extra: str, policy: str = "random", tasks: str = "0 3") -> list[str]:
+    return [
+        *(sys.executable, "run_eval.py", "run", "--policy", *policy.split()),
+        *("--benchmark", "libero_object", "--tasks", *tasks.split(), "--episodes", "2"),
+        *("--out", str(out), *extra),
+    ]
+
+
+def evaluate(out: Path, *extra: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command(out, *extra, **options), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def outcomes(out: Path) -> list[dict[str, Any]]:
+    return [record.deterministic() for _, record in sorted(Run.existing(out).records().items())]
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    evaluate(out)
+    return out
+
+
+def test_another_order_gives_the_same_records(whole_run: Path, tmp_path: Path) -> None:
+    evaluate(tmp_path, tasks="3 0")
+    assert outcomes(tmp_path) == outcomes(whole_run)
+
+
+def test_a_killed_run_continues_to_the_same_records(whole_run: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(command(tmp_path), cwd=ROOT, stderr=subprocess.DEVNULL)
+    log = tmp_path / "episodes.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 1 <= log.read_text().count("\n") < 4
+    evaluate(tmp_path)
+    assert outcomes(tmp_path) == outcomes(whole_run)
+    assert log.read_text().count("\n") == 4
+
+
+def test_replaying_a_run_gives_its_actions_and_states(whole_run: Path, tmp_path: Path) -> None:
+    evaluate(tmp_path, policy=f"replay:{whole_run}")
+    compared = ("task", "episode", "actions_sha256", "state_sha256")
+    hashes = [
+        sorted([record[name] for name in compared] for record in outcomes(out))
+        for out in (whole_run, tmp_path)
+    ]
+    assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("backend", ["disabled", "osmesa"])
+def test_states_need_no_gl_library_and_any_backend_gives_the_same(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setenv("MUJOCO_GL", backend)
+    evaluate(tmp_path)
+    assert outcomes(tmp_path) == outcomes(whole_run)
+
+
+@pytest.mark.rendering
+def test_a_video_proves_the_replay(whole_run: Path, tmp_path: Path) -> None:
+    import imageio.v2 as imageio
+
+    key = next(iter(Run.existing(whole_run).records()))
+    video = tmp_path / "episode.mp4"
+    done = subprocess.run(
+        [sys.executable, "run_eval.py", "replay", str(whole_run), key, "--video", str(video)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "identical")
+    with imageio.get_reader(video) as reader:  # type: ignore[attr-defined]
+        frames = reader.count_frames()
+        assert reader.get_data(0).shape == (256, 512, 3)
+    assert frames == 281
+
+
+def test_stdout_holds_the_table_alone(whole_run: Path) -> None:
+    done = evaluate(whole_run)
+    assert done.stdout.startswith("# Results\n")
+    assert "[info]" not in done.stdout + done.stderr
+    facts = json.loads((whole_run / "run.json").read_text())
+    assert facts["versions"]["mujoco"] == "3.3.2"
+    assert (whole_run / "tables" / "summary.csv").is_file()
