@@ -4,7 +4,7 @@ It stands in for a simulator where the engine's own behaviour is tested; what co
 tested on LIBERO itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
@@ -133,7 +133,7 @@ class Broken(Policy):
 
 
 @pytest.fixture
-def points(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> type[PointEnv]:
+def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[PointEnv]]:
     """Install the point tasks and the two policies, as entry points would."""
     installed = {
         registry.BENCHMARK_GROUP: {"points": "tests.conftest:Points"},

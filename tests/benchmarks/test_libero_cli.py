@@ -78,6 +78,8 @@ def test_states_need_no_gl_library_and_any_backend_gives_the_same(
     whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     monkeypatch.setenv("MUJOCO_GL", backend)
+    # MuJoCo has set it for the backend of this process.
+    monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
     evaluate(tmp_path)
     assert outcomes(tmp_path) == outcomes(whole_run)
 
