@@ -68,6 +68,12 @@ def _try_episode(work: Work, spec: EpisodeSpec, simulators: Simulators) -> Episo
             break
         except UsageError:
             raise
+        except ImportError as error:
+            # Every episode would meet it, so it is the installation's fault and the user's to mend.
+            raise UsageError(
+                f"{spec.benchmark} cannot start ({' '.join(str(error).split())}); "
+                f"run: run_eval.py doctor"
+            ) from error
         except Exception as error:  # noqa: BLE001 - whatever a simulator throws, it is not scored
             simulators.close()
             if retries == RETRIES:

@@ -4,16 +4,13 @@ Non-obvious behaviours:
 - `set_init_state` restores no fixtures: cabinets, stoves and racks stand where the random stream
   put them. The stream is seeded before every reset, so they follow from the spec.
 - Resets are soft. robosuite's own soft reset leaves the gripper's commanded position as the last
-  episode had it and starts the solver elsewhere; both are mended, see `_begin`, `_reset_as_hard`.
+  episode had it and starts the solver elsewhere; both are mended, see `_begin` and `control`.
 - robosuite samples its sensors at the first physics substep of a control step; images and state
   are of that moment, as in every other LIBERO evaluation (see `rendering.Snapshot`).
 - The images are mirrored left to right under `rotate180`, as everybody's training data is.
 - The wait steps are no steps of the episode, and a success during them is not seen.
 """
 
-import contextlib
-import io
-import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.libero import rendering
 from benchmarks.libero.catalog import TaskFiles
+from benchmarks.libero.control import build_control
 from benchmarks.libero.goal import Goal
 from benchmarks.libero.protocol import LiberoProtocol
 from harness.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
@@ -81,7 +79,7 @@ class LiberoEnv(BenchmarkEnv):
         )
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION.size,), np.float32)
         self._files = files
-        self._control = _build(files)
+        self._control = build_control(files)
         self._goal = Goal(self._control.env)
         self._sensed: dict[str, Any] = {}
         self._snapshot = rendering.Snapshot(self._control.sim.model._model)
@@ -143,41 +141,6 @@ class LiberoEnv(BenchmarkEnv):
         upright = self._snapshot.draw(CAMERAS[role], self.protocol.camera_size)
         turned = upright[:, ::-1] if self.protocol.flip == "rotate180" else upright[::-1]
         return np.ascontiguousarray(turned)
-
-
-def _build(files: TaskFiles) -> Any:
-    """Build LIBERO's own environment, without cameras: those are drawn from snapshots."""
-    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
-    # The seed reaches what is drawn while the model is built; resets seed again.
-    np.random.seed(0)
-    with contextlib.redirect_stdout(io.StringIO()):
-        from libero.libero.envs.env_wrapper import ControlEnv
-
-        control = ControlEnv(
-            bddl_file_name=str(files.bddl),
-            use_camera_obs=False,
-            has_offscreen_renderer=False,
-            hard_reset=False,
-        )
-    _reset_as_hard(control.sim)
-    return control
-
-
-def _reset_as_hard(sim: Any) -> None:
-    """Make a soft reset bit for bit what a hard one is, at a fifth of its time.
-
-    A hard reset computes the forward dynamics twice more: once for the new model and once for its
-    new rendering context. Each time MuJoCo's solver starts from its last solution, so without them
-    the states come out different in the 14th digit.
-    """
-    soft = sim.reset
-
-    def reset() -> None:
-        soft()
-        sim.forward()
-        sim.forward()
-
-    sim.reset = reset
 
 
 def _state(sensed: dict[str, Any]) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,3 +113,23 @@ def test_stdout_holds_the_table_alone(whole_run: Path) -> None:
     facts = json.loads((whole_run / "run.json").read_text())
     assert facts["versions"]["mujoco"] == "3.3.2"
     assert (whole_run / "tables" / "summary.csv").is_file()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None, reason="hiding libraries takes root"
+)
+def test_states_need_no_gl_library_to_be_installed(whole_run: Path, tmp_path: Path) -> None:
+    hidden = 'for f in /usr/lib/*/lib{GL,EGL,GLX,OpenGL,OSMesa}*.so*; do [ -L "$f" ] || '
+    hidden += '[ ! -e "$f" ] || mount --bind /dev/null "$f"; done; '
+    script = f"{hidden} env -u MUJOCO_GL -u PYOPENGL_PLATFORM {shlex.join(command(tmp_path))}"
+    done = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("this sandbox forbids mounts")
+    assert done.returncode == 0, done.stderr
+    assert outcomes(tmp_path) == outcomes(whole_run)
