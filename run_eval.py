@@ -21,13 +21,14 @@ from rich.table import Table
 from harness.doctor import examine
 from harness.errors import UsageError
 from harness.evaluate import Tally, evaluate
-from harness.inline import Simulators, run_inline
+from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
 from harness.replay import cell_of, replay_episode, video_file
 from harness.report import make_report
 from harness.run import Run, RunWriter
+from harness.worker import Simulators
 
 Videos = Literal["none", "failures", "all"]
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_DIFFERENT, EXIT_INTERRUPTED = 2, 3, 4, 130

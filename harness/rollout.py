@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -47,12 +47,16 @@ class Episode:
 
 
 def run_episode(
-    env: BenchmarkEnv, policy: Policy, spec: EpisodeSpec, protocol: Protocol
+    env: BenchmarkEnv,
+    policy: Policy,
+    spec: EpisodeSpec,
+    protocol: Protocol,
+    alive: Callable[[], None] = lambda: None,
 ) -> Episode:
     """Play the episode of `spec` to its end.
 
     What the policy does wrong ends the episode as a failure; what the simulator does wrong is
-    raised, for the caller to try again.
+    raised, for the caller to try again. `alive` is called before everything that could hang.
     """
     watch = Stopwatch()
     with watch.measure("reset"):
@@ -62,11 +66,13 @@ def run_episode(
     executed: list[Action] = []
     reason = ""
     while not reason:
+        alive()
         try:
             actions = _ask(env, policy, spec, protocol, len(executed), watch)
         except PolicyError as failed:
             reason = failed.reason
             break
+        alive()
         with watch.measure("env"):
             outcome, count = play(env, actions)
         executed.extend(actions[:count])

@@ -1,6 +1,6 @@
 """Seconds per LIBERO episode with rendering on demand against rendering at every step.
 
-    python perf/rendering.py [--steps 60] [--suites libero_object ...] [--replans 5 10 20]
+    python perf/rendering.py [--steps 40] [--suites libero_object ...] [--replans 5 10 20]
 
 Both play the same random actions in the same simulator, in turn, and look at the same moments;
 the only difference is whether the other moments are drawn too. The last line is one JSON object.
@@ -47,10 +47,10 @@ def play(env: LiberoEnv, steps: int, replan: int, every_step: bool) -> tuple[flo
 def main() -> None:
     """Measure every suite at every replan length."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--suites", nargs="+", default=STANDARD)
     parser.add_argument("--replans", nargs="+", type=int, default=[5, 10, 20])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     results = []
     for suite in options.suites:

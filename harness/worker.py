@@ -1,0 +1,134 @@
+"""Plays episodes one after the other and makes the best of a simulator that fails."""
+
+import os
+import platform
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness import __version__
+from harness.environment import BenchmarkEnv
+from harness.errors import UsageError
+from harness.plan import Cell
+from harness.policy import Policy, check_compatible
+from harness.record import EpisodeRecord
+from harness.rollout import Episode, run_episode
+from harness.spec import EpisodeSpec
+
+RETRIES = 2
+"""How often an episode is started again after an error of the infrastructure."""
+
+LONGEST_REASON = 300
+"""Characters of an error that a record keeps; the rest would only swell the log."""
+
+
+class Simulators:
+    """Keeps the last task's simulator, since building one takes seconds and a reset does not."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._held: tuple[tuple[str, str, str], BenchmarkEnv] | None = None
+
+    def get(self, cell: Cell, task: str) -> BenchmarkEnv:
+        """Return the simulator of a task, building it if another one is held."""
+        wanted = (cell.benchmark, task, cell.protocol.label)
+        if self._held is None or self._held[0] != wanted:
+            self.close()
+            env = cell.family.make(cell.benchmark, task, cell.protocol)
+            self._held = (wanted, env)
+        return self._held[1]
+
+    def close(self) -> None:
+        """Give the simulator back."""
+        if self._held is not None:
+            env, self._held = self._held[1], None
+            env.close()
+
+
+class Worker:
+    """Plays any episode of a plan, in this process or in one of its own."""
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        policies: Mapping[str, Policy],
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take what there is to play.
+
+        Args:
+            cells: The benchmarks.
+            policies: The policies by their identity.
+            alive: Called before everything that could hang.
+        """
+        self._cells = {(cell.benchmark, cell.protocol.label): cell for cell in cells}
+        self._policies = policies
+        self._alive = alive
+        self._simulators = Simulators()
+
+    def play(self, spec: EpisodeSpec) -> Episode:
+        """Play an episode; an error is retried with a fresh simulator, then recorded."""
+        retries = 0
+        while True:
+            try:
+                episode = self._attempt(spec)
+                break
+            except UsageError:
+                raise
+            except ImportError as error:
+                # Every episode would meet it: the installation is at fault, the user mends it.
+                raise UsageError(
+                    f"{spec.benchmark} cannot start ({_one_line(error)}); run: run_eval.py doctor"
+                ) from error
+            except Exception as error:  # noqa: BLE001 - whatever a simulator throws, it is no score
+                self.close()
+                if retries == RETRIES:
+                    episode = failed_episode(spec, error)
+                    break
+                retries += 1
+        return self._stamped(episode, retries)
+
+    def close(self) -> None:
+        """Give the simulator back, whatever state it is in."""
+        self._simulators.close()
+
+    def _attempt(self, spec: EpisodeSpec) -> Episode:
+        cell, policy = self._cells[spec.benchmark, spec.protocol], self._policies[spec.policy]
+        self._alive()
+        env = self._simulators.get(cell, spec.task)
+        check_compatible(policy.spec, env)
+        return run_episode(env, policy, spec, cell.protocol, self._alive)
+
+    def _stamped(self, episode: Episode, retries: int) -> Episode:
+        spec = episode.record.spec
+        versions = dict(self._cells[spec.benchmark, spec.protocol].family.versions()) | {
+            "assay": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        }
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        record = replace(episode.record, retries=retries, worker=worker, versions=versions)
+        return Episode(record, episode.actions)
+
+
+def failed_episode(spec: EpisodeSpec, error: Exception) -> Episode:
+    """Return the record of an episode that the infrastructure could not finish."""
+    record = EpisodeRecord(
+        spec=spec,
+        outcome="error",
+        success=None,
+        progress=None,
+        subgoals={},
+        steps=0,
+        reason=f"{type(error).__name__}: {_one_line(error)}"[:LONGEST_REASON],
+        instruction="",
+        actions_sha256=None,
+        state_sha256=None,
+    )
+    return Episode(record, np.zeros((0, 0), np.float32))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
