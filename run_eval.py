@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,7 +21,7 @@ from rich.table import Table
 
 from harness.doctor import examine
 from harness.errors import UsageError
-from harness.evaluate import Tally, evaluate
+from harness.evaluate import Backend, Tally, evaluate
 from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
@@ -79,7 +80,17 @@ class RunCommand:
     plan: Path | None = None
     """A YAML file that names policies, benchmarks, episodes and seed, in place of the above."""
     workers: int = 0
-    """0 runs the episodes in this process."""
+    """Environment actors on Ray, each using one core; 0 runs the episodes in this process."""
+    ray_address: str = ""
+    """A Ray cluster to join; a local one is started if not given."""
+    policy_replicas: int = 1
+    """Actors for each policy that has a model."""
+    policy_gpus: float = 0.0
+    """GPUs for each of them; a fraction shares one."""
+    max_batch: int = 16
+    """Observations that a policy actor infers at once, at most."""
+    max_wait_ms: float = 0.0
+    """How long a policy actor waits for a batch to fill."""
     out: Path | None = None
     """The run's folder; results/<policies>-<benchmarks> if not given."""
     video: Videos = "none"
@@ -87,10 +98,25 @@ class RunCommand:
 
     def __call__(self) -> int:
         """Build the plan and run it."""
-        if self.workers != 0:
-            raise UsageError(f"--workers {self.workers}: only 0 (in this process) exists so far")
         plan = self._plan()
-        return run_plan(plan, self.out or default_folder(plan), self.video)
+        return run_plan(plan, self.out or default_folder(plan), self.video, self._backend())
+
+    def _backend(self) -> Backend:
+        if self.workers < 0 or self.policy_replicas < 1 or self.max_batch < 1:
+            raise UsageError("--workers must be at least 0, --policy-replicas and --max-batch 1")
+        if self.workers == 0:
+            return run_inline
+        from harness.parallel.backend import RayOptions, run_ray
+
+        options = RayOptions(
+            workers=self.workers,
+            address=self.ray_address,
+            replicas=self.policy_replicas,
+            gpus=self.policy_gpus,
+            max_batch=self.max_batch,
+            max_wait=self.max_wait_ms / 1000,
+        )
+        return partial(run_ray, options=options)
 
     def _plan(self) -> Plan:
         given = {"policy": self.policy, "benchmark": self.benchmark, "tasks": self.tasks}
@@ -209,14 +235,14 @@ COMMANDS = {
 }
 
 
-def run_plan(plan: Plan, out: Path, video: Videos) -> int:
+def run_plan(plan: Plan, out: Path, video: Videos, backend: Backend = run_inline) -> int:
     """Carry out a plan and print its table."""
     work = resolve(plan)
     with RunWriter(out, work) as run, ProgressView(notes) as view:
         for notice in run.notices:
             notes.print(f"notice: {notice}", style="yellow", markup=False)
         try:
-            tally = evaluate(run, work, run_inline, view)
+            tally = evaluate(run, work, backend, view)
         except KeyboardInterrupt:
             notes.print(f"\nstopped; {len(run.records())} episodes are kept in {out}. ")
             notes.print("Run the same command again to continue.")

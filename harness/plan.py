@@ -95,12 +95,14 @@ class Work:
     Attributes:
         plan: The plan in canonical form: task names for indices, every protocol named.
         policies: The policies by their identity.
+        references: How the command line names them, by identity.
         cells: The benchmarks.
         specs: Every episode, in an order that keeps a simulator in use.
     """
 
     plan: Plan
     policies: Mapping[str, Policy]
+    references: Mapping[str, str]
     cells: tuple[Cell, ...]
     specs: tuple[EpisodeSpec, ...]
 
@@ -141,7 +143,8 @@ def resolve(plan: Plan) -> Work:
         for cell in cells
     )
     canonical = Plan(plan.policies, requests, plan.episodes, plan.seed)
-    return Work(canonical, policies, cells, specs)
+    references = dict(zip(policies, plan.policies, strict=True))
+    return Work(canonical, policies, references, cells, specs)
 
 
 def _check_can_run(

@@ -44,6 +44,9 @@ class Policy(ABC):
 
     spec: PolicySpec
 
+    batches: bool = False
+    """Whether an action is the same bits in any batch; if not, an actor asks one at a time."""
+
     @abstractmethod
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]

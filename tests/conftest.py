@@ -1,153 +1,22 @@
-"""A small real environment for the engine's tests: a point that walks to a goal.
+"""Puts the outside package on the path of every process that a test starts."""
 
-It stands in for a simulator where the engine's own behaviour is tested; what concerns LIBERO is
-tested on LIBERO itself.
-"""
+import os
+import sys
+from pathlib import Path
 
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import EntryPoint
-from typing import Any, ClassVar
-
-import numpy as np
 import pytest
-from gymnasium import spaces
 
-from harness import registry
-from harness.benchmark import Benchmark, Task
-from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
-from harness.layout import Layout, Part
-from harness.policy import Policy, PolicySpec
-from harness.protocol import Protocol
+OUTSIDE = str(Path(__file__).parent / "outside_package")
+sys.path.insert(0, OUTSIDE)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [OUTSIDE, str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+)
 
-STATE = Layout((Part("position", 2, "m"),))
-ACTION = Layout((Part("velocity", 2, "m per step"),))
-
-
-class PointEnv(BenchmarkEnv):
-    """A point starts somewhere on a circle of radius 1 and shall reach the origin."""
-
-    faults: ClassVar[list[Exception]] = []
-    """Raised one after the other by `_advance`, as a simulator would."""
-    built: ClassVar[list[str]] = []
-    looks: ClassVar[int] = 0
-
-    def __init__(self, task: str, max_steps: int) -> None:
-        super().__init__()
-        self.built.append(task)
-        self.instruction, self.max_steps, self.episodes = f"reach {task}", max_steps, 20
-        self.state_layout, self.action_layout = STATE, ACTION
-        self.idle_action = np.zeros(2, np.float32)
-        self.cameras = ("main",)
-        self.observation_space: spaces.Space[Any] = spaces.Dict(
-            image=spaces.Dict({"main": spaces.Box(0, 255, (8, 8, 3), np.uint8)}),
-            state=spaces.Box(-np.inf, np.inf, (2,), np.float32),
-            instruction=spaces.Text(32, charset=frozenset(map(chr, range(32, 127)))),
-        )
-        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
-
-    def _begin(self, episode: int, seed: int) -> StepOutcome:
-        angle = np.random.default_rng([seed, episode]).uniform(0, 2 * np.pi)
-        self.position = np.array([np.cos(angle), np.sin(angle)])
-        return StepOutcome(False, 0.0)
-
-    def _advance(self, action: Action) -> StepOutcome:
-        if self.faults:
-            raise self.faults.pop(0)
-        self.position = self.position + 0.1 * action
-        distance = float(np.linalg.norm(self.position))
-        return StepOutcome(distance < 0.1, max(0.0, 1 - distance), {"near": distance < 0.5})
-
-    def _observe(self, cameras: Sequence[str]) -> Observation:
-        type(self).looks += len(cameras)
-        image = np.zeros((8, 8, 3), np.uint8)
-        return {
-            "image": dict.fromkeys(cameras, image),
-            "state": self.position.astype(np.float32),
-            "instruction": self.instruction,
-        }
-
-    def state_bytes(self) -> bytes:
-        return self.position.tobytes()
-
-
-class Points(Benchmark):
-    """The family of the point tasks."""
-
-    name = "points"
-    default_protocol = "plain"
-
-    def benchmarks(self) -> Sequence[str]:
-        return ["points_two"]
-
-    def tasks(self, benchmark: str) -> Sequence[Task]:
-        return [Task("left", "reach left"), Task("right", "reach right")]
-
-    def protocols(self) -> Mapping[str, Protocol]:
-        return {
-            "plain": Protocol(name="points/plain", max_steps={"points_two": 30}, replan=4),
-            "short": Protocol(name="points/short", max_steps={"points_two": 5}, replan=4),
-        }
-
-    def episodes(self, benchmark: str, task: str) -> int | None:
-        return 20
-
-    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
-        return PointEnv(task, protocol.limit(benchmark))
-
-    def problem(self, images: bool) -> str | None:
-        return None
-
-    def rendering(self) -> str:
-        return "black pictures"
-
-    def versions(self) -> Mapping[str, str]:
-        return {"points": "1"}
-
-
-class Homing(Policy):
-    """Walks to the origin with some noise from the episode's stream, in chunks of 6."""
-
-    spec = PolicySpec("homing", state_layout=STATE, action_layout=ACTION)
-
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
-        return [
-            np.tile(
-                np.clip(-o["state"] + 0.5 * stream.normal(size=2), -1, 1).astype(np.float32), (6, 1)
-            )
-            for o, stream in zip(observations, streams, strict=True)
-        ]
-
-
-class Broken(Policy):
-    """Returns whatever a test wants it to."""
-
-    spec = PolicySpec("broken")
-    answer: ClassVar[Any] = None
-
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
-        return [self.answer]
+from assay_points import PointEnv  # noqa: E402
 
 
 @pytest.fixture
-def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[PointEnv]]:
-    """Install the point tasks and the two policies, as entry points would."""
-    installed = {
-        registry.BENCHMARK_GROUP: {"points": "tests.conftest:Points"},
-        registry.POLICY_GROUP: {
-            "homing": "tests.conftest:Homing",
-            "broken": "tests.conftest:Broken",
-        },
-    }
-    monkeypatch.setattr(
-        registry,
-        "_points",
-        lambda group: {n: EntryPoint(n, v, group) for n, v in installed[group].items()},
-    )
-    registry.families.cache_clear()
+def points() -> type[PointEnv]:
+    """Reset what the point tasks count and break."""
     PointEnv.faults, PointEnv.built, PointEnv.looks = [], [], 0
-    yield PointEnv
-    registry.families.cache_clear()
+    return PointEnv

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from assay_points import PointEnv
 
 import run_eval
-from tests.conftest import PointEnv
 
 RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
 
@@ -27,7 +27,7 @@ RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
         ([*RUN, "--seed", "-1"], "seed must be at least 0, got -1"),
         ([*RUN, "--protocol", "plane"], "did you mean plain?"),
         ([*RUN, "--protocol", "libero/openpi"], "unknown protocol of points"),
-        ([*RUN, "--workers", "-1"], "--workers -1"),
+        ([*RUN, "--workers", "-1"], "--workers must be"),
         ([*RUN, "--out", "/proc/nowhere"], "cannot write to /proc/nowhere"),
         (["run", "--policy", "homing:x", "--benchmark", "points_two"], "takes no source"),
         (["run", "--plan", "missing.yaml"], "cannot read the plan missing.yaml"),

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from assay_points import Broken, PointEnv
 
 import run_eval
 from harness.errors import UsageError
 from harness.inline import run_inline
 from harness.run import Run, RunWriter
-from tests.conftest import Broken, PointEnv
 
 pytestmark = pytest.mark.usefixtures("points")
 

@@ -1,0 +1,161 @@
+"""Picking an object up and putting it on or into something, decided from the state alone.
+
+Every step asks the same questions in the same order: is the object held, where is the hand, how
+far are the fingers apart. There is no phase variable and no clock, so the expert recovers from
+any disturbance, and a policy that sees only the present can imitate it.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.libero.expert.grasp import Grasp, choose_grasp
+from benchmarks.libero.expert.place import Place, choose_place
+from benchmarks.libero.expert.world import (
+    CLOSE,
+    OPEN,
+    Array,
+    Predicate,
+    World,
+    hold_still,
+    servo,
+    wrap_yaw,
+)
+
+Action = NDArray[np.float32]
+
+# Faster fingers are on their way, which tells opening from closing; slower ones only slip.
+_FINGER_MOVING = 0.05
+_FINGERS_OPEN = 0.07
+_FINGERS_WIDE = 0.065
+_FINGERS_SHUT = 0.004
+# A hand slower than this has arrived, or has been stopped by what it touches.
+_STOPPED = 0.02
+
+# How near the hand must be to a grasp before the fingers close.
+_GRASP_TOLERANCE = 0.010
+# Once the fingers are closing they may push the object this far.
+_CLOSING_TOLERANCE = 0.025
+_YAW_TOLERANCE = 0.12
+# A radian of yaw counts like this many metres off the target: it is half the hand's width.
+_TURN_LENGTH = 0.1
+# A hand that comes from a drawer or a knob points elsewhere and must turn down first.
+_TILT_TOLERANCE = 0.25
+
+# The empty hand's finger tips pass this far above what is in the way.
+_REACH_MARGIN = 0.04
+_HAND_RADIUS = 0.10
+# A carried object's bottom passes this far above what is in the way.
+_CARRY_MARGIN = 0.03
+_PLACE_TOLERANCE = 0.010
+# An object is let go at most this far above where it will rest.
+_RELEASE_HEIGHT = 0.004
+# Inside this distance the hand may come down; each metre outside keeps it four metres higher,
+# which makes a funnel over the target.
+_FUNNEL_SLOPE = 4.0
+_FUNNEL_RADIUS = 0.007
+# Sideways motion fades out as the hand falls short of its height by this much.
+_RISE_MARGIN = 0.03
+# A thin rim is held with only a few newtons: a jerk at lift-off pulls it out of the fingers.
+_GENTLE_SPEED = 0.5
+# Fingers this near to each other hold a rim.
+_THIN = 0.015
+
+
+def act(world: World, predicate: Predicate) -> Action:
+    """Returns the next action of a pick-and-place.
+
+    Args:
+        world: The simulation.
+        predicate: ``("on", object, target)`` or ``("in", object, region)``.
+    """
+    _, name, target = predicate
+    if not world.is_grasped(name):
+        return reach(world, name)
+    if world.finger_speed > _FINGER_MOVING:
+        return hold_still(OPEN)
+    if world.finger_speed < -_FINGER_MOVING:
+        return hold_still(CLOSE)  # both pads touch but do not press yet
+    return carry(world, name, choose_place(world, predicate))
+
+
+def reach(world: World, name: str) -> Action:
+    """Returns the next action of an empty hand that goes to an object and takes it."""
+    grasp = choose_grasp(world, name)
+    if _is_around(world, grasp):
+        if _may_close(world):
+            return servo(world, grasp.position, grasp.yaw, CLOSE)
+        if world.finger_opening < _FINGERS_OPEN:
+            return hold_still(OPEN)  # rising before the fingers are open would drag the object
+    error = float(np.linalg.norm((grasp.position - world.eef_position)[:2]))
+    turn = _yaw_error(world, grasp.yaw)
+    ceiling = max(
+        grasp.top,
+        world.obstacle_height(world.eef_position, grasp.position, _HAND_RADIUS),
+    )
+    hover = ceiling + _REACH_MARGIN - grasp.position[2]
+    misfit = max(error - _FUNNEL_RADIUS, 0.0) + _TURN_LENGTH * max(turn - _YAW_TOLERANCE, 0.0)
+    if world.finger_opening < _FINGERS_WIDE or world.tilt > _TILT_TOLERANCE:
+        misfit = math.inf
+    height = grasp.position[2] + min(hover, _FUNNEL_SLOPE * misfit)
+    goal = np.array([*grasp.position[:2], height])
+    return servo(world, _rise_before_moving(world.eef_position, goal), grasp.yaw, OPEN)
+
+
+def carry(world: World, name: str, place: Place) -> Action:
+    """Returns the next action of a hand that holds an object and brings it to a place."""
+    anchor = world.center(name) if place.by_center else world.position(name)
+    low, high = world.extent(name)
+    offset = place.position[:2] - anchor[:2]
+    error = float(np.linalg.norm(offset))
+    drop = low[2] - place.position[2]
+    turned = place.yaw is None or _yaw_error(world, place.yaw) < _YAW_TOLERANCE
+    arrived = error < _PLACE_TOLERANCE and turned
+    if arrived and (drop < _RELEASE_HEIGHT or world.is_supported(name)):
+        return hold_still(OPEN)
+    radius = float(np.max(high[:2] - low[:2])) / 2
+    ceiling = world.obstacle_height(anchor, place.position, radius, ignore=[name])
+    hover = max(ceiling + _CARRY_MARGIN - place.position[2], 0.0)
+    misfit = max(error - _FUNNEL_RADIUS, 0.0) if turned else math.inf
+    height = min(hover, _FUNNEL_SLOPE * misfit)
+    eef = world.eef_position
+    goal = eef + np.array([*offset, height - drop])
+    # The object turns only at its height, where it cannot hit its neighbours.
+    yaw = place.yaw if drop > hover - _CARRY_MARGIN else None
+    thin = world.finger_opening < _THIN
+    gentle = arrived or (thin and drop < hover - _CARRY_MARGIN)
+    speed = _GENTLE_SPEED if gentle else 1.0
+    return servo(world, _rise_before_moving(eef, goal), yaw, CLOSE, max_speed=speed)
+
+
+def _rise_before_moving(position: Array, goal: Array) -> Array:
+    """Keeps a hand that is lower than its goal from moving sideways."""
+    deficit = goal[2] - position[2]
+    share = float(np.clip(1.0 - deficit / _RISE_MARGIN, 0.0, 1.0))
+    return np.array([*(position[:2] + share * (goal - position)[:2]), goal[2]])
+
+
+def _yaw_error(world: World, yaw: float) -> float:
+    turn = abs(wrap_yaw(yaw) - world.finger_yaw)
+    return min(turn, math.pi - turn)
+
+
+def _is_around(world: World, grasp: Grasp) -> bool:
+    """Whether the fingers are where they can close on the object."""
+    offset = world.eef_position - grasp.position
+    sideways = float(np.linalg.norm(offset[:2]))
+    closing = world.finger_opening < _FINGERS_OPEN
+    if sideways > (_CLOSING_TOLERANCE if closing else _GRASP_TOLERANCE):
+        return False
+    if offset[2] < (_CLOSING_TOLERANCE if closing else _GRASP_TOLERANCE):
+        return True
+    stopped = world.hand_speed < _STOPPED
+    return stopped and world.eef_position[2] < grasp.top - 0.005
+
+
+def _may_close(world: World) -> bool:
+    """Whether fingers around an object shall close, rather than open for another try."""
+    opening = world.finger_speed > _FINGER_MOVING
+    shut_on_nothing = world.finger_opening < _FINGERS_SHUT
+    return not opening and not shut_on_nothing

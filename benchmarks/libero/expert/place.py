@@ -1,0 +1,63 @@
+"""Where to put an object so that a predicate becomes true and stays true."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.libero.expert.world import Array, Predicate, World
+
+# A region whose sides differ by this ratio is a slot, which an object must be turned to enter.
+_SLOT_RATIO = 1.5
+# Objects that share a region stand this far apart.
+_GAP = 0.01
+# Share of a region's half size that an object's position may be off its middle.
+_USABLE_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Place:
+    """The pose at which a held object is let go.
+
+    Attributes:
+        position: x and y of the object, and as z the height of its bottom. Contact with what is
+            below may stop the object earlier.
+        yaw: Finger-axis yaw of the hand, or None where any will do.
+        by_center: Whether x and y are those of the object's middle, rather than of its body.
+    """
+
+    position: Array
+    yaw: float | None = None
+    by_center: bool = False
+
+
+def choose_place(world: World, predicate: Predicate) -> Place:
+    """Returns where to let go of the object of an ``on`` or ``in`` predicate."""
+    relation, name, target = predicate
+    position = world.position(target)
+    if world.is_object(target):
+        position[2] = world.extent(target)[0][2]
+        return Place(position)
+    half = np.abs(world.rotation(target) @ world.region_half_size(target))
+    position[0] += _slot_offset(world, predicate, half[0])
+    if relation == "on":
+        return Place(position)
+    # Let go at the rim: a hand that goes deeper would touch the walls.
+    position[2] += half[2]
+    is_slot = max(half[:2]) > _SLOT_RATIO * min(half[:2])
+    yaw = (0.0 if half[0] < half[1] else math.pi / 2) if is_slot else None
+    return Place(position, yaw, by_center=True)
+
+
+def _slot_offset(world: World, predicate: Predicate, half: float) -> float:
+    """Offset along x that keeps objects with the same region apart, in the goal's order."""
+    relation, name, target = predicate
+    sharing = [other[1] for other in world.goal if other[0] == relation and other[2:] == (target,)]
+    if len(sharing) < 2:
+        return 0.0
+    low, high = world.extent(name)
+    width = float(high[0] - low[0])
+    room = half - width / 2 if relation == "in" else _USABLE_SHARE * half
+    step = max(min((width + _GAP) / 2, room), 0.0)
+    rank = sharing.index(name) / (len(sharing) - 1)
+    return step * (2 * rank - 1)

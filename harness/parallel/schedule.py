@@ -1,0 +1,66 @@
+"""Which worker plays which episode next: tasks stay where their simulator is."""
+
+from collections import deque
+from collections.abc import Hashable, Iterable
+
+from harness.spec import EpisodeSpec
+
+WORTH_HELPING = 3
+"""Episodes a task must have left before another worker builds its simulator too.
+
+Building one takes as long as two or three episodes.
+"""
+
+Group = tuple[str, str, str]
+
+
+class Schedule:
+    """The episodes to play, grouped by the simulator they need."""
+
+    def __init__(self, specs: Iterable[EpisodeSpec]) -> None:
+        """Queue the episodes in their order."""
+        self._groups: dict[Group, deque[EpisodeSpec]] = {}
+        self._at: dict[Hashable, Group] = {}
+        for spec in specs:
+            self.put_back(spec, first=False)
+
+    def next(self, worker: Hashable) -> EpisodeSpec | None:
+        """Return the episode that `worker` should play, or None when it can no longer help.
+
+        A worker keeps its task while that has episodes; then it takes a task that nobody has, and
+        then helps the longest one.
+        """
+        group = self._at.get(worker)
+        if group is None or not self._groups.get(group):
+            group = self._choose(worker)
+            if group is None:
+                self._at.pop(worker, None)
+                return None
+            self._at[worker] = group
+        return self._groups[group].popleft()
+
+    def put_back(self, spec: EpisodeSpec, first: bool = True) -> None:
+        """Queue an episode, at the front if it was given out before."""
+        group = (spec.benchmark, spec.task, spec.protocol)
+        queue = self._groups.setdefault(group, deque())
+        if first:
+            queue.appendleft(spec)
+        else:
+            queue.append(spec)
+
+    def leave(self, worker: Hashable) -> None:
+        """Forget a worker that is gone."""
+        self._at.pop(worker, None)
+
+    def __len__(self) -> int:
+        """Return how many episodes wait."""
+        return sum(map(len, self._groups.values()))
+
+    def _choose(self, worker: Hashable) -> Group | None:
+        taken = {group for other, group in self._at.items() if other != worker}
+        waiting = {group: len(queue) for group, queue in self._groups.items() if queue}
+        free = [group for group in waiting if group not in taken]
+        if free:
+            return free[0]
+        crowded = [group for group, length in waiting.items() if length >= WORTH_HELPING]
+        return max(crowded, key=lambda group: waiting[group], default=None)

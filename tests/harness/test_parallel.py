@@ -1,0 +1,178 @@
+"""The Ray backend: the inline backend's bytes, whatever is killed on the way."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from assay_points import PointEnv
+
+import run_eval
+from harness.parallel.backend import RayOptions, run_ray
+from harness.parallel.schedule import Schedule
+from harness.plan import BenchmarkRequest, Plan, Work, resolve
+from harness.rollout import Episode
+from harness.run import Run
+from harness.spec import EpisodeSpec
+from harness.worker import Worker
+
+EPISODES = 20
+
+
+def work(policy: str = "homing") -> Work:
+    return resolve(Plan((policy,), (BenchmarkRequest("points_two"),), EPISODES))
+
+
+def inline(plan: Work) -> list[dict[str, Any]]:
+    worker = Worker(plan.cells, plan.policies)
+    return [worker.play(spec).record.deterministic() for spec in plan.specs]
+
+
+def played(episodes: Iterator[Episode], plan: Work) -> list[dict[str, Any]]:
+    """Return the records in the plan's order; every episode must have come exactly once."""
+    records = [episode.record for episode in episodes]
+    assert sorted(r.spec.key for r in records) == sorted(s.key for s in plan.specs)
+    order = {spec: index for index, spec in enumerate(plan.specs)}
+    return [r.deterministic() for r in sorted(records, key=lambda r: order[r.spec])]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    environment = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
+    ray.init(
+        num_cpus=4,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        runtime_env=environment,
+        log_to_driver=False,
+        logging_level="error",
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    "options",
+    [
+        RayOptions(workers=1),
+        RayOptions(workers=2, replicas=2),
+        RayOptions(workers=4, max_batch=4, max_wait=0.01),
+        RayOptions(workers=2, recycle_after=3),
+        RayOptions(workers=2, memory=1),
+    ],
+    ids=["one", "two replicas", "four in batches", "recycled by age", "recycled by memory"],
+)
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_any_number_of_workers_gives_the_inline_records(
+    options: RayOptions, shuffled: bool
+) -> None:
+    plan = work()
+    specs = list(plan.specs)
+    if shuffled:
+        random.Random(0).shuffle(specs)
+    assert played(run_ray(plan, specs, options), plan) == inline(plan)
+
+
+def actors(name: str) -> list[int]:
+    """Return the processes of the actors of a class."""
+    done = subprocess.run(
+        ["pgrep", "-f", f"^ray::{name}"], capture_output=True, text=True, check=False
+    )
+    return [int(line) for line in done.stdout.split()]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_killing_random_actors_changes_nothing() -> None:
+    plan = work("slow")
+    stop, killed, chance = threading.Event(), [], random.Random(1)
+
+    def kill() -> None:
+        while len(killed) < 4 and not stop.wait(2):
+            victims = actors("EnvActor" if len(killed) % 2 == 0 else "PolicyActor")
+            if victims:
+                os.kill(chance.choice(victims), signal.SIGKILL)
+                killed.append(1)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        records = played(run_ray(plan, plan.specs, RayOptions(workers=3, replicas=2)), plan)
+    finally:
+        stop.set()
+        thread.join()
+    assert len(killed) >= 2
+    assert records == inline(plan)
+
+
+def test_a_hung_simulator_is_killed_and_its_episode_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray.shutdown()
+    flag = tmp_path / "hang"
+    plan = work()
+    expected = inline(plan)
+    flag.touch()
+    monkeypatch.setenv("ASSAY_POINTS_HANG", str(flag))
+    start = time.monotonic()
+    assert played(run_ray(plan, plan.specs, RayOptions(workers=2, deadline=2)), plan) == expected
+    assert not flag.exists()
+    assert time.monotonic() - start < 60
+
+
+def test_a_killed_driver_continues_to_the_same_records(
+    tmp_path: Path, points: type[PointEnv]
+) -> None:
+    def start(out: Path) -> list[str]:
+        run = ["run", "--policy", "slow", "--benchmark", "points_two", "--episodes", "20"]
+        return [*run, "--workers", "2", "--out", str(out)]
+
+    del points
+    process = subprocess.Popen([sys.executable, "run_eval.py", *start(tmp_path)])
+    log = tmp_path / "episodes.jsonl"
+    wait_until(lambda: log.exists() and log.read_text().count("\n") >= 5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert log.read_text().count("\n") < 40
+    assert run_eval.main(start(tmp_path)) == 0
+    assert log.read_text().count("\n") == 40
+    plan = work("slow")
+    records = Run.existing(tmp_path).records()
+    assert [records[spec.key].deterministic() for spec in plan.specs] == inline(plan)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def spec(task: str, episode: int) -> EpisodeSpec:
+    return EpisodeSpec("p", "b", task, episode, 0, "c")
+
+
+def test_a_task_stays_with_its_worker_and_idle_ones_help_the_longest() -> None:
+    schedule = Schedule([spec(task, k) for task, n in (("a", 2), ("b", 9)) for k in range(n)])
+    assert [schedule.next("x"), schedule.next("y")] == [spec("a", 0), spec("b", 0)]
+    assert [schedule.next("x"), schedule.next("y")] == [spec("a", 1), spec("b", 1)]
+    assert schedule.next("x") == spec("b", 2)
+    schedule.put_back(spec("b", 2))
+    schedule.leave("x")
+    assert schedule.next("y") == spec("b", 2)
+    assert len(schedule) == 6
+
+
+def test_nobody_builds_a_simulator_for_the_last_episodes_of_another() -> None:
+    schedule = Schedule([spec("a", k) for k in range(3)])
+    assert schedule.next("x") == spec("a", 0)
+    assert schedule.next("y") is None
+    assert schedule.next("x") == spec("a", 1)

@@ -1,0 +1,155 @@
+"""A benchmark and two policies from outside: a point that walks to a goal.
+
+The engine's tests run on it, found through entry points as any installed package is. It stands in
+for a simulator where the engine's own behaviour is tested; LIBERO's adapter is tested on LIBERO.
+"""
+
+import ctypes
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+
+from harness.benchmark import Benchmark, Task
+from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
+from harness.layout import Layout, Part
+from harness.policy import Policy, PolicySpec
+from harness.protocol import Protocol
+
+STATE = Layout((Part("position", 2, "m"),))
+ACTION = Layout((Part("velocity", 2, "m per step"),))
+
+
+class PointEnv(BenchmarkEnv):
+    """A point starts somewhere on a circle of radius 1 and shall reach the origin."""
+
+    faults: ClassVar[list[Exception]] = []
+    """Raised one after the other by `_advance`, as a simulator would."""
+    built: ClassVar[list[str]] = []
+    looks: ClassVar[int] = 0
+
+    def __init__(self, task: str, max_steps: int) -> None:
+        super().__init__()
+        self.built.append(task)
+        self.instruction, self.max_steps, self.episodes = f"reach {task}", max_steps, 20
+        self.state_layout, self.action_layout = STATE, ACTION
+        self.idle_action = np.zeros(2, np.float32)
+        self.cameras = ("main",)
+        self.observation_space: spaces.Space[Any] = spaces.Dict(
+            image=spaces.Dict({"main": spaces.Box(0, 255, (8, 8, 3), np.uint8)}),
+            state=spaces.Box(-np.inf, np.inf, (2,), np.float32),
+            instruction=spaces.Text(32, charset=frozenset(map(chr, range(32, 127)))),
+        )
+        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def _begin(self, episode: int, seed: int) -> StepOutcome:
+        angle = np.random.default_rng([seed, episode]).uniform(0, 2 * np.pi)
+        self.position = np.array([np.cos(angle), np.sin(angle)])
+        return StepOutcome(False, 0.0)
+
+    def _advance(self, action: Action) -> StepOutcome:
+        if self.faults:
+            raise self.faults.pop(0)
+        _hang_once()
+        self.position = self.position + 0.1 * action
+        distance = float(np.linalg.norm(self.position))
+        return StepOutcome(distance < 0.1, max(0.0, 1 - distance), {"near": distance < 0.5})
+
+    def _observe(self, cameras: Sequence[str]) -> Observation:
+        type(self).looks += len(cameras)
+        image = np.zeros((8, 8, 3), np.uint8)
+        return {
+            "image": dict.fromkeys(cameras, image),
+            "state": self.position.astype(np.float32),
+            "instruction": self.instruction,
+        }
+
+    def state_bytes(self) -> bytes:
+        return self.position.tobytes()
+
+
+def _hang_once() -> None:
+    """Hang in native code, as a simulator would, if a test left a file that asks for it."""
+    flag = os.environ.get("ASSAY_POINTS_HANG")
+    if flag and os.path.exists(flag):
+        os.unlink(flag)
+        ctypes.PyDLL(None).sleep(3600)  # A PyDLL keeps the interpreter's lock.
+
+
+class Points(Benchmark):
+    """The family of the point tasks."""
+
+    name = "points"
+    default_protocol = "plain"
+
+    def benchmarks(self) -> Sequence[str]:
+        return ["points_two"]
+
+    def tasks(self, benchmark: str) -> Sequence[Task]:
+        return [Task("left", "reach left"), Task("right", "reach right")]
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        return {
+            "plain": Protocol(name="points/plain", max_steps={"points_two": 30}, replan=4),
+            "short": Protocol(name="points/short", max_steps={"points_two": 5}, replan=4),
+        }
+
+    def episodes(self, benchmark: str, task: str) -> int | None:
+        return 20
+
+    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
+        return PointEnv(task, protocol.limit(benchmark))
+
+    def problem(self, images: bool) -> str | None:
+        return None
+
+    def rendering(self) -> str:
+        return "black pictures"
+
+    def versions(self) -> Mapping[str, str]:
+        return {"points": "1"}
+
+
+class Homing(Policy):
+    """Walks to the origin with some noise from the episode's stream, in chunks of 6."""
+
+    batches = True
+
+    spec = PolicySpec("homing", state_layout=STATE, action_layout=ACTION)
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[Any]:
+        return [
+            np.tile(
+                np.clip(-o["state"] + 0.5 * stream.normal(size=2), -1, 1).astype(np.float32), (6, 1)
+            )
+            for o, stream in zip(observations, streams, strict=True)
+        ]
+
+
+class Broken(Policy):
+    """Returns whatever a test wants it to."""
+
+    spec = PolicySpec("broken")
+    answer: ClassVar[Any] = None
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[Any]:
+        return [self.answer]
+
+
+class Slow(Homing):
+    """Takes its time, so that a test can kill who is at work."""
+
+    spec = PolicySpec("slow", state_layout=STATE, action_layout=ACTION)
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[Any]:
+        time.sleep(0.1)
+        return super().infer(observations, streams)
