@@ -5,11 +5,11 @@ Without arguments this runs the quick start: a small real evaluation that takes 
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 # One evaluation worker is one core's work; more threads would only fight over it.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS"):
@@ -119,7 +119,11 @@ class RunCommand:
         return partial(run_ray, options=options)
 
     def _plan(self) -> Plan:
-        given = {"policy": self.policy, "benchmark": self.benchmark, "tasks": self.tasks}
+        given: dict[str, Any] = {
+            "policy": self.policy,
+            "benchmark": self.benchmark,
+            "tasks": self.tasks,
+        }
         given |= {"episodes": self.episodes, "seed": self.seed, "protocol": self.protocol}
         if self.plan is not None:
             doubled = [f"--{name}" for name, value in given.items() if value not in ((), None, "")]
@@ -225,7 +229,7 @@ class DoctorCommand:
 
 
 NOUNS = {"policy": "policies", "benchmark": "benchmarks"}
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "quick-start": QuickStart,
     "run": RunCommand,
     "report": ReportCommand,
@@ -298,7 +302,7 @@ def first_line(text: str | None) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; the user's errors become one line and exit code 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["quick-start"]
-    command = tyro.extras.subcommand_cli_from_dict(
+    command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="run_eval.py", description=__doc__, args=arguments
     )
     try:

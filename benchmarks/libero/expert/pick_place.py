@@ -70,7 +70,7 @@ def act(world: World, predicate: Predicate) -> Action:
         world: The simulation.
         predicate: ``("on", object, target)`` or ``("in", object, region)``.
     """
-    _, name, target = predicate
+    name = predicate[1]
     if not world.is_grasped(name):
         return reach(world, name)
     if world.finger_speed > _FINGER_MOVING:

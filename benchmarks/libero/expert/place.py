@@ -33,7 +33,7 @@ class Place:
 
 def choose_place(world: World, predicate: Predicate) -> Place:
     """Returns where to let go of the object of an ``on`` or ``in`` predicate."""
-    relation, name, target = predicate
+    relation, _, target = predicate
     position = world.position(target)
     if world.is_object(target):
         position[2] = world.extent(target)[0][2]
