@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayActorError, RayTaskError
 
 from harness.errors import UsageError
@@ -178,13 +179,23 @@ def _connect(options: RayOptions) -> None:
         except ConnectionError as error:
             raise UsageError(f"no Ray cluster answers at {options.address}: {error}") from error
         return
+    _stay_on_loopback()
     ray.init(
         num_cpus=max(options.workers, os.cpu_count() or 1),
         include_dashboard=False,
-        _node_ip_address="127.0.0.1",
         runtime_env=runtime,
         **quiet,
     )
+
+
+def _stay_on_loopback() -> None:
+    """Keep a local Ray from listening where other machines could reach it.
+
+    `ray.init` turns a loopback address into the machine's own. Only this switch, made for the
+    firewalls of desktops, binds every one of its sockets to loopback; Ray reads it on import.
+    """
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def _cause(error: RayTaskError) -> Exception:

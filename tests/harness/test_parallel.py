@@ -128,6 +128,27 @@ def test_a_hung_simulator_is_killed_and_its_episode_runs_again(
     assert time.monotonic() - start < 60
 
 
+def open_to_others() -> set[str]:
+    """Return the sockets that listen on an address that other machines reach."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            if state == "0A" and not local.split(":")[0].endswith("0100007F"):
+                found.add(local)
+    return found
+
+
+def test_a_local_ray_listens_on_loopback_alone() -> None:
+    ray.shutdown()
+    before = open_to_others()
+    episodes = run_ray(work(), work().specs, RayOptions(workers=2))
+    next(episodes)
+    assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
+    assert open_to_others() <= before
+    episodes.close()
+
+
 def test_a_killed_driver_continues_to_the_same_records(
     tmp_path: Path, points: type[PointEnv]
 ) -> None:
