@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.libero.expert import pick_place
+from benchmarks.libero.expert import articulated, pick_place
 from benchmarks.libero.expert.grasp import is_too_flat
 from benchmarks.libero.expert.world import OPEN, Predicate, World, hold_still, servo
 
@@ -53,12 +53,15 @@ class Expert:
 
     def _pursue(self, predicate: Predicate) -> NDArray[np.float32]:
         """Returns the next action toward one predicate, by the skill that it needs."""
-        from benchmarks.libero.expert import articulated
-
-        if predicate[0] not in _PLACEMENTS or is_too_flat(self.world, predicate[1]):
+        is_placement = predicate[0] in _PLACEMENTS
+        if is_placement and self._is_shut_out(predicate):
+            return self._let_in(predicate)
+        if is_placement or predicate[0] == "close":
+            retreat = articulated.retreat(self.world)
+            if retreat is not None:
+                return retreat
+        if not is_placement or is_too_flat(self.world, predicate[1]):
             return articulated.act(self.world, predicate)
-        if self._is_shut_out(predicate):
-            return articulated.act(self.world, ("open", predicate[2]))
         return pick_place.act(self.world, predicate)
 
     def _is_shut_out(self, predicate: Predicate) -> bool:
@@ -68,7 +71,17 @@ class Expert:
             return False
         if not self.world.is_articulated(target):
             return False
-        return not self.world.holds(("open", target))
+        return not articulated.is_open_enough(self.world, target)
+
+    def _let_in(self, predicate: Predicate) -> NDArray[np.float32]:
+        """Returns the next action that opens a container for an object."""
+        _, name, target = predicate
+        # An object under the drawer could not be picked up once the drawer is open.
+        if articulated.retreat(self.world) is None:
+            aside = articulated.make_way(self.world, name, target)
+            if aside is not None:
+                return aside
+        return articulated.act(self.world, ("open", target))
 
     def _retreat(self) -> NDArray[np.float32]:
         height = self.world.base_position[2] + _RETREAT_HEIGHT
