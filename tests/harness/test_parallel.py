@@ -24,11 +24,11 @@ from harness.run import Run
 from harness.spec import EpisodeSpec
 from harness.worker import Worker
 
-EPISODES = 20
+EPISODES = 6
 
 
-def work(policy: str = "homing") -> Work:
-    return resolve(Plan((policy,), (BenchmarkRequest("points_two"),), EPISODES))
+def work(policy: str = "homing", episodes: int = EPISODES) -> Work:
+    return resolve(Plan((policy,), (BenchmarkRequest("points_two"),), episodes))
 
 
 def inline(plan: Work) -> list[dict[str, Any]]:
@@ -71,14 +71,10 @@ def cluster() -> Iterator[None]:
     ],
     ids=["one", "two replicas", "four in batches", "recycled by age", "recycled by memory"],
 )
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_any_number_of_workers_gives_the_inline_records(
-    options: RayOptions, shuffled: bool
-) -> None:
+def test_any_number_of_workers_gives_the_inline_records_in_any_order(options: RayOptions) -> None:
     plan = work()
     specs = list(plan.specs)
-    if shuffled:
-        random.Random(0).shuffle(specs)
+    random.Random(0).shuffle(specs)
     assert played(run_ray(plan, specs, options), plan) == inline(plan)
 
 
@@ -92,7 +88,7 @@ def actors(name: str) -> list[int]:
 
 @pytest.mark.usefixtures("cluster")
 def test_killing_random_actors_changes_nothing() -> None:
-    plan = work("slow")
+    plan = work("slow", episodes=20)
     stop, killed, chance = threading.Event(), [], random.Random(1)
 
     def kill() -> None:
@@ -122,10 +118,8 @@ def test_a_hung_simulator_is_killed_and_its_episode_runs_again(
     expected = inline(plan)
     flag.touch()
     monkeypatch.setenv("ASSAY_POINTS_HANG", str(flag))
-    start = time.monotonic()
-    assert played(run_ray(plan, plan.specs, RayOptions(workers=2, deadline=2)), plan) == expected
+    assert played(run_ray(plan, plan.specs, RayOptions(workers=2, deadline=5)), plan) == expected
     assert not flag.exists()
-    assert time.monotonic() - start < 60
 
 
 def open_to_others() -> set[str]:
@@ -165,12 +159,12 @@ def test_a_killed_driver_continues_to_the_same_records(
     assert log.read_text().count("\n") < 40
     assert run_eval.main(start(tmp_path)) == 0
     assert log.read_text().count("\n") == 40
-    plan = work("slow")
+    plan = work("slow", episodes=20)
     records = Run.existing(tmp_path).records()
     assert [records[spec.key].deterministic() for spec in plan.specs] == inline(plan)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
