@@ -3,7 +3,6 @@
 Without arguments this runs the quick start: a small real evaluation that takes minutes.
 """
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-# One evaluation worker is one core's work; more threads would only fight over it.
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
+from harness.threads import use_one_core
+
+use_one_core()
 
 import tyro
 from rich.console import Console

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from harness.benchmark import Benchmark
-from harness.errors import UsageError
+from harness.errors import UsageError, require_known
 from harness.policy import Policy
 from harness.protocol import Protocol
-from harness.registry import find_benchmark, make_policy, require_known
+from harness.registry import find_benchmark, make_policy
 from harness.spec import EpisodeSpec
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.environment import Action, BenchmarkEnv, Observation
-from harness.errors import PolicyError
+from harness.errors import PolicyError, require_known
 from harness.layout import Layout, require_same
 from harness.spec import EpisodeSpec
 
@@ -73,8 +73,6 @@ def check_compatible(policy: PolicySpec, env: BenchmarkEnv) -> None:
     Raises:
         UsageError: A camera is missing, or a vector means something else on the other side.
     """
-    from harness.registry import require_known
-
     for camera in policy.cameras:
         require_known(f"camera of {policy.name}", camera, env.cameras)
     require_same("state", policy.state_layout, env.state_layout, policy.name)

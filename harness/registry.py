@@ -1,34 +1,18 @@
 """Finds benchmarks and policies by name, through entry points that any package can add."""
 
-import difflib
 import re
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from harness.benchmark import Benchmark
-from harness.errors import UsageError
+from harness.errors import UsageError, require_known
 from harness.policy import Policy
 
 BENCHMARK_GROUP = "assay.benchmarks"
 POLICY_GROUP = "assay.policies"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """Names reach file names and tables, so they hold nothing that a path or a page could misread."""
-
-
-def require_known(kind: str, name: str, known: Iterable[str]) -> None:
-    """Refuse an unknown name, with the nearest known ones.
-
-    Raises:
-        UsageError: `name` is not among `known`.
-    """
-    known = list(known)
-    if name in known:
-        return
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known[:12])}"
-    raise UsageError(f"unknown {kind} {name!r}; {hint}")
 
 
 @cache

@@ -1,6 +1,7 @@
 """Seconds per LIBERO episode with rendering on demand against rendering at every step.
 
     python perf/rendering.py [--steps 40] [--suites libero_object ...] [--replans 5 10 20]
+        [--repeats 1]
 
 Both play the same random actions in the same simulator, in turn, and look at the same moments;
 the only difference is whether the other moments are drawn too. The last line is one JSON object.
@@ -11,7 +12,6 @@ import hashlib
 import json
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     results = []
     for suite in options.suites:
-        env = LiberoEnv(suite, catalog.suites()[suite][0], replace(protocols()["openpi"]))
+        env = LiberoEnv(suite, catalog.suites()[suite][0], protocols()["openpi"])
         play(env, 2, 1, every_step=True)
         for replan in options.replans:
             pairs = [

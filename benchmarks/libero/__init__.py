@@ -10,7 +10,7 @@ from benchmarks.libero.gl import DISABLED, choose_gl
 from benchmarks.libero.protocol import LiberoProtocol, protocols
 from harness.benchmark import Benchmark, Task
 from harness.environment import BenchmarkEnv
-from harness.errors import UsageError
+from harness.errors import require_known
 from harness.protocol import Protocol
 
 INSTALL = 'pip install -e ".[libero]" -c constraints.txt'
@@ -85,8 +85,7 @@ def make_env(
     from benchmarks.libero.env import LiberoEnv
 
     cards = protocols()
-    if protocol not in cards:
-        raise UsageError(f"unknown protocol {protocol!r}; known: {', '.join(cards)}")
+    require_known("protocol of libero", protocol, cards)
     return LiberoEnv(suite, catalog.suites()[suite][task], cards[protocol], render_mode)
 
 

@@ -65,7 +65,7 @@ def _let_gl_be_chosen() -> None:
 
 
 def _reset_as_hard(sim: Any) -> None:
-    """Make a soft reset bit for bit what a hard one is, at a fifth of its time.
+    """Make a soft reset bit for bit what a hard one is, without building the model anew.
 
     A hard reset computes the forward dynamics twice more: once for the new model and once for its
     new rendering context. Each time MuJoCo's solver starts from its last solution, so without them

@@ -29,7 +29,7 @@ from harness.layout import Layout, Part
 
 CAMERAS = {"main": "agentview", "wrist": "robot0_eye_in_hand"}
 SENSORS = ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos")
-"""The only observables that are looked at; the others would cost a third of a physics step."""
+"""The only observables that are looked at; the others would be computed for nobody."""
 
 STATE = Layout(
     (

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.libero.gl import DISABLED, choose_gl
 
 # MuJoCo and robosuite read the backend when they are imported, and fail there if it is missing.
-os.environ.setdefault("MUJOCO_GL", choose_gl())
+os.environ["MUJOCO_GL"] = choose_gl()
 
 import mujoco
 import numpy as np

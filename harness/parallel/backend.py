@@ -18,6 +18,7 @@ from harness.plan import Work
 from harness.policy import LocalPolicy
 from harness.rollout import Episode
 from harness.spec import EpisodeSpec
+from harness.threads import ONE_CORE
 from harness.worker import failed_episode
 
 MOST_DEATHS = 5
@@ -25,11 +26,6 @@ MOST_DEATHS = 5
 
 More than the retries of an error, since a worker dies mostly of somebody else's fault.
 """
-
-ONE_CORE = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS"), "1"
-)
-"""One worker uses one core, so that N workers on N cores scale; LP is Mesa's software renderer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +98,11 @@ class _Driver:
         except RayActorError as error:
             self._deaths[spec.key] += 1
             self._schedule.leave(id(worker))
-            lost = self._deaths[spec.key] <= MOST_DEATHS
-            if lost:
+            again = self._deaths[spec.key] <= MOST_DEATHS
+            if again:
                 self._schedule.put_back(spec)
             self._send(self._start_worker(worker.replica))
-            return None if lost else failed_episode(spec, error)
+            return None if again else failed_episode(spec, error)
         worker.played += 1
         too_old = worker.played >= self._options.recycle_after
         if too_old or finished.memory > self._options.memory:
@@ -171,7 +167,7 @@ def run_ray(work: Work, specs: Sequence[EpisodeSpec], options: RayOptions) -> It
 
 def _connect(options: RayOptions) -> None:
     """Join a cluster, or start one that nobody else can reach."""
-    runtime = {"env_vars": {**ONE_CORE, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "")}}
+    runtime = {"env_vars": ONE_CORE}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if options.address:
         try:

@@ -1,6 +1,5 @@
 """The actor that steps environments: one process, one core, one simulator at a time."""
 
-import os
 import resource
 import signal
 from collections.abc import Mapping, Sequence
@@ -71,10 +70,6 @@ class EnvActor:
             signal.setitimer(signal.ITIMER_REAL, 0)
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Finished(episode, kilobytes * 1024)
-
-    def process(self) -> int:
-        """Return the process's id, once everything is built."""
-        return os.getpid()
 
     def _alive(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._deadline)

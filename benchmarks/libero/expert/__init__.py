@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.libero.expert import articulated, pick_place
 from benchmarks.libero.expert.grasp import is_too_flat
 from benchmarks.libero.expert.world import OPEN, Predicate, World, hold_still, servo
+from harness.environment import Action
 
 __all__ = ["Expert", "World"]
 
@@ -38,7 +39,7 @@ class Expert:
     def __init__(self, env: Any) -> None:
         self.world = World(env)
 
-    def act(self) -> NDArray[np.float32]:
+    def act(self) -> Action:
         """Returns a 7-D action in [-1, 1]; after success it retreats and holds still."""
         for predicate in sorted(self.world.goal, key=lambda predicate: _ORDER[predicate[0]]):
             if not self._is_finished(predicate):
@@ -51,7 +52,7 @@ class Expert:
             return False
         return predicate[0] not in _PLACEMENTS or not self.world.is_grasped(predicate[1])
 
-    def _pursue(self, predicate: Predicate) -> NDArray[np.float32]:
+    def _pursue(self, predicate: Predicate) -> Action:
         """Returns the next action toward one predicate, by the skill that it needs."""
         is_placement = predicate[0] in _PLACEMENTS
         if is_placement and self._is_shut_out(predicate):
@@ -73,7 +74,7 @@ class Expert:
             return False
         return not articulated.is_open_enough(self.world, target)
 
-    def _let_in(self, predicate: Predicate) -> NDArray[np.float32]:
+    def _let_in(self, predicate: Predicate) -> Action:
         """Returns the next action that opens a container for an object."""
         _, name, target = predicate
         # An object under the drawer could not be picked up once the drawer is open.
@@ -83,7 +84,7 @@ class Expert:
                 return aside
         return articulated.act(self.world, ("open", target))
 
-    def _retreat(self) -> NDArray[np.float32]:
+    def _retreat(self) -> Action:
         height = self.world.base_position[2] + _RETREAT_HEIGHT
         position = self.world.eef_position
         if self.world.finger_opening < _FINGERS_OPEN or position[2] > height:

@@ -5,13 +5,9 @@ that a policy without memory can learn from the demonstrations. What looks like 
 off, reach, grip, pull) is a test of where the hand is now.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.libero.expert import drawers, hinges, pushing
 from benchmarks.libero.expert.world import Predicate, World
-
-Action = NDArray[np.float32]
+from harness.environment import Action
 
 
 def act(world: World, predicate: Predicate) -> Action:

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.libero.expert.fixtures import (
     UP,
@@ -15,8 +14,7 @@ from benchmarks.libero.expert.fixtures import (
 )
 from benchmarks.libero.expert.rotations import wrap_yaw
 from benchmarks.libero.expert.world import CLOSE, OPEN, Array, World, servo
-
-Action = NDArray[np.float32]
+from harness.environment import Action
 
 # The gap behind a bar is 16 mm deep and the next bar is 7 cm above: only in a hand that is level
 # do both finger tips fit around the bar.

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.libero.expert.fixtures import (
     UP,
@@ -17,8 +16,7 @@ from benchmarks.libero.expert.fixtures import (
 )
 from benchmarks.libero.expert.rotations import HOME_YAW, downward_rotation, wrap_yaw
 from benchmarks.libero.expert.world import CLOSE, OPEN, Array, World, servo
-
-Action = NDArray[np.float32]
+from harness.environment import Action
 
 # Some stoves stand so near to the robot that an upright hand folds the elbow to its limit.
 # Leaning away from the base brings the wrist far enough out.

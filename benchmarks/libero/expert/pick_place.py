@@ -8,7 +8,6 @@ any disturbance, and a policy that sees only the present can imitate it.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.libero.expert.grasp import Grasp, choose_grasp
 from benchmarks.libero.expert.place import Place, choose_place
@@ -22,8 +21,7 @@ from benchmarks.libero.expert.world import (
     servo,
     wrap_yaw,
 )
-
-Action = NDArray[np.float32]
+from harness.environment import Action
 
 # Faster fingers are on their way, which tells opening from closing; slower ones only slip.
 _FINGER_MOVING = 0.05

@@ -1,13 +1,11 @@
 """Pushing plates and bowls along the table, decided from the state alone."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.libero.expert.fixtures import UP
 from benchmarks.libero.expert.rotations import HOME_YAW
 from benchmarks.libero.expert.world import CLOSE, Array, Predicate, World, servo
-
-Action = NDArray[np.float32]
+from harness.environment import Action
 
 # Height of the finger pads above the dish's underside when the tips touch its floor.
 _TOUCH_HEIGHT = 0.018

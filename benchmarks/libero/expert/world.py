@@ -11,7 +11,6 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.libero.expert.rotations import (
     HOME_YAW,
@@ -21,6 +20,7 @@ from benchmarks.libero.expert.rotations import (
     wrap_yaw,
 )
 from benchmarks.libero.expert.solids import Solids
+from harness.environment import Action
 
 __all__ = [
     "CLOSE",
@@ -247,7 +247,7 @@ def servo(
     *,
     max_speed: float = 1.0,
     rotation: Array | None = None,
-) -> NDArray[np.float32]:
+) -> Action:
     """Returns the action that moves the hand toward a pose.
 
     Args:
@@ -272,6 +272,6 @@ def servo(
     return np.concatenate([move, turn, [gripper]]).astype(np.float32)
 
 
-def hold_still(gripper: float) -> NDArray[np.float32]:
+def hold_still(gripper: float) -> Action:
     """Returns the action that leaves the hand where it is."""
     return np.array([0, 0, 0, 0, 0, 0, gripper], np.float32)
