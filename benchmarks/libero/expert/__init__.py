@@ -7,7 +7,6 @@ evaluations. It uses positions that no policy can see, but only the actions that
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.libero.expert import articulated, pick_place
 from benchmarks.libero.expert.grasp import is_too_flat
