@@ -82,14 +82,14 @@ class RunCommand:
     """Environment actors on Ray, each using one core; 0 runs the episodes in this process."""
     ray_address: str = ""
     """A Ray cluster to join; a local one is started if not given."""
-    policy_replicas: int = 1
-    """Actors for each policy that has a model."""
-    policy_gpus: float = 0.0
-    """GPUs for each of them; a fraction shares one."""
-    max_batch: int = 16
-    """Observations that a policy actor infers at once, at most."""
-    max_wait_ms: float = 0.0
-    """How long a policy actor waits for a batch to fill."""
+    policy_replicas: int | None = None
+    """Actors for each policy that has a model; more are started while they are 80 % busy."""
+    policy_gpus: float | None = None
+    """GPUs for each of them, a fraction shares one; shared evenly if not given."""
+    max_batch: int | None = None
+    """Observations that a policy actor infers at once, at most; learnt if not given."""
+    max_wait_ms: float | None = None
+    """How long a policy actor waits for a batch to fill; learnt if not given."""
     out: Path | None = None
     """The run's folder; results/<policies>-<benchmarks> if not given."""
     video: Videos = "none"
@@ -101,11 +101,16 @@ class RunCommand:
         return run_plan(plan, self.out or default_folder(plan), self.video, self._backend())
 
     def _backend(self) -> Backend:
-        if self.workers < 0 or self.policy_replicas < 1 or self.max_batch < 1:
-            raise UsageError("--workers must be at least 0, --policy-replicas and --max-batch 1")
+        least = (("workers", 0), ("policy_replicas", 1), ("policy_gpus", 0), ("max_batch", 1))
+        for name, minimum in (*least, ("max_wait_ms", 0)):
+            value = getattr(self, name)
+            if value is not None and value < minimum:
+                flag = name.replace("_", "-")
+                raise UsageError(f"--{flag} must be at least {minimum}, got {value}")
         if self.workers == 0:
             return run_inline
-        from harness.parallel.backend import RayOptions, run_ray
+        from harness.parallel.backend import run_ray
+        from harness.parallel.options import RayOptions
 
         options = RayOptions(
             workers=self.workers,
@@ -113,7 +118,7 @@ class RunCommand:
             replicas=self.policy_replicas,
             gpus=self.policy_gpus,
             max_batch=self.max_batch,
-            max_wait=self.max_wait_ms / 1000,
+            max_wait=None if self.max_wait_ms is None else self.max_wait_ms / 1000,
         )
         return partial(run_ray, options=options)
 
@@ -243,7 +248,7 @@ def run_plan(plan: Plan, out: Path, video: Videos, backend: Backend = run_inline
     work = resolve(plan)
     with RunWriter(out, work) as run, ProgressView(notes) as view:
         for notice in run.notices:
-            notes.print(f"notice: {notice}", style="yellow", markup=False)
+            view.tell(notice)
         try:
             tally = evaluate(run, work, backend, view)
         except KeyboardInterrupt:

@@ -9,8 +9,8 @@ from harness.rollout import Episode
 from harness.run import RunWriter
 from harness.spec import EpisodeSpec
 
-Backend = Callable[[Work, Sequence[EpisodeSpec]], Iterator[Episode]]
-"""Plays episodes and yields each once, in any order."""
+Backend = Callable[[Work, Sequence[EpisodeSpec], Callable[[str], None]], Iterator[Episode]]
+"""Plays episodes and yields each once, in any order; what the user should know it tells."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def evaluate(run: RunWriter, work: Work, backend: Backend, view: ProgressView) -
     todo = [spec for spec in work.specs if spec.key not in scored]
     view.start(len(work.specs), [records[s.key] for s in work.specs if s.key in scored])
     errors = 0
-    for episode in backend(work, todo):
+    for episode in backend(work, todo, view.tell):
         run.append(episode)
         view.add(episode.record)
         errors += episode.record.outcome == "error"

@@ -1,6 +1,6 @@
 """The inline backend: every episode in this process, where a debugger can follow it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.plan import Work
 from harness.rollout import Episode
@@ -8,8 +8,13 @@ from harness.spec import EpisodeSpec
 from harness.worker import Worker
 
 
-def run_inline(work: Work, specs: Sequence[EpisodeSpec]) -> Iterator[Episode]:
+def run_inline(
+    work: Work, specs: Sequence[EpisodeSpec], tell: Callable[[str], None]
+) -> Iterator[Episode]:
     """Play the episodes in order."""
+    del tell
+    for policy in work.policies.values():
+        policy.load()
     worker = Worker(work.cells, work.policies)
     try:
         for spec in specs:

@@ -53,6 +53,9 @@ class Policy(ABC):
     ) -> Sequence[ActionChunk]:
         """Return one chunk for each observation."""
 
+    def load(self) -> None:  # noqa: B027 - most have nothing to load
+        """Get ready to infer, where inferring happens; building a policy must stay cheap."""
+
     def missing(self, specs: Iterable[EpisodeSpec]) -> str | None:
         """Return what stops the policy from playing these episodes, or None."""
         del specs
@@ -77,6 +80,16 @@ def check_compatible(policy: PolicySpec, env: BenchmarkEnv) -> None:
         require_known(f"camera of {policy.name}", camera, env.cameras)
     require_same("state", policy.state_layout, env.state_layout, policy.name)
     require_same("action", policy.action_layout, env.action_layout, policy.name)
+
+
+def require_one_each(chunks: Sequence[Any], observations: int) -> None:
+    """Refuse an answer that is not one chunk for each observation.
+
+    Raises:
+        PolicyError: It has too many or too few.
+    """
+    if len(chunks) != observations:
+        raise PolicyError(f"policy_shape: chunks expected: {observations}, got: {len(chunks)}")
 
 
 def checked_chunk(chunk: Any, action_size: int) -> Sequence[Action]:

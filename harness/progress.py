@@ -86,6 +86,10 @@ class ProgressView:
         elif self._line_is_due():
             self.console.print(self._line(), markup=False)
 
+    def tell(self, notice: str) -> None:
+        """Show something that the user should know."""
+        self.console.print(f"notice: {notice}", style="yellow", markup=False)
+
     def _count(self, record: EpisodeRecord) -> None:
         self._done += 1
         self._scored += record.outcome != "error"

@@ -11,7 +11,17 @@ from harness.spec import EpisodeSpec
 Outcome = Literal["success", "failure", "error"]
 
 SPEC_FIELDS = tuple(f.name for f in fields(EpisodeSpec))
-MEASURED = ("timing", "retries", "worker", "versions")
+MEASURED = (
+    "started",
+    "timing",
+    "cpu",
+    "gpu",
+    "batches",
+    "retries",
+    "worker",
+    "replica",
+    "versions",
+)
 """What may differ between two runs of one spec; everything else may not."""
 
 
@@ -30,9 +40,14 @@ class EpisodeRecord:
         instruction: What the policy was told.
         actions_sha256: Hash of the executed actions' bytes.
         state_sha256: Hash of the simulator's final state.
-        timing: Seconds by what they were spent on.
+        started: When, in seconds since 1970.
+        timing: Wall seconds by what they were spent on; `total` covers every retry.
+        cpu: CPU seconds likewise, a policy actor's share included.
+        gpu: GPU seconds of the policy.
+        batches: How many of its observations were inferred in a batch of which size.
         retries: How often the episode had to be started again.
-        worker: Who ran it.
+        worker: The process that stepped the environment.
+        replica: The process that inferred, where that was another one.
         versions: Of the packages that took part.
     """
 
@@ -46,9 +61,14 @@ class EpisodeRecord:
     instruction: str
     actions_sha256: str | None
     state_sha256: str | None
+    started: float = 0.0
     timing: Mapping[str, float] = field(default_factory=dict)
+    cpu: Mapping[str, float] = field(default_factory=dict)
+    gpu: float = 0.0
+    batches: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
     worker: str = ""
+    replica: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def deterministic(self) -> dict[str, Any]:

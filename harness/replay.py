@@ -54,7 +54,7 @@ def replay_episode(
         outcome = env.advance(action)
     if show:
         show(_frame(env))
-    again = finish_episode(env, spec, outcome, list(actions), record.reason, {}).record
+    again = finish_episode(env, spec, outcome, list(actions), record.reason).record
     before, after = record.deterministic(), again.deterministic()
     return [
         f"{name}: recorded {before[name]}, replayed {after[name]}"

@@ -1,41 +1,19 @@
 """Plays one episode: the only loop in which a policy meets an environment."""
 
 import hashlib
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.environment import Action, BenchmarkEnv, StepOutcome, play
 from harness.errors import PolicyError
-from harness.policy import LocalPolicy, Policy, checked_chunk
+from harness.meter import Meter
+from harness.policy import LocalPolicy, Policy, checked_chunk, require_one_each
 from harness.protocol import Protocol
 from harness.record import EpisodeRecord, finite_or_none
 from harness.spec import EpisodeSpec, policy_stream
-
-
-@dataclass
-class Stopwatch:
-    """Adds up seconds by what they were spent on."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def measure(self, what: str) -> Iterator[None]:
-        """Time a block."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[what] += time.perf_counter() - start
-
-    def rounded(self) -> dict[str, float]:
-        """Return the sums to the tenth of a millisecond."""
-        return {name: round(value, 4) for name, value in self.seconds.items()}
 
 
 @dataclass(frozen=True)
@@ -51,6 +29,7 @@ def run_episode(
     policy: Policy,
     spec: EpisodeSpec,
     protocol: Protocol,
+    meter: Meter,
     alive: Callable[[], None] = lambda: None,
 ) -> Episode:
     """Play the episode of `spec` to its end.
@@ -58,8 +37,7 @@ def run_episode(
     What the policy does wrong ends the episode as a failure; what the simulator does wrong is
     raised, for the caller to try again. `alive` is called before everything that could hang.
     """
-    watch = Stopwatch()
-    with watch.measure("reset"):
+    with meter.measure("reset"):
         outcome = env.begin(spec.episode, spec.seed)
     if isinstance(policy, LocalPolicy):
         policy.begin(env, spec)
@@ -68,19 +46,19 @@ def run_episode(
     while not reason:
         alive()
         try:
-            actions = _ask(env, policy, spec, protocol, len(executed), watch)
+            actions = _ask(env, policy, spec, protocol, len(executed), meter)
         except PolicyError as failed:
             reason = failed.reason
             break
         alive()
-        with watch.measure("env"):
+        with meter.measure("env"):
             outcome, count = play(env, actions)
         executed.extend(actions[:count])
         if outcome.success:
             reason = "success"
         elif env.steps >= env.max_steps:
             reason = "step_limit"
-    return finish_episode(env, spec, outcome, executed, reason, watch.rounded())
+    return finish_episode(env, spec, outcome, executed, reason)
 
 
 def _ask(
@@ -89,16 +67,15 @@ def _ask(
     spec: EpisodeSpec,
     protocol: Protocol,
     step: int,
-    watch: Stopwatch,
+    meter: Meter,
 ) -> Sequence[Action]:
     """Return the actions to execute next."""
-    with watch.measure("render"):
+    with meter.measure("render"):
         observation = env.observe(policy.spec.cameras)
-    with watch.measure("policy"):
+    with meter.measure("policy"):
         # The step at which a chunk starts numbers it, so the stream needs no counter of its own.
         chunks = policy.infer([observation], [policy_stream(spec, step)])
-    if len(chunks) != 1:
-        raise PolicyError(f"policy_shape: expected 1 chunk, got {len(chunks)}")
+    require_one_each(chunks, 1)
     return checked_chunk(chunks[0], env.action_layout.size)[: protocol.replan]
 
 
@@ -108,7 +85,6 @@ def finish_episode(
     outcome: StepOutcome,
     executed: Sequence[Action],
     reason: str,
-    timing: Mapping[str, float],
 ) -> Episode:
     """Return the episode that ends in the environment's present state."""
     actions = np.array(executed, np.float32).reshape(len(executed), env.action_layout.size)
@@ -123,6 +99,5 @@ def finish_episode(
         instruction=env.instruction,
         actions_sha256=hashlib.sha256(actions.tobytes()).hexdigest(),
         state_sha256=hashlib.sha256(env.state_bytes()).hexdigest(),
-        timing=timing,
     )
     return Episode(record, actions)

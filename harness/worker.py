@@ -3,6 +3,7 @@
 import os
 import platform
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import numpy as np
 from harness import __version__
 from harness.environment import BenchmarkEnv
 from harness.errors import UsageError
+from harness.meter import Meter, rounded
 from harness.plan import Cell
 from harness.policy import Policy, check_compatible
 from harness.record import EpisodeRecord
@@ -70,10 +72,11 @@ class Worker:
 
     def play(self, spec: EpisodeSpec) -> Episode:
         """Play an episode; an error is retried with a fresh simulator, then recorded."""
-        retries = 0
+        retries, started, meter = 0, time.time(), Meter()
         while True:
             try:
-                episode = self._attempt(spec)
+                with meter.measure("total"):
+                    episode = self._attempt(spec, meter)
                 break
             except UsageError:
                 raise
@@ -88,29 +91,42 @@ class Worker:
                     episode = failed_episode(spec, error)
                     break
                 retries += 1
-        return self._stamped(episode, retries)
+        return self._stamped(episode, retries, started, meter)
 
     def close(self) -> None:
         """Give the simulator back, whatever state it is in."""
         self._simulators.close()
 
-    def _attempt(self, spec: EpisodeSpec) -> Episode:
+    def _attempt(self, spec: EpisodeSpec, meter: Meter) -> Episode:
         cell, policy = self._cells[spec.benchmark, spec.protocol], self._policies[spec.policy]
         self._alive()
-        env = self._simulators.get(cell, spec.task)
+        with meter.measure("build"):
+            env = self._simulators.get(cell, spec.task)
         check_compatible(policy.spec, env)
-        return run_episode(env, policy, spec, cell.protocol, self._alive)
+        return run_episode(env, policy, spec, cell.protocol, meter, self._alive)
 
-    def _stamped(self, episode: Episode, retries: int) -> Episode:
+    def _stamped(self, episode: Episode, retries: int, started: float, meter: Meter) -> Episode:
         spec = episode.record.spec
         versions = dict(self._cells[spec.benchmark, spec.protocol].family.versions()) | {
             "assay": __version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
         }
-        worker = f"{socket.gethostname()}:{os.getpid()}"
-        record = replace(episode.record, retries=retries, worker=worker, versions=versions)
+        record = replace(
+            episode.record,
+            started=round(started, 3),
+            timing=rounded(meter.wall),
+            cpu=rounded(meter.cpu),
+            retries=retries,
+            worker=process_name(),
+            versions=versions,
+        )
         return Episode(record, episode.actions)
+
+
+def process_name() -> str:
+    """Return who this process is, unique within a cluster."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def failed_episode(spec: EpisodeSpec, error: Exception) -> Episode:

@@ -6,28 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.parallel.policy_actor import RemotePolicy
+from harness.parallel.remote_policy import RemotePolicy
 from harness.plan import Cell
-from harness.policy import LocalPolicy, Policy, PolicySpec
+from harness.policy import Policy, PolicySpec
 from harness.registry import make_policy
 from harness.rollout import Episode
 from harness.spec import EpisodeSpec
 from harness.worker import Worker
-
-
-@dataclass(frozen=True)
-class PolicyPlace:
-    """Where a policy runs.
-
-    Attributes:
-        reference: As on the command line.
-        spec: What it needs.
-        replica: The actor that infers; None for a policy that lives beside the environment.
-    """
-
-    reference: str
-    spec: PolicySpec
-    replica: Any
 
 
 @dataclass(frozen=True)
@@ -47,36 +32,45 @@ class EnvActor:
     """Plays the episodes that the driver sends, one at a time."""
 
     def __init__(
-        self, cells: Sequence[Cell], places: Mapping[str, PolicyPlace], deadline: float
+        self,
+        cells: Sequence[Cell],
+        local: Mapping[str, str],
+        remote: Mapping[str, PolicySpec],
+        deadline: float,
     ) -> None:
-        """Build the policies that live here and reach for the others.
+        """Build the policies that live here and stand-ins for the others.
 
         Args:
             cells: The benchmarks.
-            places: The policies by identity.
+            local: References of the policies that live beside the environment, by identity.
+            remote: What the policies need that live in actors, by identity.
             deadline: Seconds after which a step counts as hung and the process is killed.
         """
         # The kernel delivers this one whether or not a native call ever gives Python the floor.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._deadline = deadline
-        policies = {name: self._policy(place) for name, place in places.items()}
-        self._worker = Worker(cells, policies, self._alive)
+        self._remote = {name: RemotePolicy(spec) for name, spec in remote.items()}
+        policies: dict[str, Policy] = {name: make_policy(ref) for name, ref in local.items()}
+        for policy in policies.values():
+            policy.load()
+        self._worker = Worker(cells, policies | self._remote, self._alive)
 
-    def play(self, spec: EpisodeSpec) -> Finished:
-        """Play one episode."""
+    def ready(self) -> None:
+        """Return once the process is up."""
+
+    def play(self, spec: EpisodeSpec, replica: Any) -> Finished:
+        """Play one episode, asking `replica` if the policy lives in an actor."""
+        remote = self._remote.get(spec.policy)
+        if remote is not None:
+            remote.attach(replica)
         try:
             episode = self._worker.play(spec)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+        if remote is not None:
+            episode = remote.billed(episode)
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Finished(episode, kilobytes * 1024)
 
     def _alive(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._deadline)
-
-    def _policy(self, place: PolicyPlace) -> Policy:
-        if place.replica is None:
-            policy = make_policy(place.reference)
-            assert isinstance(policy, LocalPolicy)
-            return policy
-        return RemotePolicy(place.spec, place.replica)

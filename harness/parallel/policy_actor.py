@@ -1,15 +1,73 @@
-"""The actor that infers: it batches whatever has arrived and waits for nobody."""
+"""The actor that infers: it batches whatever has arrived and waits only for whom it pays to."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
-import ray
+import psutil
 
 from harness.environment import Observation
-from harness.policy import ActionChunk, Policy, PolicySpec
+from harness.parallel.batching import BatchSize, ReturnTimes, worthwhile_wait
+from harness.policy import ActionChunk, require_one_each
 from harness.registry import make_policy
+from harness.worker import process_name
+
+MARGIN = 0.002
+"""Seconds added to a wait for company, since nobody comes back on the dot."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A chunk and what it cost.
+
+    Attributes:
+        chunk: The actions.
+        wall: This observation's share of the batch's wall seconds.
+        cpu: Its share of the CPU seconds.
+        gpu: Its share of the GPU seconds.
+        batch: How many observations were in the batch.
+        replica: The process.
+    """
+
+    chunk: ActionChunk
+    wall: float
+    cpu: float
+    gpu: float
+    batch: int
+    replica: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """How busy an actor is.
+
+    Attributes:
+        busy: Seconds spent inferring so far.
+        now: The actor's clock.
+        memory: Bytes that it holds.
+        free: Bytes that its machine has left.
+        cores: Of its machine.
+    """
+
+    busy: float
+    now: float
+    memory: int
+    free: int
+    cores: int
+
+
+@dataclass
+class _Request:
+    observation: Observation
+    stream: np.random.Generator
+    client: str
+    answer: "asyncio.Future[Answer]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class PolicyActor:
@@ -19,75 +77,113 @@ class PolicyActor:
     alone, an environment never waits for company.
     """
 
-    def __init__(self, reference: str, max_batch: int, max_wait: float) -> None:
+    def __init__(
+        self,
+        reference: str,
+        gpus: float,
+        max_batch: int | None,
+        max_wait: float | None,
+        deadline: float,
+    ) -> None:
         """Load the policy.
 
         Args:
             reference: As on the command line.
-            max_batch: Observations in one batch at most.
-            max_wait: Seconds to wait for a batch to fill.
+            gpus: GPUs that the actor holds.
+            max_batch: Observations in one batch at most; None learns it.
+            max_wait: Seconds to wait for a batch to fill; None learns it.
+            deadline: Seconds after which an inference counts as hung and the process is killed.
         """
         self._policy = make_policy(reference)
-        self._max_batch = max_batch if self._policy.batches else 1
+        self._policy.load()
+        self._gpus, self._deadline = gpus, deadline
+        self._size = BatchSize(max_batch if self._policy.batches else 1)
         self._max_wait = max_wait
-        self._waiting: asyncio.Queue[Any] = asyncio.Queue()
+        self._returns = ReturnTimes()
+        self._waiting: asyncio.Queue[_Request] = asyncio.Queue()
         self._loop: asyncio.Task[None] | None = None
+        self._busy = 0.0
 
-    async def infer(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
-        """Return the chunk for one observation."""
+    async def infer(
+        self, observation: Observation, stream: np.random.Generator, client: str
+    ) -> Answer:
+        """Return the answer to one observation of the environment `client`."""
         if self._loop is None:
             self._loop = asyncio.create_task(self._serve())
-        answer: asyncio.Future[ActionChunk] = asyncio.get_running_loop().create_future()
-        await self._waiting.put((observation, stream, answer))
-        return await answer
+        self._returns.asked(client, time.monotonic())
+        request = _Request(observation, stream, client)
+        await self._waiting.put(request)
+        return await request.answer
+
+    async def load(self) -> Load:
+        """Return how busy the actor is."""
+        memory, free = psutil.Process().memory_info().rss, psutil.virtual_memory().available
+        return Load(self._busy, time.monotonic(), memory, free, os.cpu_count() or 1)
 
     async def _serve(self) -> None:
         while True:
             batch = await self._gather()
-            observations, streams, answers = zip(*batch, strict=True)
-            try:
-                chunks = await asyncio.to_thread(self._policy.infer, observations, streams)
-            except Exception as error:  # noqa: BLE001 - handed to those who asked
-                for answer in answers:
-                    answer.set_exception(error)
-                continue
-            for answer, chunk in zip(answers, chunks, strict=True):
-                answer.set_result(chunk)
+            results = await asyncio.to_thread(self._infer, batch)
+            now = time.monotonic()
+            for request, result in zip(batch, results, strict=True):
+                self._returns.answered(request.client, now)
+                if isinstance(result, Answer):
+                    request.answer.set_result(result)
+                else:
+                    request.answer.set_exception(result)
 
-    async def _gather(self) -> list[Any]:
-        """Return the observations that are there, after at most `max_wait` seconds."""
+    async def _gather(self) -> list[_Request]:
+        """Return the observations that are there, and those that are worth a wait."""
         batch = [await self._waiting.get()]
-        loop = asyncio.get_running_loop()
-        closing = loop.time() + self._max_wait
-        while len(batch) < self._max_batch:
-            if self._waiting.empty():
-                left = closing - loop.time()
-                if left <= 0:
-                    break
-                try:
-                    batch.append(await asyncio.wait_for(self._waiting.get(), left))
-                except TimeoutError:
-                    break
-            else:
+        closing = None
+        while len(batch) < self._size.limit:
+            if not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
+                continue
+            if closing is None:
+                closing = time.monotonic() + self._wait(len(batch))
+            left = closing - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                batch.append(await asyncio.wait_for(self._waiting.get(), left))
+            except TimeoutError:
+                break
         return batch
 
+    def _wait(self, waiting: int) -> float:
+        if self._max_wait is not None:
+            return self._max_wait
+        expected = self._returns.expected(time.monotonic())
+        room = self._size.limit - waiting
+        wait = worthwhile_wait(waiting, room, expected, self._size.seconds)
+        return wait + MARGIN if wait else 0.0
 
-class RemotePolicy(Policy):
-    """Stands in for a policy that runs in an actor."""
-
-    def __init__(self, spec: PolicySpec, replica: Any) -> None:
-        """Reach for the actor `replica`."""
-        self.spec = spec
-        self._replica = replica
-
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
-        """Ask the actor, for each observation on its own; it makes the batches."""
-        asked = [
-            self._replica.infer.remote(observation, stream)
-            for observation, stream in zip(observations, streams, strict=True)
-        ]
-        chunks: list[ActionChunk] = ray.get(asked)
-        return chunks
+    def _infer(self, batch: Sequence[_Request]) -> list[Answer | Exception]:
+        """Infer a batch; if it fails, each observation on its own, for one may be at fault."""
+        drawn = [request.stream.bit_generator.state for request in batch]
+        # The kernel kills a process that hangs in native code; Ray starts it and asks again.
+        signal.setitimer(signal.ITIMER_REAL, self._deadline)
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            chunks = self._policy.infer(
+                [request.observation for request in batch], [request.stream for request in batch]
+            )
+            require_one_each(chunks, len(batch))
+        except Exception as error:  # noqa: BLE001 - handed to those who asked
+            if len(batch) == 1:
+                return [error]
+            for request, state in zip(batch, drawn, strict=True):
+                request.stream.bit_generator.state = state
+            alone = [self._infer([request])[0] for request in batch]
+            if not any(isinstance(result, Exception) for result in alone):
+                self._size.shrink()
+            return alone
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        self._busy += wall
+        self._size.learn(len(batch), wall, not self._waiting.empty())
+        size, name = len(batch), process_name()
+        gpu = self._gpus * wall
+        return [Answer(chunk, wall / size, cpu / size, gpu / size, size, name) for chunk in chunks]

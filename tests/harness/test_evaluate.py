@@ -179,4 +179,4 @@ def test_the_backend_yields_each_episode_once() -> None:
     from harness.plan import BenchmarkRequest, Plan, resolve
 
     work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 2))
-    assert [e.record.spec for e in run_inline(work, work.specs)] == list(work.specs)
+    assert [e.record.spec for e in run_inline(work, work.specs, print)] == list(work.specs)

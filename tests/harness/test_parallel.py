@@ -10,19 +10,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import ray
 from assay_points import PointEnv
 
 import run_eval
-from harness.parallel.backend import RayOptions, run_ray
+from harness.errors import UsageError
+from harness.inline import run_inline
+from harness.parallel.backend import run_ray
+from harness.parallel.options import RayOptions
 from harness.parallel.schedule import Schedule
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.rollout import Episode
 from harness.run import Run
 from harness.spec import EpisodeSpec
-from harness.worker import Worker
 
 EPISODES = 6
 
@@ -32,8 +35,9 @@ def work(policy: str = "homing", episodes: int = EPISODES) -> Work:
 
 
 def inline(plan: Work) -> list[dict[str, Any]]:
-    worker = Worker(plan.cells, plan.policies)
-    return [worker.play(spec).record.deterministic() for spec in plan.specs]
+    """Return the records to expect; a policy that takes its time may skip that here."""
+    with mock.patch("time.sleep"):
+        return [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
 
 
 def played(episodes: Iterator[Episode], plan: Work) -> list[dict[str, Any]]:
@@ -75,7 +79,35 @@ def test_any_number_of_workers_gives_the_inline_records_in_any_order(options: Ra
     plan = work()
     specs = list(plan.specs)
     random.Random(0).shuffle(specs)
-    assert played(run_ray(plan, specs, options), plan) == inline(plan)
+    assert played(run_ray(plan, specs, print, options=options), plan) == inline(plan)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_observation_that_breaks_a_batch_spoils_only_its_own_episode() -> None:
+    plan = work("fussy", episodes=8)
+    options = RayOptions(workers=4, replicas=1, max_batch=4, max_wait=0.05)
+    episodes = list(run_ray(plan, plan.specs, print, options=options))
+    assert played(iter(episodes), plan) == inline(plan)
+    assert {e.record.reason for e in episodes} > {"ValueError: not this one"}
+    assert any(int(size) > 1 for e in episodes for size in e.record.batches)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_full_replica_gets_help() -> None:
+    plan = work("slow", episodes=15)
+    notices: list[str] = []
+    options = RayOptions(workers=2, max_batch=1)
+    episodes = list(run_ray(plan, plan.specs, notices.append, options=options))
+    assert played(iter(episodes), plan) == inline(plan)
+    assert any("% busy, starting replica 2" in notice for notice in notices)
+    assert len({episode.record.replica for episode in episodes}) == 2
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_policy_that_cannot_be_loaded_stops_the_run() -> None:
+    plan = work("unloadable")
+    with pytest.raises(UsageError, match="cannot be loaded: FileNotFoundError: no weights here"):
+        list(run_ray(plan, plan.specs, print, options=RayOptions(workers=2)))
 
 
 def actors(name: str) -> list[int]:
@@ -101,7 +133,9 @@ def test_killing_random_actors_changes_nothing() -> None:
     thread = threading.Thread(target=kill)
     thread.start()
     try:
-        records = played(run_ray(plan, plan.specs, RayOptions(workers=3, replicas=2)), plan)
+        records = played(
+            run_ray(plan, plan.specs, print, options=RayOptions(workers=3, replicas=2)), plan
+        )
     finally:
         stop.set()
         thread.join()
@@ -118,7 +152,24 @@ def test_a_hung_simulator_is_killed_and_its_episode_runs_again(
     expected = inline(plan)
     flag.touch()
     monkeypatch.setenv("ASSAY_POINTS_HANG", str(flag))
-    assert played(run_ray(plan, plan.specs, RayOptions(workers=2, deadline=5)), plan) == expected
+    assert (
+        played(run_ray(plan, plan.specs, print, options=RayOptions(workers=2, deadline=5)), plan)
+        == expected
+    )
+    assert not flag.exists()
+
+
+def test_a_hung_policy_is_killed_and_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray.shutdown()
+    flag = tmp_path / "hang"
+    plan = work("slow")
+    expected = inline(plan)
+    flag.touch()
+    monkeypatch.setenv("ASSAY_POINTS_HANG_POLICY", str(flag))
+    options = RayOptions(workers=2, policy_deadline=5)
+    assert played(run_ray(plan, plan.specs, print, options=options), plan) == expected
     assert not flag.exists()
 
 
@@ -136,7 +187,7 @@ def open_to_others() -> set[str]:
 def test_a_local_ray_listens_on_loopback_alone() -> None:
     ray.shutdown()
     before = open_to_others()
-    episodes = run_ray(work(), work().specs, RayOptions(workers=2))
+    episodes = run_ray(work(), work().specs, print, options=RayOptions(workers=2))
     next(episodes)
     assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
     assert open_to_others() <= before

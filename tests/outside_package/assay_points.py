@@ -53,7 +53,7 @@ class PointEnv(BenchmarkEnv):
     def _advance(self, action: Action) -> StepOutcome:
         if self.faults:
             raise self.faults.pop(0)
-        _hang_once()
+        _hang_once("ASSAY_POINTS_HANG")
         self.position = self.position + 0.1 * action
         distance = float(np.linalg.norm(self.position))
         return StepOutcome(distance < 0.1, max(0.0, 1 - distance), {"near": distance < 0.5})
@@ -71,9 +71,9 @@ class PointEnv(BenchmarkEnv):
         return self.position.tobytes()
 
 
-def _hang_once() -> None:
+def _hang_once(variable: str) -> None:
     """Hang in native code, as a simulator would, if a test left a file that asks for it."""
-    flag = os.environ.get("ASSAY_POINTS_HANG")
+    flag = os.environ.get(variable)
     if flag and os.path.exists(flag):
         os.unlink(flag)
         ctypes.PyDLL(None).sleep(3600)  # A PyDLL keeps the interpreter's lock.
@@ -151,5 +151,29 @@ class Slow(Homing):
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[Any]:
+        _hang_once("ASSAY_POINTS_HANG_POLICY")
         time.sleep(0.1)
         return super().infer(observations, streams)
+
+
+class Fussy(Slow):
+    """Cannot stand one of the two tasks."""
+
+    spec = PolicySpec("fussy", state_layout=STATE, action_layout=ACTION)
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[Any]:
+        chunks = super().infer(observations, streams)
+        if any("left" in observation["instruction"] for observation in observations):
+            raise ValueError("not this one")
+        return chunks
+
+
+class Unloadable(Homing):
+    """Has lost its weights."""
+
+    spec = PolicySpec("unloadable", state_layout=STATE, action_layout=ACTION)
+
+    def load(self) -> None:
+        raise FileNotFoundError("no weights here")

@@ -1,0 +1,30 @@
+"""Measures what an episode costs: wall and CPU seconds, by what they were spent on."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Meter:
+    """Adds up seconds by part: `build`, `reset`, `env`, `render`, `policy`, and `total`."""
+
+    wall: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        """Measure a block, with every thread that works for it."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            self.wall[part] += time.perf_counter() - wall
+            self.cpu[part] += time.process_time() - cpu
+
+
+def rounded(seconds: dict[str, float]) -> dict[str, float]:
+    """Round to the tenth of a millisecond, for a record."""
+    return {part: round(value, 4) for part, value in seconds.items()}

@@ -1,0 +1,129 @@
+"""A crew: policy actors and the workers they serve, kept on one node by a placement group."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from harness.parallel.env_actor import EnvActor
+from harness.parallel.options import RayOptions
+from harness.parallel.policy_actor import PolicyActor
+from harness.plan import Work
+from harness.policy import LocalPolicy
+
+INFER_AGAIN = 5
+"""How often an inference is asked again when its actor died under it."""
+
+
+@dataclass(eq=False)
+class Worker:
+    """An environment actor, as the driver sees it.
+
+    Attributes:
+        actor: The actor.
+        crew: Where it belongs.
+        seat: Its bundle in the crew's placement group.
+        played: Episodes so far.
+    """
+
+    actor: Any
+    crew: "Crew"
+    seat: int
+    played: int = 0
+
+
+@dataclass(eq=False)
+class Replica:
+    """A policy actor, as the driver sees it.
+
+    Attributes:
+        policy: The policy's identity.
+        actor: The actor.
+        episodes: Episodes that it serves now.
+    """
+
+    policy: str
+    actor: Any
+    episodes: int = 0
+
+
+class Crew:
+    """Replicas of every policy that has a model, and workers that ask nobody else.
+
+    Frames travel through the memory of one node. A crew without such policies needs no group: its
+    workers spread over the cluster.
+    """
+
+    def __init__(self, work: Work, options: RayOptions, gpus: float, seats: int) -> None:
+        """Reserve the room and start the policies, with so many GPUs for each."""
+        self._work, self._options = work, options
+        self.gpus, self.seats = gpus, seats
+        self._remote = {
+            name: policy.spec
+            for name, policy in work.policies.items()
+            if not isinstance(policy, LocalPolicy)
+        }
+        self._local = {n: r for n, r in work.references.items() if n not in self._remote}
+        self._group: PlacementGroup | None = None
+        if self._remote:
+            # No CPU is claimed for the policies, so that N workers fit N CPUs: who waits for a
+            # policy on a CPU leaves it his. A group wants something for each of its members.
+            room = {"GPU": gpus * len(self._remote)} if gpus else {"memory": 1.0}
+            self._group = placement_group([room, *([{"CPU": 1.0}] * seats)], strategy="PACK")
+        self.replicas = [self._start_replica(name, self._placed(0)) for name in self._remote]
+
+    def hire(self, seat: int) -> Worker:
+        """Start a worker."""
+        # Not restarted by Ray: a call may have run before its actor died, so the driver decides.
+        make: Any = ray.remote(EnvActor)
+        actor = make.options(
+            num_cpus=1,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy=self._placed(seat + 1),
+        ).remote(self._work.cells, self._local, self._remote, self._options.deadline)
+        return Worker(actor, self, seat)
+
+    def grow(self, policy: str) -> None:
+        """Start one more replica of a policy, beside the first if it fits there."""
+        self.replicas.append(self._start_replica(policy, "DEFAULT"))
+
+    def replica(self, policy: str) -> Replica | None:
+        """Return the replica with the fewest episodes; None if the policy lives with its worker."""
+        mine = [replica for replica in self.replicas if replica.policy == policy]
+        return min(mine, key=lambda replica: replica.episodes, default=None)
+
+    def dismiss(self, workers: Sequence[Worker]) -> None:
+        """Let everybody go and give the room back."""
+        for actor in [one.actor for one in workers] + [one.actor for one in self.replicas]:
+            ray.kill(actor)
+        if self._group is not None:
+            remove_placement_group(self._group)
+
+    def _start_replica(self, policy: str, place: Any) -> Replica:
+        # Restarted and asked again by Ray: inferring twice gives the same and leaves no trace.
+        make: Any = ray.remote(PolicyActor)
+        options = self._options
+        actor = make.options(
+            num_cpus=0,
+            num_gpus=self.gpus,
+            max_restarts=-1,
+            max_task_retries=INFER_AGAIN,
+            max_concurrency=1000,
+            scheduling_strategy=place,
+        ).remote(
+            self._work.references[policy],
+            self.gpus,
+            options.max_batch,
+            options.max_wait,
+            options.policy_deadline,
+        )
+        return Replica(policy, actor)
+
+    def _placed(self, bundle: int) -> Any:
+        if self._group is None:
+            return "SPREAD"
+        return PlacementGroupSchedulingStrategy(self._group, bundle)

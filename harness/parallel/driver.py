@@ -1,0 +1,210 @@
+"""The driver of the Ray backend: keeps every worker busy and replaces those that die."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from harness.errors import UsageError
+from harness.parallel.crew import Crew, Replica, Worker
+from harness.parallel.env_actor import Finished
+from harness.parallel.growth import Growth
+from harness.parallel.options import RayOptions
+from harness.parallel.remote_policy import cause
+from harness.parallel.schedule import Schedule
+from harness.plan import Work
+from harness.policy import LocalPolicy
+from harness.rollout import Episode
+from harness.spec import EpisodeSpec
+from harness.worker import failed_episode
+
+MOST_DEATHS = 5
+"""How many workers an episode may bring down before it is recorded as an error.
+
+More than the retries of an error, since a worker dies mostly of somebody else's fault.
+"""
+MOST_FALSE_STARTS = 5
+"""How many workers in a row may die while starting before the run gives up."""
+LOOK = 1.0
+"""Seconds between looks at who is busy."""
+PATIENCE = 60.0
+"""Seconds without any news after which the user is told what the run waits for."""
+
+Event = Callable[[Any], Episode | None]
+
+
+class Driver:
+    """Gives out episodes and takes in what becomes of them."""
+
+    def __init__(
+        self,
+        work: Work,
+        specs: Sequence[EpisodeSpec],
+        options: RayOptions,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Reserve the room for the crews; `run` starts the workers."""
+        remote = [name for name, p in work.policies.items() if not isinstance(p, LocalPolicy)]
+        gpus = _gpus(options, len(remote))
+        self._options, self._tell = options, tell
+        self._schedule = Schedule(specs)
+        self._workers: set[Worker] = set()
+        self._idle: list[Worker] = []
+        self._deaths: Counter[str] = Counter()
+        self._false_starts = self._starting = self._playing = 0
+        self._pending: dict[Any, Event] = {}
+        workers = min(options.workers, len(specs))
+        crews = min(workers, _crews(options, gpus)) if remote else 1
+        self._crews = [
+            Crew(work, options, gpus, workers // crews + (index < workers % crews))
+            for index in range(crews)
+        ]
+        self._growth = Growth(self._crews) if options.replicas is None else None
+        for crew in self._crews:
+            for replica in crew.replicas:
+                self._pending[replica.actor.load.remote()] = self._opened
+            for seat in range(crew.seats):
+                self._hire(crew, seat)
+
+    def run(self) -> Iterator[Episode]:
+        """Yield every episode once, in the order they end."""
+        news = looked = time.monotonic()
+        while self._playing or len(self._schedule):
+            done, _ = ray.wait(list(self._pending), num_returns=1, timeout=LOOK)
+            now = time.monotonic()
+            if done:
+                news = now
+                episode = self._pending.pop(done[0])(done[0])
+                if episode is not None:
+                    yield episode
+            elif now - news > PATIENCE and self._starting:
+                news = now
+                self._tell_who_is_missing()
+            if self._growth is not None and now - looked > LOOK:
+                looked = now
+                for notice in self._growth.look():
+                    self._tell(notice)
+
+    def close(self) -> None:
+        """Let everybody go."""
+        for crew in self._crews:
+            crew.dismiss([worker for worker in self._workers if worker.crew is crew])
+
+    def _hire(self, crew: Crew, seat: int) -> None:
+        worker = crew.hire(seat)
+        self._workers.add(worker)
+        self._starting += 1
+        self._pending[worker.actor.ready.remote()] = partial(self._started, worker)
+
+    def _opened(self, ready: Any) -> None:
+        """A replica is up, or its policy cannot be loaded."""
+        try:
+            ray.get(ready)
+        except RayActorError as error:
+            if error.actor_init_failed:
+                raise UsageError(f"a policy cannot be loaded: {_last_line(error)}") from error
+
+    def _started(self, worker: Worker, ready: Any) -> None:
+        """A worker is up: only now does it get an episode."""
+        self._starting -= 1
+        try:
+            ray.get(ready)
+        except RayError as error:
+            self._false_starts += 1
+            if self._false_starts == MOST_FALSE_STARTS:
+                raise UsageError(f"no worker can start: {_last_line(error)}") from error
+            self._replace(worker)
+            return
+        self._false_starts = 0
+        self._send(worker)
+
+    def _send(self, worker: Worker) -> None:
+        """Give a worker its next episode, or let it wait in case another's comes back."""
+        spec = self._schedule.next(worker)
+        if spec is None:
+            self._idle.append(worker)
+            return
+        replica = worker.crew.replica(spec.policy)
+        if replica is not None:
+            replica.episodes += 1
+        self._playing += 1
+        played = worker.actor.play.remote(spec, replica and replica.actor)
+        self._pending[played] = partial(self._played, worker, spec, replica)
+
+    def _played(
+        self, worker: Worker, spec: EpisodeSpec, replica: Replica | None, done: Any
+    ) -> Episode | None:
+        """Take in what a worker has to say; None if it died and the episode runs again."""
+        self._playing -= 1
+        if replica is not None:
+            replica.episodes -= 1
+        try:
+            finished: Finished = ray.get(done)
+        except RayTaskError as error:
+            raise cause(error) from error
+        except RayError as error:
+            self._deaths[spec.key] += 1
+            again = self._deaths[spec.key] <= MOST_DEATHS
+            if again:
+                self._schedule.put_back(spec)
+            self._replace(worker)
+            return None if again else failed_episode(spec, error)
+        worker.played += 1
+        too_old = worker.played >= self._options.recycle_after
+        if too_old or finished.memory > self._options.memory:
+            self._replace(worker)
+        else:
+            self._send(worker)
+        return finished.episode
+
+    def _replace(self, worker: Worker) -> None:
+        """Put a new worker in a seat, while those without work may take over at once."""
+        self._schedule.leave(worker)
+        self._workers.discard(worker)
+        ray.kill(worker.actor)
+        idle, self._idle = self._idle, []
+        for other in idle:
+            self._send(other)
+        if len(self._schedule):
+            self._hire(worker.crew, worker.seat)
+
+    def _tell_who_is_missing(self) -> None:
+        there = _resources()
+        self._tell(
+            f"{self._starting} of {len(self._workers)} workers have not started; the cluster has "
+            f"{there.get('CPU', 0):.0f} CPUs and {there.get('GPU', 0):.0f} GPUs. Fewer --workers "
+            f"or --policy-gpus may fit; otherwise the run goes on when there is room"
+        )
+
+
+def _gpus(options: RayOptions, policies: int) -> float:
+    """Share the GPUs that are there among the policies, unless the user did."""
+    if options.gpus is not None:
+        return options.gpus
+    return 1 / policies if policies and _resources().get("GPU", 0) >= 1 else 0.0
+
+
+def _crews(options: RayOptions, gpus: float) -> int:
+    """Return one crew for each replica that the user wants, or for each node that can hold one."""
+    if options.replicas is not None:
+        return options.replicas
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    rooms = [node["Resources"] for node in nodes if node["Alive"]]
+    able = [r for r in rooms if r.get("CPU", 0) >= 2 and r.get("GPU", 0) >= gpus]
+    return max(1, len(able))
+
+
+def _resources() -> dict[str, float]:
+    """Return what the whole cluster has."""
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return there
+
+
+def _last_line(error: Exception) -> str:
+    """Return the line of Ray's long message that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
