@@ -15,6 +15,13 @@ from harness.rollout import Episode
 from harness.spec import EpisodeSpec
 from harness.threads import ONE_CORE
 
+FRAMES_GO_DIRECTLY = {"RAY_max_direct_call_object_size": str(4 * 2**20)}
+"""Bytes up to which an observation travels inside the call.
+
+Ray's default of 100 KiB sends pictures through the object store, at twice the CPU time per call:
+see `perf/overhead.py`.
+"""
+
 
 def run_ray(
     work: Work,
@@ -41,7 +48,7 @@ def run_ray(
 
 def _connect(options: RayOptions) -> None:
     """Join a cluster, or start one that nobody else can reach."""
-    runtime = {"env_vars": ONE_CORE}
+    runtime = {"env_vars": ONE_CORE | FRAMES_GO_DIRECTLY}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if options.address:
         try:

@@ -10,6 +10,8 @@ SAMPLES = 3
 """Batches of a size before their median counts."""
 LARGEST = 64
 """Observations in a batch at most, however well it scales."""
+OVERDUE = 0.2
+"""Who should be back already is expected within this share of his usual time, until twice that."""
 
 
 class BatchSize:
@@ -69,12 +71,12 @@ class ReturnTimes:
 
     def expected(self, now: float) -> list[float]:
         """Return in how many seconds who is away comes back; who is long overdue does not."""
-        due = [
-            self._answered[client] + away - now
+        gone = {client: now - answered for client, answered in self._answered.items()}
+        return sorted(
+            max(away - gone[client], OVERDUE * away)
             for client, away in self._away.items()
-            if client in self._answered and now - self._answered[client] < 2 * away
-        ]
-        return sorted(max(0.0, wait) for wait in due)
+            if client in gone and gone[client] < 2 * away
+        )
 
 
 def worthwhile_wait(waiting: int, room: int, expected: list[float], seconds: float) -> float:

@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +17,6 @@ from harness.parallel.batching import BatchSize, ReturnTimes, worthwhile_wait
 from harness.policy import ActionChunk, require_one_each
 from harness.registry import make_policy
 from harness.worker import process_name
-
-MARGIN = 0.002
-"""Seconds added to a wait for company, since nobody comes back on the dot."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,8 @@ class PolicyActor:
         self._size = BatchSize(max_batch if self._policy.batches else 1)
         self._max_wait = max_wait
         self._returns = ReturnTimes()
-        self._waiting: asyncio.Queue[_Request] = asyncio.Queue()
+        self._waiting: deque[_Request] = deque()
+        self._arrived = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._busy = 0.0
 
@@ -112,7 +112,8 @@ class PolicyActor:
             self._loop = asyncio.create_task(self._serve())
         self._returns.asked(client, time.monotonic())
         request = _Request(observation, stream, client)
-        await self._waiting.put(request)
+        self._waiting.append(request)
+        self._arrived.set()
         return await request.answer
 
     async def load(self) -> Load:
@@ -134,30 +135,29 @@ class PolicyActor:
 
     async def _gather(self) -> list[_Request]:
         """Return the observations that are there, and those that are worth a wait."""
-        batch = [await self._waiting.get()]
-        closing = None
+        batch: list[_Request] = []
+        opened = None
         while len(batch) < self._size.limit:
-            if not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            if self._waiting:
+                batch.append(self._waiting.popleft())
                 continue
-            if closing is None:
-                closing = time.monotonic() + self._wait(len(batch))
-            left = closing - time.monotonic()
-            if left <= 0:
+            if batch and opened is None:
+                opened = time.monotonic()
+            wait = None if opened is None else self._wait(len(batch), opened)
+            if wait is not None and wait <= 0:
                 break
-            try:
-                batch.append(await asyncio.wait_for(self._waiting.get(), left))
-            except TimeoutError:
-                break
+            self._arrived.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), wait)
         return batch
 
-    def _wait(self, waiting: int) -> float:
+    def _wait(self, waiting: int, opened: float) -> float:
+        """Return how much longer to wait for company."""
+        now = time.monotonic()
         if self._max_wait is not None:
-            return self._max_wait
-        expected = self._returns.expected(time.monotonic())
+            return opened + self._max_wait - now
         room = self._size.limit - waiting
-        wait = worthwhile_wait(waiting, room, expected, self._size.seconds)
-        return wait + MARGIN if wait else 0.0
+        return worthwhile_wait(waiting, room, self._returns.expected(now), self._size.seconds)
 
     def _infer(self, batch: Sequence[_Request]) -> list[Answer | Exception]:
         """Infer a batch; if it fails, each observation on its own, for one may be at fault."""
@@ -183,7 +183,7 @@ class PolicyActor:
             signal.setitimer(signal.ITIMER_REAL, 0)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         self._busy += wall
-        self._size.learn(len(batch), wall, not self._waiting.empty())
+        self._size.learn(len(batch), wall, bool(self._waiting))
         size, name = len(batch), process_name()
         gpu = self._gpus * wall
         return [Answer(chunk, wall / size, cpu / size, gpu / size, size, name) for chunk in chunks]

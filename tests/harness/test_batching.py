@@ -51,7 +51,7 @@ def test_who_is_away_is_expected_after_as_long_as_last_time() -> None:
     assert times.expected(12.0) == []
     times.answered("a", 13.0)
     assert times.expected(14.0) == [1.0]
-    assert times.expected(16.0) == [0.0]
+    assert times.expected(16.0) == [0.4]
     assert times.expected(17.5) == []
 
 

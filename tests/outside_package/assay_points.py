@@ -79,6 +79,30 @@ def _hang_once(variable: str) -> None:
         ctypes.PyDLL(None).sleep(3600)  # A PyDLL keeps the interpreter's lock.
 
 
+class FilmedEnv(PointEnv):
+    """Never ends early and shows two pictures of 256 pixels: what an engine's overhead is on."""
+
+    def __init__(self, task: str, max_steps: int) -> None:
+        super().__init__(task, max_steps)
+        self.cameras, self.episodes = ("main", "wrist"), None
+        box = spaces.Box(0, 255, (256, 256, 3), np.uint8)
+        self.observation_space = spaces.Dict(
+            image=spaces.Dict(dict.fromkeys(self.cameras, box)),
+            state=spaces.Box(-np.inf, np.inf, (2,), np.float32),
+            instruction=spaces.Text(32, charset=frozenset(map(chr, range(32, 127)))),
+        )
+        self._picture = np.zeros((256, 256, 3), np.uint8)
+        self._still = StepOutcome(False, 0.0)
+
+    def _advance(self, action: Action) -> StepOutcome:
+        return self._still
+
+    def _observe(self, cameras: Sequence[str]) -> Observation:
+        state = self.position.astype(np.float32)
+        images = dict.fromkeys(cameras, self._picture)
+        return {"image": images, "state": state, "instruction": self.instruction}
+
+
 class Points(Benchmark):
     """The family of the point tasks."""
 
@@ -86,22 +110,32 @@ class Points(Benchmark):
     default_protocol = "plain"
 
     def benchmarks(self) -> Sequence[str]:
-        return ["points_two"]
+        return ["points_two", "points_filmed"]
 
     def tasks(self, benchmark: str) -> Sequence[Task]:
         return [Task("left", "reach left"), Task("right", "reach right")]
 
     def protocols(self) -> Mapping[str, Protocol]:
+        cards = {
+            "plain": (30, 4),
+            "short": (5, 4),
+            "forty": (40, 1),
+            "every": (1000, 1),
+            "tenth": (1000, 10),
+        }
         return {
-            "plain": Protocol(name="points/plain", max_steps={"points_two": 30}, replan=4),
-            "short": Protocol(name="points/short", max_steps={"points_two": 5}, replan=4),
+            name: Protocol(
+                name=f"points/{name}", max_steps=dict.fromkeys(self.benchmarks(), steps), replan=k
+            )
+            for name, (steps, k) in cards.items()
         }
 
     def episodes(self, benchmark: str, task: str) -> int | None:
-        return 20
+        return 20 if benchmark == "points_two" else None
 
     def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
-        return PointEnv(task, protocol.limit(benchmark))
+        made = PointEnv if benchmark == "points_two" else FilmedEnv
+        return made(task, protocol.limit(benchmark))
 
     def problem(self, images: bool) -> str | None:
         return None
@@ -154,6 +188,18 @@ class Slow(Homing):
         _hang_once("ASSAY_POINTS_HANG_POLICY")
         time.sleep(0.1)
         return super().infer(observations, streams)
+
+
+class Still(Policy):
+    """Looks at both pictures and does not move, at once and for ten steps."""
+
+    batches = True
+    spec = PolicySpec("still", ("main", "wrist"), STATE, ACTION)
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[Any]:
+        return [np.zeros((10, 2), np.float32) for _ in observations]
 
 
 class Fussy(Slow):
