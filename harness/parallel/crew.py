@@ -112,7 +112,8 @@ class Crew:
             num_gpus=self.gpus,
             max_restarts=-1,
             max_task_retries=INFER_AGAIN,
-            max_concurrency=1000,
+            # A thread for each worker that may ask, and one to say how busy it is.
+            max_concurrency=self.seats + 2,
             scheduling_strategy=place,
         ).remote(
             self._work.references[policy],

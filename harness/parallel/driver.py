@@ -28,7 +28,7 @@ MOST_DEATHS = 5
 More than the retries of an error, since a worker dies mostly of somebody else's fault.
 """
 MOST_FALSE_STARTS = 5
-"""How many workers in a row may die while starting before the run gives up."""
+"""How many actors in a row may die while starting before the run gives up."""
 LOOK = 1.0
 """Seconds between looks at who is busy."""
 PATIENCE = 60.0
@@ -57,6 +57,7 @@ class Driver:
         self._deaths: Counter[str] = Counter()
         self._false_starts = self._starting = self._playing = 0
         self._pending: dict[Any, Event] = {}
+        self._loading: set[Replica] = set()
         workers = min(options.workers, len(specs))
         crews = min(workers, _crews(options, gpus)) if remote else 1
         self._crews = [
@@ -66,7 +67,7 @@ class Driver:
         self._growth = Growth(self._crews) if options.replicas is None else None
         for crew in self._crews:
             for replica in crew.replicas:
-                self._pending[replica.actor.load.remote()] = self._opened
+                self._open(replica)
             for seat in range(crew.seats):
                 self._hire(crew, seat)
 
@@ -81,7 +82,7 @@ class Driver:
                 episode = self._pending.pop(done[0])(done[0])
                 if episode is not None:
                     yield episode
-            elif now - news > PATIENCE and self._starting:
+            elif now - news > PATIENCE and (self._starting or self._loading):
                 news = now
                 self._tell_who_is_missing()
             if self._growth is not None and now - looked > LOOK:
@@ -100,13 +101,28 @@ class Driver:
         self._starting += 1
         self._pending[worker.actor.ready.remote()] = partial(self._started, worker)
 
-    def _opened(self, ready: Any) -> None:
+    def _open(self, replica: Replica) -> None:
+        asked = replica.actor.load.options(max_task_retries=0).remote()
+        self._loading.add(replica)
+        self._pending[asked] = partial(self._opened, replica)
+
+    def _opened(self, replica: Replica, ready: Any) -> None:
         """A replica is up, or its policy cannot be loaded."""
+        self._loading.discard(replica)
         try:
             ray.get(ready)
         except RayActorError as error:
             if error.actor_init_failed:
                 raise UsageError(f"a policy cannot be loaded: {_last_line(error)}") from error
+            self._count_false_start("policy", error)
+            self._open(replica)
+            return
+        self._send_idle()
+
+    def _count_false_start(self, what: str, error: RayError) -> None:
+        self._false_starts += 1
+        if self._false_starts == MOST_FALSE_STARTS:
+            raise UsageError(f"no {what} can start: {_last_line(error)}") from error
 
     def _started(self, worker: Worker, ready: Any) -> None:
         """A worker is up: only now does it get an episode."""
@@ -114,9 +130,7 @@ class Driver:
         try:
             ray.get(ready)
         except RayError as error:
-            self._false_starts += 1
-            if self._false_starts == MOST_FALSE_STARTS:
-                raise UsageError(f"no worker can start: {_last_line(error)}") from error
+            self._count_false_start("worker", error)
             self._replace(worker)
             return
         self._false_starts = 0
@@ -124,7 +138,8 @@ class Driver:
 
     def _send(self, worker: Worker) -> None:
         """Give a worker its next episode, or let it wait in case another's comes back."""
-        spec = self._schedule.next(worker)
+        loading = not self._loading.isdisjoint(worker.crew.replicas)
+        spec = None if loading else self._schedule.next(worker)
         if spec is None:
             self._idle.append(worker)
             return
@@ -166,16 +181,20 @@ class Driver:
         self._schedule.leave(worker)
         self._workers.discard(worker)
         ray.kill(worker.actor)
-        idle, self._idle = self._idle, []
-        for other in idle:
-            self._send(other)
+        self._send_idle()
         if len(self._schedule):
             self._hire(worker.crew, worker.seat)
+
+    def _send_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            self._send(worker)
 
     def _tell_who_is_missing(self) -> None:
         there = _resources()
         self._tell(
-            f"{self._starting} of {len(self._workers)} workers have not started; the cluster has "
+            f"{self._starting} of {len(self._workers)} workers and {len(self._loading)} policies "
+            f"have not started; the cluster has "
             f"{there.get('CPU', 0):.0f} CPUs and {there.get('GPU', 0):.0f} GPUs. Fewer --workers "
             f"or --policy-gpus may fit; otherwise the run goes on when there is room"
         )

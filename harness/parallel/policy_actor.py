@@ -1,13 +1,12 @@
 """The actor that infers: it batches whatever has arrived and waits only for whom it pays to."""
 
-import asyncio
 import os
 import signal
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Condition, Event, Thread
 
 import numpy as np
 import psutil
@@ -64,9 +63,8 @@ class _Request:
     observation: Observation
     stream: np.random.Generator
     client: str
-    answer: "asyncio.Future[Answer]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    done: Event = field(default_factory=Event)
+    result: Answer | Exception | None = None
 
 
 class PolicyActor:
@@ -100,55 +98,54 @@ class PolicyActor:
         self._max_wait = max_wait
         self._returns = ReturnTimes()
         self._waiting: deque[_Request] = deque()
-        self._arrived = asyncio.Event()
-        self._loop: asyncio.Task[None] | None = None
+        self._arrived = Condition()
         self._busy = 0.0
+        Thread(target=self._serve, daemon=True).start()
 
-    async def infer(
-        self, observation: Observation, stream: np.random.Generator, client: str
-    ) -> Answer:
+    def infer(self, observation: Observation, stream: np.random.Generator, client: str) -> Answer:
         """Return the answer to one observation of the environment `client`."""
-        if self._loop is None:
-            self._loop = asyncio.create_task(self._serve())
-        self._returns.asked(client, time.monotonic())
         request = _Request(observation, stream, client)
-        self._waiting.append(request)
-        self._arrived.set()
-        return await request.answer
+        with self._arrived:
+            self._returns.asked(client, time.monotonic())
+            self._waiting.append(request)
+            self._arrived.notify()
+        request.done.wait()
+        if isinstance(request.result, Answer):
+            return request.result
+        assert request.result is not None
+        raise request.result
 
-    async def load(self) -> Load:
+    def load(self) -> Load:
         """Return how busy the actor is."""
         memory, free = psutil.Process().memory_info().rss, psutil.virtual_memory().available
         return Load(self._busy, time.monotonic(), memory, free, os.cpu_count() or 1)
 
-    async def _serve(self) -> None:
+    def _serve(self) -> None:
         while True:
-            batch = await self._gather()
-            results = await asyncio.to_thread(self._infer, batch)
-            now = time.monotonic()
+            batch = self._gather()
+            results = self._infer(batch)
+            with self._arrived:
+                now = time.monotonic()
+                for request in batch:
+                    self._returns.answered(request.client, now)
             for request, result in zip(batch, results, strict=True):
-                self._returns.answered(request.client, now)
-                if isinstance(result, Answer):
-                    request.answer.set_result(result)
-                else:
-                    request.answer.set_exception(result)
+                request.result = result
+                request.done.set()
 
-    async def _gather(self) -> list[_Request]:
+    def _gather(self) -> list[_Request]:
         """Return the observations that are there, and those that are worth a wait."""
         batch: list[_Request] = []
-        opened = None
-        while len(batch) < self._size.limit:
-            if self._waiting:
-                batch.append(self._waiting.popleft())
-                continue
-            if batch and opened is None:
-                opened = time.monotonic()
-            wait = None if opened is None else self._wait(len(batch), opened)
-            if wait is not None and wait <= 0:
-                break
-            self._arrived.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), wait)
+        opened = 0.0
+        with self._arrived:
+            while len(batch) < self._size.limit:
+                if self._waiting:
+                    batch.append(self._waiting.popleft())
+                    opened = opened or time.monotonic()
+                    continue
+                wait = self._wait(len(batch), opened) if batch else None
+                if wait is not None and wait <= 0:
+                    break
+                self._arrived.wait(wait)
         return batch
 
     def _wait(self, waiting: int, opened: float) -> float:

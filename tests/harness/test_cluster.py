@@ -66,7 +66,8 @@ def test_more_workers_than_the_cluster_has_room_for_are_named(
     monkeypatch.setattr(driver, "PATIENCE", 2.0)
 
     def tell(notice: str) -> None:
-        assert "8 of 8 workers have not started; the cluster has 4 CPUs and 4 GPUs" in notice
+        assert "8 of 8 workers and 1 policies have not started" in notice
+        assert "the cluster has 4 CPUs and 4 GPUs" in notice
         raise GaveUpError
 
     options = RayOptions(workers=8, replicas=1, address=nodes.address)
