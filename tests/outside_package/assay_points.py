@@ -16,8 +16,9 @@ from gymnasium import spaces
 from harness.benchmark import Benchmark, Task
 from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
 from harness.layout import Layout, Part
-from harness.policy import Policy, PolicySpec
+from harness.policy import LocalPolicy, Policy, PolicySpec
 from harness.protocol import Protocol
+from harness.spec import EpisodeSpec
 
 STATE = Layout((Part("position", 2, "m"),))
 ACTION = Layout((Part("velocity", 2, "m per step"),))
@@ -200,6 +201,20 @@ class Still(Policy):
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[Any]:
         return [np.zeros((10, 2), np.float32) for _ in observations]
+
+
+class Watching(LocalPolicy):
+    """Does nothing but look through two cameras every ten steps, in any benchmark."""
+
+    spec = PolicySpec("watching", ("main", "wrist"))
+
+    def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
+        self._idle = env.idle_action
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[Any]:
+        return [np.tile(self._idle, (10, 1))]
 
 
 class Fussy(Slow):
