@@ -18,8 +18,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from harness.cost import make_cost
 from harness.doctor import examine
-from harness.errors import UsageError
+from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, Tally, evaluate
 from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
@@ -98,7 +99,8 @@ class RunCommand:
     def __call__(self) -> int:
         """Build the plan and run it."""
         plan = self._plan()
-        return run_plan(plan, self.out or default_folder(plan), self.video, self._backend())
+        out, workers = self.out or default_folder(plan), max(1, self.workers)
+        return run_plan(plan, out, self.video, self._backend(), workers)
 
     def _backend(self) -> Backend:
         least = (("workers", 0), ("policy_replicas", 1), ("policy_gpus", 0), ("max_batch", 1))
@@ -243,18 +245,21 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
 }
 
 
-def run_plan(plan: Plan, out: Path, video: Videos, backend: Backend = run_inline) -> int:
+def run_plan(
+    plan: Plan, out: Path, video: Videos, backend: Backend = run_inline, workers: int = 1
+) -> int:
     """Carry out a plan and print its table."""
     work = resolve(plan)
     with RunWriter(out, work) as run, ProgressView(notes) as view:
         for notice in run.notices:
             view.tell(notice)
         try:
-            tally = evaluate(run, work, backend, view)
-        except KeyboardInterrupt:
-            notes.print(f"\nstopped; {len(run.records())} episodes are kept in {out}. ")
+            tally = evaluate(run, work, backend, view, workers)
+        except (KeyboardInterrupt, StorageError) as stop:
+            why = str(stop) or "interrupted"
+            notes.print(f"\n{why}; {len(run.records())} episodes are kept in {out}.", markup=False)
             notes.print("Run the same command again to continue.")
-            return EXIT_INTERRUPTED
+            return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
     film(run, work, video)
     return finish(run, tally)
 
@@ -270,6 +275,10 @@ def report(run: Run) -> int:
     made = make_report(run)
     made.write(run.path / "tables")
     print(made.markdown())
+    cost = make_cost(run)
+    if cost is not None:
+        cost.write(run.path / "tables")
+        print(cost.markdown())
     print(f"written: {run.path / 'tables'}")
     return 0 if made.complete else EXIT_INCOMPLETE
 

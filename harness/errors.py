@@ -11,6 +11,10 @@ class UsageError(Exception):
     """
 
 
+class StorageError(Exception):
+    """A run's folder can no longer be written; what it holds is whole, so the run can continue."""
+
+
 class PolicyError(Exception):
     """A policy broke its contract, so its episode ends as a failure with `reason`."""
 

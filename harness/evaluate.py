@@ -27,12 +27,16 @@ class Tally:
         return self.scored == self.wanted
 
 
-def evaluate(run: RunWriter, work: Work, backend: Backend, view: ProgressView) -> Tally:
+def evaluate(
+    run: RunWriter, work: Work, backend: Backend, view: ProgressView, workers: int = 1
+) -> Tally:
     """Run what the log lacks; episodes that ended in an error before get another chance."""
     records = run.records()
     scored = {key for key, record in records.items() if record.outcome != "error"}
     todo = [spec for spec in work.specs if spec.key not in scored]
     view.start(len(work.specs), [records[s.key] for s in work.specs if s.key in scored])
+    if todo:
+        run.open_session(workers)
     errors = 0
     for episode in backend(work, todo, view.tell):
         run.append(episode)

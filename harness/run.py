@@ -4,7 +4,9 @@ import fcntl
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import __version__
-from harness.errors import UsageError
+from harness.errors import StorageError, UsageError
 from harness.plan import Work
 from harness.record import EpisodeRecord
 from harness.rollout import Episode
@@ -79,6 +81,17 @@ class Run:
                 ) from error
             records[record.spec.key] = record
         return records
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Return when the run was started, each time, and with how many workers."""
+        path = self.path / "sessions.jsonl"
+        if not path.exists():
+            return []
+        found: list[dict[str, Any]] = []
+        for line in path.read_text(errors="replace").splitlines():
+            with suppress(ValueError):  # A torn line costs nothing but the line.
+                found.append(json.loads(line))
+        return found
 
     def actions(self, key: str) -> NDArray[np.float32]:
         """Return the actions that an episode executed.
@@ -155,8 +168,29 @@ class RunWriter(Run):
         """Close the log and so give up the lock."""
         self._log.close()
 
+    def open_session(self, workers: int) -> None:
+        """Note that the run starts, for the account of its costs."""
+        line = {"started": round(time.time(), 3), "workers": workers, "cores": os.cpu_count()}
+        with (self.path / "sessions.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
     def append(self, episode: Episode) -> None:
-        """Keep an episode: its actions first, so that every line of the log has them."""
+        """Keep an episode: its actions first, so that every line of the log has them.
+
+        Raises:
+            StorageError: The disk is full or gone; the log holds whole lines only.
+        """
+        whole = os.fstat(self._log.fileno()).st_size
+        try:
+            self._write(episode)
+        except OSError as error:
+            with suppress(OSError):
+                self._log.close()
+            with suppress(OSError):
+                os.truncate(self.log_path, whole)
+            raise StorageError(f"cannot write to {self.path}: {error.strerror}") from error
+
+    def _write(self, episode: Episode) -> None:
         key = episode.record.spec.key
         partial = self._action_path(key).with_suffix(".partial")
         with partial.open("wb") as file:

@@ -1,6 +1,9 @@
 """Runs: what is wanted is done once, whatever interrupts it."""
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,28 @@ def test_an_interrupted_run_continues_without_losing_or_repeating(tmp_path: Path
     assert run(tmp_path / "cut") == 0
     assert outcomes(tmp_path / "cut") == outcomes(tmp_path / "whole")
     assert len(log.read_text().splitlines()) == 6
+
+
+def test_a_full_disk_stops_the_run_with_a_whole_log(tmp_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+    run(tmp_path / "whole", episodes=10)
+    cut = tmp_path / "cut"
+    command = [sys.executable, "run_eval.py", "run", "--policy", "homing"]
+    command += ["--benchmark", "points_two", "--episodes", "10", "--out", str(cut)]
+    stopped = subprocess.run(
+        command, capture_output=True, text=True, check=False, preexec_fn=small_files
+    )
+    assert stopped.returncode == 3
+    kept = (cut / "episodes.jsonl").read_text()
+    assert kept.endswith("\n")
+    assert 0 < kept.count("\n") < 20
+    assert f"File too large; {kept.count(chr(10))} episodes are kept" in " ".join(
+        stopped.stderr.split()
+    )
+    assert run(cut, episodes=10) == 0
+    assert outcomes(cut) == outcomes(tmp_path / "whole")
 
 
 def test_ctrl_c_keeps_what_is_done(
@@ -170,7 +195,8 @@ def test_a_line_holds_what_the_readme_promises(tmp_path: Path) -> None:
     line = json.loads((tmp_path / "episodes.jsonl").read_text().splitlines()[0])
     promised = (
         "key policy benchmark task episode seed protocol outcome success progress subgoals steps "
-        "reason actions_sha256 state_sha256 timing retries worker versions"
+        "reason actions_sha256 state_sha256 started timing cpu gpu batches retries worker replica "
+        "versions"
     )
     assert set(line) >= set(promised.split(" "))
 
