@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 OUTSIDE = str(Path(__file__).parent / "outside_package")
 sys.path.insert(0, OUTSIDE)
@@ -13,6 +14,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 from assay_points import PointEnv  # noqa: E402
+
+# The same examples every time, and no verdict on how fast a busy machine is.
+settings.register_profile("assay", derandomize=True, deadline=None)
+settings.load_profile("assay")
 
 
 @pytest.fixture

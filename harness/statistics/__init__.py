@@ -1,0 +1,1 @@
+"""What may be concluded from outcomes: pure functions over arrays (docs/statistics.md)."""
