@@ -18,7 +18,6 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from harness.cost import make_cost
 from harness.doctor import examine
 from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, Tally, evaluate
@@ -27,7 +26,9 @@ from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
 from harness.replay import cell_of, replay_episode, video_file
-from harness.report import make_report
+from harness.report.cost import make_cost
+from harness.report.markdown import markdown, write
+from harness.report.summary import summarise
 from harness.run import Run, RunWriter
 from harness.worker import Simulators
 
@@ -272,15 +273,15 @@ def finish(run: Run, tally: Tally) -> int:
 
 def report(run: Run) -> int:
     """Write a run's tables and print them."""
-    made = make_report(run)
-    made.write(run.path / "tables")
-    print(made.markdown())
-    cost = make_cost(run)
+    summary = summarise([run])
+    write(summary, run.path / "tables")
+    print(markdown(summary))
+    cost = make_cost([run], summary.episodes)
     if cost is not None:
         cost.write(run.path / "tables")
         print(cost.markdown())
     print(f"written: {run.path / 'tables'}")
-    return 0 if made.complete else EXIT_INCOMPLETE
+    return 0 if summary.complete else EXIT_INCOMPLETE
 
 
 def film(run: Run, work: Work, video: Videos) -> None:

@@ -75,10 +75,7 @@ class Run:
             try:
                 record = EpisodeRecord.from_json(line)
             except ValueError as error:
-                raise UsageError(
-                    f"{self.log_path}:{number} is damaged ({error}); "
-                    f"delete that line to run its episode again"
-                ) from error
+                raise damaged(self.log_path, number, error) from error
             records[record.spec.key] = record
         return records
 
@@ -223,6 +220,13 @@ class RunWriter(Run):
             self.notices.append(
                 "the log's last line was cut short; it was dropped and its episode runs again"
             )
+
+
+def damaged(log: Path, number: int, error: Exception) -> UsageError:
+    """Return what to tell the user of a line that is no record."""
+    return UsageError(
+        f"{log}:{number} is damaged ({error}); delete that line to run its episode again"
+    )
 
 
 def describe(work: Work) -> dict[str, Any]:

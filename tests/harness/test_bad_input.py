@@ -14,7 +14,7 @@ RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
     ("arguments", "expected"),
     [
         (["run", "--policy", "homin", "--benchmark", "points_two"], "did you mean homing?"),
-        (["run", "--policy", "homing", "--benchmark", "point_two"], "did you mean points_two?"),
+        (["run", "--policy", "homing", "--benchmark", "point_two"], "did you mean points_two"),
         (["run", "--benchmark", "points_two"], "--policy is missing"),
         (["run", "--policy", "homing"], "--benchmark is missing"),
         ([*RUN, "--tasks", "2"], "task 2 of points_two is out of range: 0 to 1"),

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import run_eval
-from harness.cost import make_cost
 from harness.record import EpisodeRecord
+from harness.report.cost import make_cost
+from harness.report.frame import read_frame
 from harness.run import Run
 from harness.spec import EpisodeSpec
 
@@ -33,7 +34,12 @@ def cost_of(tmp_path: Path, lines: list[str], workers: int) -> Any:
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "episodes.jsonl").write_text("".join(line + "\n" for line in lines))
     (tmp_path / "sessions.jsonl").write_text(json.dumps({"started": 90.0, "workers": workers}))
-    return make_cost(Run.existing(tmp_path))
+    return cost_in(tmp_path)
+
+
+def cost_in(path: Path) -> Any:
+    runs = [Run.existing(path)]
+    return make_cost(runs, read_frame(runs))
 
 
 def test_the_account_adds_up(tmp_path: Path) -> None:
@@ -76,9 +82,7 @@ def test_a_run_writes_its_cost_beside_its_results(tmp_path: Path) -> None:
     command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "3"]
     assert run_eval.main([*command, "--out", str(tmp_path)]) == 0
     assert "6 episodes in" in (tmp_path / "tables" / "cost.md").read_text()
-    cost = make_cost(Run.existing(tmp_path))
-    assert cost is not None
-    parts = cost.parts.set_index("part")["wall_s"]
+    parts = cost_in(tmp_path).parts.set_index("part")["wall_s"]
     assert (parts >= 0).all()
     assert parts["policy"] > 0
     assert parts["env"] > 0

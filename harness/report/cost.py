@@ -1,5 +1,6 @@
 """What a run cost: seconds by what they were spent on, how busy it was, and who held it up."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,11 +10,10 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from harness.record import EpisodeRecord
+from harness.report.frame import PARTS
 from harness.run import Run
 
-PARTS = ("build", "reset", "env", "render", "policy", "queue")
-"""`queue` is the wait for a policy actor, the way there and back included."""
+ARENA = ["policy", "benchmark"]
 STRAGGLER = 2.0
 """How many times its task's median an episode takes to be named."""
 LEAST_SECONDS = 1.0
@@ -35,7 +35,9 @@ class Cost:
     def markdown(self) -> str:
         """Return both as GitHub's Markdown."""
         rows = []
-        for (policy, benchmark), group in self.parts.groupby(["policy", "benchmark"], sort=False):
+        for (policy, benchmark), group in self.parts.groupby(
+            ["policy", "benchmark"], sort=False, observed=True
+        ):
             wall = group.set_index("part")["wall_s"]
             row = {"policy": policy, "benchmark": benchmark, "wall s": f"{wall.sum():.1f}"}
             row |= {"CPU s": f"{group['cpu_s'].sum():.1f}", "GPU s": f"{group['gpu_s'].sum():.1f}"}
@@ -51,55 +53,40 @@ class Cost:
         (folder / "cost.md").write_text(self.markdown())
 
 
-def make_cost(run: Run) -> Cost | None:
-    """Add up what a run's records say; None if there are none."""
-    records = list(run.records().values())
-    if not records:
+def make_cost(runs: Sequence[Run], episodes: pd.DataFrame) -> Cost | None:
+    """Add up what the episodes say; None if there are none."""
+    if episodes.empty:
         return None
-    frame = pd.DataFrame([_row(record) for record in records])
-    lines = [*_sessions(run.sessions(), frame), *_replicas(records, frame), *_stragglers(frame)]
+    frame = episodes.copy(deep=False)
+    for kind in ("wall", "cpu"):
+        parts = frame[[f"{kind}_{part}" for part in PARTS]].sum(axis=1)
+        frame[f"{kind}_other"] = frame[f"{kind}_total"] - parts
+    lines: list[str] = []
+    for run in runs:
+        lines += _sessions(run.sessions(), frame[frame["run"] == str(run.path)])
+    lines += [*_replicas(frame), *_stragglers(frame)]
     retried = int((frame["retries"] > 0).sum())
     if retried:
         lines.append(f"{retried} episodes were started again after an error of a simulator.")
     return Cost(_parts(frame), tuple(lines))
 
 
-def _row(record: EpisodeRecord) -> dict[str, Any]:
-    """Return a record's costs, flat."""
-    spec = record.spec
-    row: dict[str, Any] = {
-        "policy": spec.policy,
-        "benchmark": spec.benchmark,
-        "task": spec.task,
-        "episode": spec.episode,
-        "key": spec.key,
-        "retries": record.retries,
-        "replica": record.replica,
-        "started": record.started,
-        "gpu": record.gpu,
-    }
-    for kind, seconds in (("wall", record.timing), ("cpu", record.cpu)):
-        known = {part: seconds.get(part, 0.0) for part in PARTS}
-        total = max(seconds.get("total", 0.0), sum(known.values()))
-        row |= {f"{kind}_{part}": value for part, value in known.items()}
-        row |= {f"{kind}_other": total - sum(known.values()), f"{kind}_total": total}
-    return row
-
-
 def _parts(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for (policy, benchmark), group in frame.groupby(["policy", "benchmark"], sort=False):
+    for (policy, benchmark), group in frame.groupby(
+        ["policy", "benchmark"], sort=False, observed=True
+    ):
         for part in (*PARTS, "other"):
             wall, cpu = float(group[f"wall_{part}"].sum()), float(group[f"cpu_{part}"].sum())
             gpu = float(group["gpu"].sum()) if part == "policy" else 0.0
             rows.append((policy, benchmark, part, wall, cpu, gpu))
-    return pd.DataFrame(rows, columns=["policy", "benchmark", "part", "wall_s", "cpu_s", "gpu_s"])
+    return pd.DataFrame(rows, columns=[*ARENA, "part", "wall_s", "cpu_s", "gpu_s"])
 
 
 def _sessions(sessions: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> Iterator[str]:
     """Say for every start of the run how long it took and how busy its workers were."""
     starts = [float(session["started"]) for session in sessions]
-    for session, start, end in zip(sessions, starts, [*starts[1:], float("inf")], strict=True):
+    for session, start, end in zip(sessions, starts, [*starts, float("inf")][1:], strict=True):
         mine = frame[(frame["started"] >= start) & (frame["started"] < end)]
         if mine.empty:
             continue
@@ -127,19 +114,17 @@ def _last_full(starts: "pd.Series[float]", ends: "pd.Series[float]", workers: in
     return last
 
 
-def _replicas(records: Sequence[EpisodeRecord], frame: pd.DataFrame) -> Iterator[str]:
+def _replicas(frame: pd.DataFrame) -> Iterator[str]:
     """Say how busy the policy actors were and how large their batches."""
     remote = frame[frame["replica"] != ""]
-    for policy, group in remote.groupby("policy", sort=False):
+    for policy, group in remote.groupby("policy", sort=False, observed=True):
         there = 0.0
         for _, mine in group.groupby("replica"):
             there += float((mine["started"] + mine["wall_total"]).max() - mine["started"].min())
         busy = float(group["wall_policy"].sum()) / there
-        asked: dict[int, float] = {}
-        for record in records:
-            if record.spec.policy == policy:
-                for size, count in record.batches.items():
-                    asked[int(size)] = asked.get(int(size), 0) + count
+        asked: Counter[int] = Counter()
+        for sizes in group["batches"]:
+            asked.update({int(size): count for size, count in sizes})
         batches = sum(count / size for size, count in asked.items())
         yield (
             f"{policy}: {group['replica'].nunique()} policy actors, {busy:.0%} busy; batches of "
@@ -149,7 +134,9 @@ def _replicas(records: Sequence[EpisodeRecord], frame: pd.DataFrame) -> Iterator
 
 def _stragglers(frame: pd.DataFrame) -> Iterator[str]:
     """Name the episodes that took far longer than others of their task."""
-    usual = frame.groupby(["policy", "benchmark", "task"])["wall_total"].transform("median")
+    usual = frame.groupby(["policy", "benchmark", "task"], observed=True)["wall_total"].transform(
+        "median"
+    )
     slow = frame.assign(ratio=frame["wall_total"] / usual.where(usual > 0))
     slow = slow[(slow["ratio"] > STRAGGLER) & (slow["wall_total"] > LEAST_SECONDS)]
     for row in slow.nlargest(MOST_NAMED, "wall_total").itertuples():

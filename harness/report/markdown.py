@@ -1,0 +1,95 @@
+"""The tables as GitHub's Markdown and as CSV, and the sentences beneath them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from harness.report.summary import Summary
+
+PLACE = ["policy", "benchmark", "protocol", "tasks"]
+
+
+def write(summary: Summary, folder: Path) -> None:
+    """Write `summary.csv` and `summary.md`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    summary.rows.to_csv(folder / "summary.csv", index=False, float_format="%.6g")
+    (folder / "summary.md").write_text(markdown(summary))
+
+
+def markdown(summary: Summary) -> str:
+    """Return the table over tasks, the one by task, and the footnote."""
+    over = summary.level("suite", "benchmark", "overall")
+    over = over.assign(benchmark=[_name(row) for _, row in over.iterrows()])
+    tasks = summary.level("task").rename(columns={"suite": "benchmark", "position": "#"})
+    parts = [
+        "# Results",
+        _table(over, PLACE),
+        "## By task",
+        _table(tasks, ["policy", "benchmark", "#", "task"]),
+        "\n".join(f"- {line}" for line in footnote(summary)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def footnote(summary: Summary) -> Iterator[str]:
+    """Say what the numbers are: intervals, seeds, protocols, versions, and what is missing."""
+    rows = summary.rows
+    seeds = sorted({facts["plan"]["seed"] for facts in summary.facts})
+    yield (
+        "Success in % and progress, the mean process score, with 95 % intervals: Wilson's for one "
+        "task; over several tasks the mean of their means, with an interval for tasks like these "
+        f"(clustered by task). n episodes were scored; seed {', '.join(map(str, seeds))}."
+    )
+    labels = sorted({label for facts in summary.facts for label in facts["protocols"]})
+    yield f"Protocols: {', '.join(labels)}."
+    versions: dict[str, set[str]] = {}
+    for facts in summary.facts:
+        for name, version in facts["versions"].items():
+            versions.setdefault(name, set()).add(version)
+    yield (
+        "Versions: "
+        + ", ".join(f"{n} {' and '.join(sorted(v))}" for n, v in versions.items())
+        + "."
+    )
+    mixed = rows[rows["protocol"].str.contains(" + ", regex=False) & (rows["level"] == "benchmark")]
+    if len(mixed):
+        yield f"MIXED PROTOCOLS in one mean: {', '.join(sorted(set(mixed['family'])))}."
+    tasks = summary.level("task")
+    lacking = int((tasks["errors"] + tasks["missing"]).sum())
+    wanted = lacking + int(tasks["n"].sum())
+    if lacking:
+        yield (
+            f"INCOMPLETE: {lacking} of {wanted} episodes have no score (errors are never "
+            f"scored); run the same command again to fill them in."
+        )
+
+
+def percent(rate: float, low: float, high: float) -> str:
+    """Return a rate with its interval in percent; a dash where there is none."""
+    return f"{100 * rate:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if rate == rate else "-"
+
+
+def score(mean: float, low: float, high: float) -> str:
+    """Return a score with its interval; a dash where there is none."""
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]" if mean == mean else "-"
+
+
+def _name(row: "pd.Series[str]") -> str:
+    """Return what a row over tasks is the mean of."""
+    if row["level"] == "overall":
+        return "all benchmarks"
+    return row["suite"] if row["level"] == "suite" else f"{row['family']} (mean)"
+
+
+def _table(rows: pd.DataFrame, place: list[str]) -> str:
+    shown = rows[[*place, "n"]].copy()
+    for column in ("errors", "missing"):
+        if rows[column].any():
+            shown[column] = rows[column]
+    for column, text in (("success", percent), ("progress", score)):
+        limits = rows[[column, f"{column}_low", f"{column}_high"]].itertuples(index=False)
+        shown[column] = [text(*values) for values in limits]
+    shown["steps"] = [f"{v:.0f}" if v == v else "-" for v in rows["steps"]]
+    return tabulate(shown.to_dict("list"), headers="keys", tablefmt="github", disable_numparse=True)
