@@ -1,5 +1,6 @@
 """Plays episodes one after the other and makes the best of a simulator that fails."""
 
+import gc
 import os
 import platform
 import socket
@@ -47,6 +48,9 @@ class Simulators:
         if self._held is not None:
             env, self._held = self._held[1], None
             env.close()
+            # Simulators are full of cycles; the next one would be built beside 250 MiB of this.
+            del env
+            gc.collect()
 
 
 class Worker:
