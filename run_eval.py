@@ -18,6 +18,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from harness.audit import AuditCommand
+from harness.conclude import CompareCommand, PowerCommand
 from harness.doctor import examine
 from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, Tally, evaluate
@@ -240,6 +242,9 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "quick-start": QuickStart,
     "run": RunCommand,
     "report": ReportCommand,
+    "compare": CompareCommand,
+    "power": PowerCommand,
+    "audit": AuditCommand,
     "replay": ReplayCommand,
     "list": ListCommand,
     "doctor": DoctorCommand,

@@ -6,16 +6,24 @@ cautious, so a plan for 80 % finds the difference in 75 to 81 % of cases (docs/s
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Generic, TypeVar
 
 from scipy import optimize
 from statsmodels.stats.power import normal_sample_size_one_tail
 from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
+from tabulate import tabulate
 
+from harness.errors import UsageError
 from harness.statistics.interval import ALPHA
 
 POWER = 0.8
+
+DESIGNS = (
+    "same scenes, the better policy succeeds wherever the other does",
+    "same scenes, one policy's outcome says nothing of the other's",
+    "different scenes",
+)
 
 Number = TypeVar("Number", int, float)
 
@@ -110,6 +118,30 @@ def detectable_difference(
         smallest(lambda plan: plan.paired_worst),
         smallest(lambda plan: plan.unpaired),
     )
+
+
+def plan_power(
+    baseline: float, difference: float | None, episodes: int | None, power: float
+) -> str:
+    """Say in a table how many episodes, or how large a difference; rates are in percent.
+
+    Raises:
+        UsageError: The numbers are no rates.
+    """
+    try:
+        if difference is not None:
+            plan = episodes_needed(baseline / 100, difference / 100, power)
+            shown = [f"{n} episodes per policy" for n in astuple(plan)]
+        else:
+            least = detectable_difference(baseline / 100, episodes or 0, power)
+            shown = [
+                f"{100 * gap:+.1f} points" if gap == gap else "out of reach"
+                for gap in astuple(least)
+            ]
+    except ValueError as error:
+        raise UsageError(f"{error}; rates and differences are in percent, 0 to 100") from error
+    rows = zip(DESIGNS, shown, strict=True)
+    return tabulate(rows, ["design", f"to find it in {power:.0%} of cases"], tablefmt="github")
 
 
 def _independent(baseline: float, difference: float) -> float:

@@ -1,0 +1,78 @@
+"""The commands that say what numbers allow one to claim: compare, and power."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+import tyro
+
+from harness.compare import against_published, compare, markdown
+from harness.errors import UsageError, require_known
+from harness.report.frame import read_frame
+from harness.run import Run
+from harness.statistics.power import plan_power
+
+PUBLISHED = "published:"
+"""What starts the name of a paper's method where a run could stand."""
+
+
+@dataclass
+class CompareCommand:
+    """Say whether one policy is better than another, on the same scenes where there are."""
+
+    a: Annotated[str, tyro.conf.Positional]
+    """A run's folder, or FOLDER:POLICY if it holds several."""
+    b: Annotated[str, tyro.conf.Positional]
+    """The same, or published:METHOD for what a paper prints, e.g. "published:π0.5"."""
+    metric: Literal["success", "progress"] = "success"
+    """What to compare."""
+    force: bool = False
+    """Compare across protocols too."""
+
+    def __call__(self) -> int:
+        """Print the comparison."""
+        name, episodes = one_policy(self.a)
+        if self.b.startswith(PUBLISHED):
+            print("\n".join(against_published(episodes, self.b.removeprefix(PUBLISHED))))
+            return 0
+        other, others = one_policy(self.b)
+        names = (name, other) if name != other else (f"{name} in {self.a}", f"{other} in {self.b}")
+        places = compare(episodes, others, self.metric, self.force)
+        print(markdown(places, names, self.metric))
+        return 0
+
+
+@dataclass(kw_only=True)
+class PowerCommand:
+    """Say how many episodes a difference takes, before they are played."""
+
+    baseline: float
+    """The success rate of the policy to compare with, in percent."""
+    difference: float | None = None
+    """The difference to find, in points; e.g. 5, or -5."""
+    episodes: int | None = None
+    """Instead: how many episodes per policy there will be."""
+    power: float = 0.8
+    """How often the difference should be found."""
+
+    def __call__(self) -> int:
+        """Print the plan."""
+        if (self.difference is None) == (self.episodes is None):
+            raise UsageError("give either --difference or --episodes")
+        print(plan_power(self.baseline, self.difference, self.episodes, self.power))
+        return 0
+
+
+def one_policy(place: str) -> tuple[str, pd.DataFrame]:
+    """Return the episodes of the one policy that FOLDER or FOLDER:POLICY names."""
+    folder, colon, name = place.rpartition(":")
+    path = Path(place) if not colon or Path(place).exists() else Path(folder)
+    episodes = read_frame([Run.existing(path)])
+    policies = sorted(episodes["policy"].unique())
+    if path == Path(place):
+        if len(policies) != 1:
+            raise UsageError(f"{place} holds {len(policies)} policies: write {place}:POLICY")
+        name = policies[0]
+    require_known(f"policy of {path}", name, policies)
+    return name, episodes[episodes["policy"] == name]
