@@ -80,6 +80,8 @@ class RunCommand:
     """The run's seed (7 if not given)."""
     protocol: str = ""
     """The protocol card, e.g. openpi; the benchmark's default if not given. See: list protocols."""
+    stop_when_decided: bool = False
+    """With two policies: stop when it is clear which one is better."""
     plan: Path | None = None
     """A YAML file that names policies, benchmarks, episodes and seed, in place of the above."""
     workers: int = 0
@@ -134,8 +136,11 @@ class RunCommand:
             "tasks": self.tasks,
         }
         given |= {"episodes": self.episodes, "seed": self.seed, "protocol": self.protocol}
+        given |= {"stop-when-decided": self.stop_when_decided or None}
         if self.plan is not None:
-            doubled = [f"--{name}" for name, value in given.items() if value not in ((), None, "")]
+            doubled = [
+                f"--{name}" for name, value in given.items() if value not in ((), None, "", False)
+            ]
             if doubled:
                 raise UsageError(f"--plan says it all; leave out {' '.join(doubled)}")
             return Plan.load(self.plan)
@@ -149,6 +154,7 @@ class RunCommand:
             ),
             episodes=10 if self.episodes is None else self.episodes,
             seed=7 if self.seed is None else self.seed,
+            stop_when_decided=self.stop_when_decided,
         )
 
 

@@ -1,6 +1,6 @@
 """The inline backend: every episode in this process, where a debugger can follow it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from harness.plan import Work
 from harness.rollout import Episode
@@ -10,7 +10,7 @@ from harness.worker import Worker
 
 def run_inline(
     work: Work, specs: Sequence[EpisodeSpec], tell: Callable[[str], None]
-) -> Iterator[Episode]:
+) -> Generator[Episode, None, None]:
     """Play the episodes in order."""
     del tell
     for policy in work.policies.values():

@@ -1,7 +1,7 @@
 """What a run shall measure: the plan, its validation, and the episodes that follow from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from harness.errors import UsageError, require_known
 from harness.policy import Policy
 from harness.protocol import Protocol
 from harness.registry import find_benchmark, make_policy
+from harness.sequential import rounds
 from harness.spec import EpisodeSpec
 
 
@@ -39,12 +40,14 @@ class Plan:
         benchmarks: Where they are evaluated.
         episodes: Episodes for each task.
         seed: The run's seed.
+        stop_when_decided: Whether to stop when it is clear which of two policies is better.
     """
 
     policies: tuple[str, ...]
     benchmarks: tuple[BenchmarkRequest, ...]
     episodes: int
     seed: int = 7
+    stop_when_decided: bool = False
 
     @classmethod
     def load(cls, path: Path) -> "Plan":
@@ -68,6 +71,7 @@ class Plan:
             benchmarks=requests,
             episodes=_whole(values.get("episodes", 10), "episodes", str(path)),
             seed=_whole(values.get("seed", 7), "seed", str(path)),
+            stop_when_decided=values.get("stop_when_decided", False) is True,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -130,19 +134,23 @@ def resolve(plan: Plan) -> Work:
     cells = tuple(_resolve_cell(request, plan.episodes) for request in plan.benchmarks)
     if len({(cell.benchmark, cell.protocol.label) for cell in cells}) < len(cells):
         raise UsageError("a benchmark is named twice with the same protocol")
+    if plan.stop_when_decided and len(policies) != 2:
+        raise UsageError(f"--stop-when-decided compares two policies, not {len(policies)}")
+    parts = list(rounds(plan.episodes)) if plan.stop_when_decided else [range(plan.episodes)]
     specs = tuple(
         EpisodeSpec(name, cell.benchmark, task, episode, plan.seed, cell.protocol.label)
+        for episodes in parts
         for cell in cells
         for task in cell.tasks
         for name in policies
-        for episode in range(plan.episodes)
+        for episode in episodes
     )
     _check_can_run(policies, cells, specs)
     requests = tuple(
         BenchmarkRequest(cell.benchmark, cell.tasks, cell.protocol.name.partition("/")[2])
         for cell in cells
     )
-    canonical = Plan(plan.policies, requests, plan.episodes, plan.seed)
+    canonical = replace(plan, benchmarks=requests)
     references = dict(zip(policies, plan.policies, strict=True))
     return Work(canonical, policies, references, cells, specs)
 

@@ -234,6 +234,7 @@ def describe(work: Work) -> dict[str, Any]:
     return {
         "plan": work.plan.to_json(),
         "policies": sorted(work.policies),
+        "compared": list(work.policies),
         "task_order": {
             cell.benchmark: [task.name for task in cell.family.tasks(cell.benchmark)]
             for cell in work.cells
@@ -267,6 +268,7 @@ def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
         "policies": ", ".join(sorted(facts.get("policies", []))),
         "episodes": plan.get("episodes"),
         "seed": plan.get("seed"),
+        "stop_when_decided": plan.get("stop_when_decided", False),
     }
     for request in plan.get("benchmarks", []):
         name = f"{request['name']} under {request['protocol']}"

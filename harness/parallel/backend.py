@@ -1,7 +1,7 @@
 """The Ray backend: joins or starts a cluster, and hands the episodes to its driver."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import ray
@@ -29,7 +29,7 @@ def run_ray(
     tell: Callable[[str], None],
     *,
     options: RayOptions,
-) -> Iterator[Episode]:
+) -> Generator[Episode, None, None]:
     """Play the episodes on Ray's actors; the records are the inline backend's."""
     if not specs:
         return

@@ -11,18 +11,27 @@ WORTH_HELPING = 3
 Building one takes as long as two or three episodes.
 """
 
-Group = tuple[str, str, str]
+Group = int
 
 
 class Schedule:
-    """The episodes to play, grouped by the simulator they need."""
+    """The episodes to play, in groups that follow each other and need the same simulator."""
 
     def __init__(self, specs: Iterable[EpisodeSpec]) -> None:
         """Queue the episodes in their order."""
         self._groups: dict[Group, deque[EpisodeSpec]] = {}
+        self._group_of: dict[EpisodeSpec, Group] = {}
         self._at: dict[Hashable, Group] = {}
+        self._waiting = 0
+        last = None
         for spec in specs:
-            self.put_back(spec, first=False)
+            simulator = (spec.benchmark, spec.task, spec.protocol)
+            if simulator != last:
+                last = simulator
+                self._groups[len(self._groups)] = deque()
+            self._group_of[spec] = len(self._groups) - 1
+            self._groups[len(self._groups) - 1].append(spec)
+            self._waiting += 1
 
     def next(self, worker: Hashable) -> EpisodeSpec | None:
         """Return the episode that `worker` should play, or None when it can no longer help.
@@ -37,16 +46,13 @@ class Schedule:
                 self._at.pop(worker, None)
                 return None
             self._at[worker] = group
+        self._waiting -= 1
         return self._groups[group].popleft()
 
-    def put_back(self, spec: EpisodeSpec, first: bool = True) -> None:
-        """Queue an episode, at the front if it was given out before."""
-        group = (spec.benchmark, spec.task, spec.protocol)
-        queue = self._groups.setdefault(group, deque())
-        if first:
-            queue.appendleft(spec)
-        else:
-            queue.append(spec)
+    def put_back(self, spec: EpisodeSpec) -> None:
+        """Queue an episode again that was given out, before the others of its group."""
+        self._groups[self._group_of[spec]].appendleft(spec)
+        self._waiting += 1
 
     def leave(self, worker: Hashable) -> None:
         """Forget a worker that is gone."""
@@ -54,7 +60,7 @@ class Schedule:
 
     def __len__(self) -> int:
         """Return how many episodes wait."""
-        return sum(map(len, self._groups.values()))
+        return self._waiting
 
     def _choose(self, worker: Hashable) -> Group | None:
         taken = {group for other, group in self._at.items() if other != worker}

@@ -59,7 +59,12 @@ def footnote(summary: Summary) -> Iterator[str]:
     tasks = summary.level("task")
     lacking = int((tasks["errors"] + tasks["missing"]).sum())
     wanted = lacking + int(tasks["n"].sum())
-    if lacking:
+    for decision in summary.decisions:
+        yield (
+            f"A run that stops when it is decided: {decision.sentence}. The intervals in the "
+            f"tables are for a number of episodes that was fixed before, so read them with care."
+        )
+    if lacking and not summary.complete:
         yield (
             f"INCOMPLETE: {lacking} of {wanted} episodes have no score (errors are never "
             f"scored); run the same command again to fill them in."

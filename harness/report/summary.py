@@ -8,6 +8,7 @@ import pandas as pd
 
 from harness.report.frame import CELL, family, read_frame, wanted_cells
 from harness.run import Run
+from harness.sequential import Decision, decision_of
 from harness.statistics.interval import (
     Interval,
     mean_interval,
@@ -31,16 +32,20 @@ class Summary:
         rows: A row for every policy, level and place, with n, errors and missing episodes, and
             success and progress, each with an interval.
         facts: What each run's run.json holds.
+        decisions: What the runs decided that may stop early.
     """
 
     episodes: pd.DataFrame
     rows: pd.DataFrame
     facts: tuple[dict[str, Any], ...]
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether every wanted episode has a score."""
+        """Whether every wanted episode has a score, or the rest is not needed."""
         tasks = self.level("task")
+        if self.decisions and all(decision.decided for decision in self.decisions):
+            return len(self.decisions) == len(self.facts)
         return bool((tasks["errors"] + tasks["missing"] == 0).all())
 
     def level(self, *levels: str) -> pd.DataFrame:
@@ -53,7 +58,13 @@ def summarise(runs: Sequence[Run]) -> Summary:
     episodes, wanted = read_frame(runs), wanted_cells(runs)
     wanted["family"] = [family(label) for label in wanted["protocol"]]
     rows = [row for policy in wanted["policy"].unique() for row in _rows(policy, wanted, episodes)]
-    return Summary(episodes, pd.DataFrame(rows), tuple(run.facts for run in runs))
+    decisions = [
+        decision_of(run.facts, wanted_cells([run]), episodes[episodes["run"] == str(run.path)])
+        for run in runs
+        if run.facts["plan"].get("stop_when_decided")
+    ]
+    facts = tuple(run.facts for run in runs)
+    return Summary(episodes, pd.DataFrame(rows), facts, tuple(decisions))
 
 
 def _rows(policy: str, wanted: pd.DataFrame, episodes: pd.DataFrame) -> Iterator[dict[str, Any]]:
