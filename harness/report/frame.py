@@ -15,6 +15,7 @@ PARTS = ("build", "reset", "env", "render", "policy", "queue")
 CELL = ["policy", "benchmark", "protocol", "task"]
 """The columns that name a cell: the episodes of one policy on one task under one protocol."""
 
+ZEROS = (0.0,) * len(PARTS)
 BLOCK = 50_000
 """Rows that are held as Python objects at a time."""
 
@@ -24,6 +25,7 @@ COLUMNS = (
     *("retries", "started", "gpu", "replica", "batches", "wall_total", "cpu_total"),
     *(f"{kind}_{part}" for kind in ("wall", "cpu") for part in PARTS),
 )
+NUMBERS = ("progress", "steps", "started", "gpu", *COLUMNS[COLUMNS.index("wall_total") :])
 Pairs = tuple[tuple[str, Any], ...]
 
 
@@ -97,7 +99,11 @@ def _read_run(run: Run) -> pd.DataFrame:
 
 def _block(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    frame["progress"] = frame["progress"].astype(float)
+    # Without rows pandas cannot tell, and a missing progress is None.
+    frame = frame.astype(dict.fromkeys(NUMBERS, float))
+    for kind in ("wall", "cpu"):  # Early records have no total.
+        parts = frame[[f"{kind}_{part}" for part in PARTS]].sum(axis=1)
+        frame[f"{kind}_total"] = frame[f"{kind}_total"].clip(lower=parts)
     return frame
 
 
@@ -124,23 +130,19 @@ def _rows(run: Run) -> Iterator[tuple[Any, ...]]:
                 wall, cpu = record["timing"], record.get("cpu", {})
                 yield (
                     record["key"],
-                    *(one(record[name]) for name in ("policy", "benchmark", "task", "protocol")),
+                    *(one(record["policy"]), one(record["benchmark"]), one(record["task"])),
+                    one(record["protocol"]),
                     *(record["episode"], record["seed"], one(record["outcome"])),
                     *(record["progress"], record["steps"], one(record["reason"])),
                     *(pairs(record["subgoals"]), record["actions_sha256"], record["retries"]),
                     *(record.get("started", 0.0), record.get("gpu", 0.0)),
                     *(one(record.get("replica", "")), pairs(record.get("batches", {}))),
-                    *(_total(wall), _total(cpu)),
-                    *(wall.get(part, 0.0) for part in PARTS),
-                    *(cpu.get(part, 0.0) for part in PARTS),
+                    *(wall.get("total", 0.0), cpu.get("total", 0.0)),
+                    *map(wall.get, PARTS, ZEROS),
+                    *map(cpu.get, PARTS, ZEROS),
                 )
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise damaged(run.log_path, number, error) from error
-
-
-def _total(seconds: Mapping[str, float]) -> float:
-    """Return all of an episode's seconds; early records have no total."""
-    return max(seconds.get("total", 0.0), sum(seconds.get(part, 0.0) for part in PARTS))
 
 
 def _once(frame: pd.DataFrame) -> pd.DataFrame:

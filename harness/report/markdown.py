@@ -35,7 +35,6 @@ def markdown(summary: Summary) -> str:
 
 def footnote(summary: Summary) -> Iterator[str]:
     """Say what the numbers are: intervals, seeds, protocols, versions, and what is missing."""
-    rows = summary.rows
     seeds = sorted({facts["plan"]["seed"] for facts in summary.facts})
     yield (
         "Success in % and progress, the mean process score, with 95 % intervals: Wilson's for one "
@@ -53,9 +52,6 @@ def footnote(summary: Summary) -> Iterator[str]:
         + ", ".join(f"{n} {' and '.join(sorted(v))}" for n, v in versions.items())
         + "."
     )
-    mixed = rows[rows["protocol"].str.contains(" + ", regex=False) & (rows["level"] == "benchmark")]
-    if len(mixed):
-        yield f"MIXED PROTOCOLS in one mean: {', '.join(sorted(set(mixed['family'])))}."
     tasks = summary.level("task")
     lacking = int((tasks["errors"] + tasks["missing"]).sum())
     wanted = lacking + int(tasks["n"].sum())

@@ -1,15 +1,17 @@
 """Sums episodes up: a row for each task, each suite, each benchmark and for everything."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.report.frame import CELL, family, read_frame, wanted_cells
 from harness.run import Run
 from harness.sequential import Decision, decision_of
 from harness.statistics.interval import (
+    Floats,
     Interval,
     mean_interval,
     rate_interval,
@@ -68,72 +70,85 @@ def summarise(runs: Sequence[Run]) -> Summary:
 
 
 def _rows(policy: str, wanted: pd.DataFrame, episodes: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Build every row of a policy; a mean over protocols that differ names them all."""
-    mine = wanted[wanted["policy"] == policy]
-    played = episodes[episodes["policy"] == policy]
-    by_cell = dict(list(played.groupby(CELL, observed=True)))
-    suites = list(mine.groupby(["family", "benchmark", "protocol"], sort=False))
-    for (name, suite, protocol), tasks in suites:
-        place = {"policy": policy, "family": name, "suite": suite, "protocol": protocol}
-        for cell in tasks.sort_values("position").itertuples():
-            task = {"level": "task", "task": cell.task, "position": cell.position}
-            yield place | task | _over(tasks[tasks["task"] == cell.task], by_cell)
-        yield place | {"level": "suite", "task": ALL, "position": -1} | _over(tasks, by_cell)
-    for name, tasks in mine.groupby("family", sort=False):
+    """Build every row of a policy. Only the mean over everything may be over several protocols."""
+    mine = wanted[wanted["policy"] == policy].sort_values("position", kind="stable")
+    there = episodes[episodes["policy"] == policy].groupby(CELL, observed=True)
+    played = {name: _played(group) for name, group in there}
+    keys = mine[CELL].itertuples(index=False, name=None)
+    cells = {
+        index: _Cell(int(wanted), *played.get(key, _NOTHING))
+        for index, wanted, key in zip(mine.index, mine["wanted"], keys, strict=True)
+    }
+
+    def over(level: str, family: Any, suite: Any, tasks: pd.DataFrame) -> dict[str, Any]:
+        protocol = " + ".join(tasks["protocol"].unique())
+        place = {"policy": policy, "family": family, "suite": suite, "protocol": protocol}
+        alone = level == "task"
+        name = tasks["task"].iloc[0] if alone else ALL
+        position = int(tasks["position"].iloc[0]) if alone else -1
+        found = _measure([cells[index] for index in tasks.index])
+        return place | {"level": level, "task": name, "position": position} | found
+
+    for (name, suite, _), tasks in mine.groupby(["family", "benchmark", "protocol"], sort=False):
+        for index in tasks.index:
+            yield over("task", name, suite, tasks.loc[[index]])
+        yield over("suite", name, suite, tasks)
+    for (name, _), tasks in mine.groupby(["family", "protocol"], sort=False):
         if tasks["benchmark"].nunique() > 1:
-            yield _wide(policy, "benchmark", str(name), tasks) | _over(tasks, by_cell)
-    if mine["family"].nunique() > 1:
-        yield _wide(policy, "overall", ALL, mine) | _over(mine, by_cell)
+            yield over("benchmark", name, ALL, tasks)
+    if len(mine[["family", "protocol"]].drop_duplicates()) == mine["family"].nunique() > 1:
+        yield over("overall", ALL, ALL, mine)
 
 
-def _wide(policy: str, level: str, name: str, tasks: pd.DataFrame) -> dict[str, Any]:
-    protocol = " + ".join(tasks["protocol"].unique())
-    place = {"policy": policy, "family": name, "suite": ALL, "protocol": protocol}
-    return place | {"level": level, "task": ALL, "position": -1}
+@dataclass(frozen=True)
+class _Cell:
+    """The episodes of one policy on one task, as plain arrays: they are added up several times."""
+
+    wanted: int
+    known: int
+    successes: Floats
+    scores: Floats
+    steps: float
 
 
-def _over(tasks: pd.DataFrame, by_cell: dict[Any, pd.DataFrame]) -> dict[str, Any]:
-    return _measure(
-        [by_cell.get(_key(cell)) for cell in tasks.itertuples()], tasks["wanted"].tolist()
-    )
+_NOTHING = (0, np.zeros(0), np.zeros(0), 0.0)
 
 
-def _key(cell: Any) -> tuple[str, ...]:
-    return tuple(getattr(cell, name) for name in CELL)
+def _played(group: pd.DataFrame) -> tuple[int, Floats, Floats, float]:
+    outcome, progress = group["outcome"].to_numpy(str), group["progress"].to_numpy(float)
+    scored = outcome != "error"
+    successes, scores = (outcome[scored] == "success").astype(float), progress[scored]
+    steps = float(group["steps"].to_numpy(float)[scored].sum())
+    return len(group), successes, scores[~np.isnan(scores)], steps
 
 
-def _measure(cells: Sequence[pd.DataFrame | None], wanted: Sequence[int]) -> dict[str, Any]:
+def _measure(cells: Sequence[_Cell]) -> dict[str, Any]:
     """Return what one or more cells found: counts, and means over tasks with intervals."""
-    there = [cell for cell in cells if cell is not None]
-    scored = [cell[cell["outcome"] != "error"] for cell in there]
-    scored = [cell for cell in scored if len(cell)]
-    n, known = sum(map(len, scored)), sum(map(len, there))
-    successes: list[pd.Series[float]] = [1.0 * (cell["outcome"] == "success") for cell in scored]
-    scores = [cell["progress"].dropna() for cell in scored]
+    n, known = sum(len(cell.successes) for cell in cells), sum(cell.known for cell in cells)
     return {
         "tasks": len(cells),
         "n": n,
         "errors": known - n,
-        "missing": sum(wanted) - known,
-        "successes": int(sum(cell.sum() for cell in successes)),
-        **_named("success", _interval(successes, alone=_rate)),
-        **_named("progress", _interval([s for s in scores if len(s)], alone=mean_interval)),
-        "steps": float(pd.concat([c["steps"] for c in scored]).mean()) if scored else NAN,
+        "missing": sum(cell.wanted for cell in cells) - known,
+        "successes": int(sum(cell.successes.sum() for cell in cells)),
+        **_named("success", _interval([cell.successes for cell in cells], _rate)),
+        **_named("progress", _interval([cell.scores for cell in cells], mean_interval)),
+        "steps": sum(cell.steps for cell in cells) / n if n else NAN,
     }
 
 
-def _interval(cells: "Sequence[pd.Series[float]]", alone: Any) -> Interval:
+def _interval(cells: Sequence[Floats], alone: Callable[[Floats], Interval]) -> Interval:
     """Return the mean over tasks, with an interval for tasks like these where there are several."""
+    cells = [cell for cell in cells if len(cell)]
     if not cells:
         return Interval(NAN, NAN, NAN)
     if len(cells) == 1:
-        interval: Interval = alone(cells[0])
-        return interval
-    tasks: list[Hashable] = [index for index, cell in enumerate(cells) for _ in range(len(cell))]
-    return sampled_tasks_interval(pd.concat(list(cells)), tasks)
+        return alone(cells[0])
+    tasks = [index for index, cell in enumerate(cells) for _ in range(len(cell))]
+    return sampled_tasks_interval(np.concatenate(cells), tasks)
 
 
-def _rate(successes: "pd.Series[float]") -> Interval:
+def _rate(successes: Floats) -> Interval:
     return rate_interval(int(successes.sum()), len(successes))
 
 
