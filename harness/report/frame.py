@@ -1,9 +1,9 @@
 """Reads runs into one table, a row an episode: a million of them in seconds."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
 import pandas as pd
 
 from harness.errors import UsageError
@@ -126,7 +126,7 @@ def _rows(run: Run) -> Iterator[tuple[Any, ...]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                record = json.loads(line)
+                record = orjson.loads(line)
                 wall, cpu = record["timing"], record.get("cpu", {})
                 yield (
                     record["key"],

@@ -1,6 +1,6 @@
 """Sums episodes up: a row for each task, each suite, each benchmark and for everything."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,8 @@ def summarise(runs: Sequence[Run]) -> Summary:
     """Build the summary of runs, complete or not."""
     episodes, wanted = read_frame(runs), wanted_cells(runs)
     wanted["family"] = [family(label) for label in wanted["protocol"]]
-    rows = [row for policy in wanted["policy"].unique() for row in _rows(policy, wanted, episodes)]
+    played = _played(episodes)
+    rows = [row for policy in wanted["policy"].unique() for row in _rows(policy, wanted, played)]
     decisions = [
         decision_of(run.facts, wanted_cells([run]), episodes[episodes["run"] == str(run.path)])
         for run in runs
@@ -69,11 +70,9 @@ def summarise(runs: Sequence[Run]) -> Summary:
     return Summary(episodes, pd.DataFrame(rows), facts, tuple(decisions))
 
 
-def _rows(policy: str, wanted: pd.DataFrame, episodes: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _rows(policy: str, wanted: pd.DataFrame, played: "Played") -> Iterator[dict[str, Any]]:
     """Build every row of a policy. Only the mean over everything may be over several protocols."""
     mine = wanted[wanted["policy"] == policy].sort_values("position", kind="stable")
-    there = episodes[episodes["policy"] == policy].groupby(CELL, observed=True)
-    played = {name: _played(group) for name, group in there}
     keys = mine[CELL].itertuples(index=False, name=None)
     cells = {
         index: _Cell(int(wanted), *played.get(key, _NOTHING))
@@ -111,15 +110,22 @@ class _Cell:
     steps: float
 
 
+Played = Mapping[tuple[str, ...], tuple[int, Floats, Floats, float]]
 _NOTHING = (0, np.zeros(0), np.zeros(0), 0.0)
 
 
-def _played(group: pd.DataFrame) -> tuple[int, Floats, Floats, float]:
-    outcome, progress = group["outcome"].to_numpy(str), group["progress"].to_numpy(float)
-    scored = outcome != "error"
-    successes, scores = (outcome[scored] == "success").astype(float), progress[scored]
-    steps = float(group["steps"].to_numpy(float)[scored].sum())
-    return len(group), successes, scores[~np.isnan(scores)], steps
+def _played(episodes: pd.DataFrame) -> Played:
+    """Return for each cell how many episodes there are, and successes, scores and steps."""
+    outcome = episodes["outcome"]
+    scored, success = (outcome != "error").to_numpy(), (outcome == "success").to_numpy(float)
+    progress, steps = episodes["progress"].to_numpy(), episodes["steps"].to_numpy()
+    found: dict[Any, tuple[int, Floats, Floats, float]] = {}
+    for name, rows in episodes.groupby(CELL, observed=True).indices.items():
+        mine = rows[scored[rows]]
+        scores = progress[mine]
+        known = scores[~np.isnan(scores)]
+        found[name] = (len(rows), success[mine], known, float(steps[mine].sum()))
+    return found
 
 
 def _measure(cells: Sequence[_Cell]) -> dict[str, Any]:

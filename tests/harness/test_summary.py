@@ -1,0 +1,142 @@
+"""From logs to rows: what counts, what does not, and what is never added up."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.record import EpisodeRecord
+from harness.report.markdown import markdown
+from harness.report.summary import Summary, summarise
+from harness.run import Run
+from harness.spec import EpisodeSpec
+from harness.statistics.interval import rate_interval, sampled_tasks_interval
+
+TASKS = {"one": ["t", "u"], "two": ["v"]}
+
+
+def write_run(
+    path: Path, outcomes: dict[tuple[str, str], str], protocol: str = "f/p@1", episodes: int = 4
+) -> Path:
+    """Write a run; each task's outcomes are letters: s(uccess), f(ailure), e(rror)."""
+    path.mkdir()
+    suites = sorted({suite for suite, _ in outcomes})
+    requests = [
+        {
+            "name": suite,
+            "tasks": [task for s, task in outcomes if s == suite],
+            "protocol": protocol.partition("@")[0].partition("/")[2],
+        }
+        for suite in suites
+    ]
+    facts = {
+        "plan": {"policies": ["mine"], "benchmarks": requests, "episodes": episodes, "seed": 7},
+        "policies": ["mine"],
+        "task_order": TASKS,
+        "protocols": {protocol: {"rules": {"max_steps": dict.fromkeys(suites, 9)}, "sources": {}}},
+        "versions": {"sim": "1"},
+    }
+    (path / "run.json").write_text(json.dumps(facts))
+    lines = [
+        line(EpisodeSpec("mine", suite, task, k, 7, protocol), letter)
+        for (suite, task), letters in outcomes.items()
+        for k, letter in enumerate(letters)
+    ]
+    (path / "episodes.jsonl").write_text("".join(text + "\n" for text in lines))
+    return path
+
+
+def line(spec: EpisodeSpec, letter: str) -> str:
+    scored, success = letter != "e", letter == "s"
+    values: dict[str, Any] = {
+        "outcome": {"s": "success", "f": "failure", "e": "error"}[letter],
+        "success": success if scored else None,
+        "progress": (1.0 if success else 0.5) if scored else None,
+        "subgoals": {},
+        "steps": 10 if scored else 0,
+        "reason": "",
+        "instruction": "",
+        "actions_sha256": letter if scored else None,
+        "state_sha256": None,
+    }
+    return EpisodeRecord(spec=spec, **values).to_json()
+
+
+def summary_of(*paths: Path) -> Summary:
+    return summarise([Run.existing(path) for path in paths])
+
+
+def test_errors_and_missing_episodes_are_counted_and_never_scored(tmp_path: Path) -> None:
+    summary = summary_of(write_run(tmp_path / "r", {("one", "t"): "sfe", ("one", "u"): "ss"}))
+    assert not summary.complete
+    t, u = summary.level("task").to_dict("records")
+    assert (t["n"], t["errors"], t["missing"], t["successes"]) == (2, 1, 1, 1)
+    assert (t["success"], t["progress"], t["steps"]) == (0.5, 0.75, 10)
+    assert (t["success_low"], t["success_high"]) == (
+        rate_interval(1, 2).low,
+        rate_interval(1, 2).high,
+    )
+    assert (u["n"], u["missing"], u["success"]) == (2, 2, 1.0)
+    (suite,) = summary.level("suite").to_dict("records")
+    expected = sampled_tasks_interval([1, 0, 1, 1], ["t", "t", "u", "u"])
+    assert (suite["success"], suite["success_low"]) == (expected.estimate, expected.low)
+    assert (suite["tasks"], suite["n"], suite["errors"], suite["missing"]) == (2, 4, 1, 3)
+    assert "INCOMPLETE: 4 of 8 episodes" in markdown(summary)
+
+
+def test_a_benchmark_is_the_mean_over_the_tasks_of_its_suites(tmp_path: Path) -> None:
+    outcomes = {("one", "t"): "ssss", ("one", "u"): "ssff", ("two", "v"): "ffff"}
+    summary = summary_of(write_run(tmp_path / "r", outcomes))
+    assert summary.complete
+    (benchmark,) = summary.level("benchmark").to_dict("records")
+    assert benchmark["success"] == pytest.approx(0.5)
+    assert (benchmark["family"], benchmark["tasks"], benchmark["n"]) == ("f", 3, 12)
+    assert summary.level("overall").empty
+
+
+def test_several_runs_count_a_shared_episode_once(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", {("one", "t"): "sefs"})
+    b = write_run(tmp_path / "b", {("one", "t"): "ssfs", ("two", "v"): "ffff"})
+    summary = summary_of(a, b)
+    t, v = summary.level("task").to_dict("records")
+    assert (t["n"], t["successes"], t["errors"], t["missing"]) == (4, 3, 0, 0)
+    assert v["n"] == 4
+    assert summary.complete
+
+
+def test_runs_that_disagree_are_refused(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", {("one", "t"): "ssss"})
+    b = write_run(tmp_path / "b", {("one", "t"): "sssf"})
+    with pytest.raises(
+        UsageError, match=r"disagree about 1 episodes.*one t episode 3"
+    ):
+        summary_of(a, b)
+
+
+def test_protocols_are_never_added_up(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", {("one", "t"): "ssss", ("two", "v"): "ssss"})
+    b = write_run(tmp_path / "b", {("one", "t"): "ffff"}, protocol="f/q@2")
+    summary = summary_of(a, b)
+    rates = {(r["suite"], r["protocol"]): r["success"] for _, r in summary.rows.iterrows()}
+    assert rates["one", "f/p@1"] == 1
+    assert rates["one", "f/q@2"] == 0
+    assert rates["all", "f/p@1"] == 1
+    assert summary.level("overall").empty
+
+
+def test_a_run_that_has_only_begun_has_a_table(tmp_path: Path) -> None:
+    summary = summary_of(write_run(tmp_path / "r", {("one", "t"): ""}))
+    assert not summary.complete
+    assert "INCOMPLETE: 4 of 4" in markdown(summary)
+
+
+def test_a_damaged_line_is_named_and_a_torn_one_left_out(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "r", {("one", "t"): "ssss"})
+    log = path / "episodes.jsonl"
+    log.write_text(log.read_text() + '{"key": "to')
+    assert summary_of(path).level("task")["n"].item() == 4
+    log.write_text("nonsense\n" + log.read_text())
+    with pytest.raises(UsageError, match=r"episodes.jsonl:1 is damaged"):
+        summary_of(path)
