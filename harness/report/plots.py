@@ -1,0 +1,231 @@
+"""The figures as PNG and PDF for a paper, in the widths of a column and of a text."""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.report import figures
+from harness.report.charts import log_ticks
+from harness.report.summary import Summary
+
+WIDTHS = {"column": 3.25, "text": 6.75}
+"""Inches."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "p", "_")
+"""The page's, in its order."""
+
+OUTCOME_LOOKS = (("#009E73", ""), ("#E69F00", "////"), ("#000000", ""), ("#FFFFFF", "...."))
+"""A colour and a hatch for each outcome, so that grey tells them apart as well."""
+
+MOST_TASKS = 30
+"""In one figure, or it would not fit on a page."""
+
+LOOK: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "hatch.linewidth": 0.5,
+    # Publishers refuse Type 3 fonts.
+    "pdf.fonttype": 42,
+    # A name with dollar signs is a name, not mathematics.
+    "text.parse_math": False,
+    "savefig.dpi": 300,
+}
+
+
+def write_plots(summary: Summary, folder: Path) -> list[Path]:
+    """Write every figure in both widths and both formats; the same numbers give the same bytes.
+
+    Returns:
+        The files, named FIGURE-WIDTH.png and .pdf; none where no episode has a score.
+    """
+    written: list[Path] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context():
+        # A user's own settings would change the bytes.
+        mpl.rcdefaults()
+        mpl.rcParams.update(LOOK)
+        for width, inches in WIDTHS.items():
+            for name, figure in _figures(summary, inches):
+                for suffix, metadata in (("png", {"Software": None}), ("pdf", PDF_FACTS)):
+                    path = folder / f"{name}-{width}.{suffix}"
+                    figure.savefig(path, metadata=metadata)
+                    written.append(path)
+    return written
+
+
+PDF_FACTS = {"CreationDate": None, "Producer": None, "Creator": None}
+"""Without the time of day and the library's version, which would change the bytes."""
+
+
+def _figures(summary: Summary, width: float) -> Iterator[tuple[str, Figure]]:
+    """Draw the figures one by one, so that only one is held."""
+    tasks = summary.level("task")
+    if not tasks["n"].sum():
+        return
+    names: set[str] = set()
+    for (suite, protocol), rows in figures.arenas(summary):
+        ordered = rows.sort_values("position", kind="stable")
+        cells = [(str(name), mine) for name, mine in ordered.groupby("task", sort=False)]
+        for start in range(0, len(cells), MOST_TASKS):
+            part = f"-{start // MOST_TASKS + 1}" if len(cells) > MOST_TASKS else ""
+            name = f"success-{_file_name(suite)}{part}"
+            if name in names:  # The suite under another protocol, or with a name like it.
+                name = f"{name}-{_file_name(protocol)}-{len(names)}"
+            names.add(name)
+            yield name, _success(summary, cells[start : start + MOST_TASKS], width)
+    costs = figures.costs(summary)
+    if costs["ms_action"].gt(0).any():
+        yield "cost", _cost(summary, costs, width)
+    yield "endings", _endings(figures.outcomes(summary), width)
+
+
+def _success(summary: Summary, cells: list[tuple[str, pd.DataFrame]], width: float) -> Figure:
+    """Draw a dot and its interval for each policy on each task."""
+    looks = _looks(summary)
+    letters = 22 if width < 5 else 44
+    labels = [_label(name, letters) for name, _ in cells]
+    lines = [max(len(looks) * 0.75 + 0.6, 1.1 * (label.count("\n") + 1)) for label in labels]
+    height = 0.115 * sum(lines)
+    figure, axes = _canvas(width, height + 0.55 + _legend_height(looks, width))
+    bottom = np.cumsum([0.0, *lines])
+    for (_, rows), start, size in zip(cells, bottom, lines, strict=False):
+        for row in figures.lines(rows[rows["n"] > 0]):
+            index = list(looks).index(row.policy)
+            y = start + size / 2 + 0.75 * (index - (len(looks) - 1) / 2)
+            limits = [100 * row.success_low, 100 * row.success_high]
+            axes.plot(limits, [y, y], color="0.25", linewidth=0.9, solid_capstyle="butt")
+            axes.plot([100 * row.success], [y], **looks[row.policy])
+    axes.hlines(bottom[1:-1], 0, 100, color="0.9", linewidth=0.5)
+    axes.set_yticks((bottom[:-1] + bottom[1:]) / 2, labels)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(bottom[-1], 0)
+    axes.set_xlim(-2, 102)
+    axes.set_xticks([0, 25, 50, 75, 100])
+    axes.grid(axis="x", color="0.9", linewidth=0.5)
+    axes.set_xlabel("success in %, with 95 % intervals")
+    _legend(figure, looks, width)
+    return figure
+
+
+def _cost(summary: Summary, costs: pd.DataFrame, width: float) -> Figure:
+    """Draw success over the policy's time for an action, a dot for each policy and suite."""
+    looks = _looks(summary)
+    known = costs[costs["ms_action"].gt(0) & costs["success"].notna()]
+    figure, axes = _canvas(width, 2.1 + _legend_height(looks, width))
+    for row in figures.lines(known):
+        limits = [100 * row.success_low, 100 * row.success_high]
+        axes.plot([row.ms_action] * 2, limits, color="0.25", linewidth=0.9, zorder=2)
+    for row in figures.lines(known):
+        axes.plot([row.ms_action], [100 * row.success], **looks[row.policy])
+    axes.set_xscale("log")
+    low, high = known["ms_action"].min() / 1.5, known["ms_action"].max() * 1.5
+    axes.set_xlim(low, high)
+    ticks = log_ticks(low, high)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_ylim(-2, 102)
+    axes.set_yticks([0, 25, 50, 75, 100])
+    axes.grid(color="0.9", linewidth=0.5)
+    axes.set_xlabel("policy's milliseconds for an action")
+    axes.set_ylabel("success in %")
+    _legend(figure, looks, width)
+    return figure
+
+
+def _endings(outcomes: pd.DataFrame, width: float) -> Figure:
+    """Draw the share of each outcome, a bar for each policy and suite."""
+    letters = 22 if width < 5 else 44
+    labels = [_label(f"{row.policy} on {row.suite}", letters) for row in figures.lines(outcomes)]
+    figure, axes = _canvas(width, 0.75 + 0.26 * len(labels))
+    counts = outcomes[list(figures.OUTCOMES)].to_numpy(float)
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    start = np.zeros(len(labels))
+    places = np.arange(len(labels))
+    for outcome, share, look in zip(figures.OUTCOMES, shares.T, OUTCOME_LOOKS, strict=True):
+        if share.any():
+            axes.barh(
+                places,
+                share,
+                left=start,
+                height=0.65,
+                label=outcome,
+                facecolor=look[0],
+                hatch=look[1],
+                edgecolor="black",
+                linewidth=0.4,
+            )
+        start = start + share
+    axes.set_yticks(places, labels)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("episodes in %")
+    figure.legend(loc="outside upper center", ncols=len(figures.OUTCOMES), handlelength=1.2)
+    return figure
+
+
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, max(1.2, height)), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _looks(summary: Summary) -> dict[str, dict[str, Any]]:
+    """Return what each policy's dots look like."""
+    return {
+        policy: {
+            "color": figures.COLOURS[index % len(figures.COLOURS)],
+            "marker": MARKERS[index % len(MARKERS)],
+            "markersize": 4.2,
+            "markeredgecolor": "black",
+            "markeredgewidth": 0.5,
+            "linestyle": "none",
+            "label": policy,
+            "zorder": 3,
+        }
+        for index, policy in enumerate(figures.policies(summary))
+    }
+
+
+def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> None:
+    shown = [
+        Line2D([], [], **(look | {"label": _label(policy, 40)})) for policy, look in looks.items()
+    ]
+    figure.legend(
+        handles=shown, loc="outside upper center", ncols=_columns(width), handletextpad=0.2
+    )
+
+
+def _columns(width: float) -> int:
+    return 2 if width < 5 else 4
+
+
+def _legend_height(looks: dict[str, dict[str, Any]], width: float) -> float:
+    return 0.16 * ceil(len(looks) / _columns(width)) + 0.05
+
+
+def _label(name: str, letters: int) -> str:
+    """Return a name as words in at most three lines."""
+    words = re.sub(r"[_\s]+", " ", name)
+    return "\n".join(textwrap.wrap(words, letters, max_lines=3, placeholder=" ...")) or words
+
+
+def _file_name(name: str) -> str:
+    """Return a name that is nothing but a file's name, whatever a run calls its suite."""
+    return re.sub(r"[^0-9A-Za-z_+-]+", "-", name).strip("-")[:80] or "suite"
