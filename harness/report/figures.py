@@ -63,7 +63,8 @@ def costs(summary: Summary) -> pd.DataFrame:
     the way to an actor; those of a chunk are known only where a policy actor counted chunks.
     """
     suites = summary.level("suite")
-    played = dict(list(_scored(summary).groupby(["policy", "benchmark", "protocol"])))
+    arena = ["policy", "benchmark", "protocol"]
+    played = dict(list(_scored(summary).groupby(arena, observed=True)))
     empty = summary.episodes.iloc[:0]
     found = [
         _cost(played.get((row.policy, row.suite, row.protocol), empty)) for row in lines(suites)
@@ -126,7 +127,9 @@ def _plan_order(summary: Summary) -> list[tuple[str, str]]:
 def subgoals(summary: Summary) -> pd.DataFrame:
     """Return how often each sub-goal of each task held at an episode's end."""
     rows: list[tuple[Any, ...]] = []
-    for cell, group in _scored(summary).groupby(["policy", "benchmark", "task"], sort=False):
+    for cell, group in _scored(summary).groupby(
+        ["policy", "benchmark", "task"], sort=False, observed=True
+    ):
         reached: dict[str, list[int]] = {}
         # Few different ends are shared by many episodes, so they are counted before being opened.
         ends: dict[Pairs, int] = {}
@@ -146,8 +149,10 @@ def subgoals(summary: Summary) -> pd.DataFrame:
 def step_counts(summary: Summary) -> Iterator[tuple[tuple[str, str], float, pd.DataFrame]]:
     """Yield for each policy and suite the width of a bin and the episodes that end in each."""
     scored = _scored(summary)
-    longest = scored.groupby("benchmark")["steps"].max().to_dict()
-    for (policy, suite), group in scored.groupby(["policy", "benchmark"], sort=False):
+    longest = scored.groupby("benchmark", observed=True)["steps"].max().to_dict()
+    for (policy, suite), group in scored.groupby(
+        ["policy", "benchmark"], sort=False, observed=True
+    ):
         width = max(1.0, float(np.ceil((longest[suite] + 1) / BINS)))
         index = np.minimum(group["steps"].to_numpy() // width, BINS - 1).astype(int)
         won = (group["outcome"] == "success").to_numpy()
@@ -159,6 +164,4 @@ def step_counts(summary: Summary) -> Iterator[tuple[tuple[str, str], float, pd.D
 
 
 def _scored(summary: Summary) -> pd.DataFrame:
-    scored = summary.episodes[summary.episodes["outcome"] != "error"]
-    names = ["policy", "benchmark", "protocol", "task"]
-    return scored.astype(dict.fromkeys(names, object))
+    return summary.episodes[summary.episodes["outcome"] != "error"]

@@ -85,7 +85,10 @@ def page(
 
 
 def _policy_of_content(css: str) -> str:
-    """Forbid everything but this style sheet and films that lie beside the page or in it."""
+    """Forbid everything but this style sheet and films that lie beside the page or in it.
+
+    `file:` is for browsers in which a page from the disk is not `self`.
+    """
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; media-src 'self' file: data:; "

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,13 @@ LOOK: dict[Any, Any] = {
 }
 
 
-def write_plots(summary: Summary, folder: Path) -> list[Path]:
+def write_plots(summary: Summary, folder: Path, widths: Mapping[str, float] = WIDTHS) -> list[Path]:
     """Write every figure in both widths and both formats; the same numbers give the same bytes.
+
+    Args:
+        summary: What runs found.
+        folder: Where the files go; it is made if it is not there.
+        widths: The figures' widths in inches, by name.
 
     Returns:
         The files, named FIGURE-WIDTH.png and .pdf; none where no episode has a score.
@@ -61,7 +66,7 @@ def write_plots(summary: Summary, folder: Path) -> list[Path]:
         # A user's own settings would change the bytes.
         mpl.rcdefaults()
         mpl.rcParams.update(LOOK)
-        for width, inches in WIDTHS.items():
+        for width, inches in widths.items():
             for name, figure in _figures(summary, inches):
                 for suffix, metadata in (("png", {"Software": None}), ("pdf", PDF_FACTS)):
                     path = folder / f"{name}-{width}.{suffix}"
@@ -152,8 +157,11 @@ def _cost(summary: Summary, costs: pd.DataFrame, width: float) -> Figure:
 def _endings(outcomes: pd.DataFrame, width: float) -> Figure:
     """Draw the share of each outcome, a bar for each policy and suite."""
     letters = 22 if width < 5 else 44
-    labels = [_label(f"{row.policy} on {row.suite}", letters) for row in figures.lines(outcomes)]
-    figure, axes = _canvas(width, 0.75 + 0.26 * len(labels))
+    labels = [
+        f"{_label(row.policy, letters, 1)}\n{_label(row.suite, letters, 1)}"
+        for row in figures.lines(outcomes)
+    ]
+    figure, axes = _canvas(width, 0.75 + 0.3 * len(labels))
     counts = outcomes[list(figures.OUTCOMES)].to_numpy(float)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     start = np.zeros(len(labels))
@@ -220,10 +228,11 @@ def _legend_height(looks: dict[str, dict[str, Any]], width: float) -> float:
     return 0.16 * ceil(len(looks) / _columns(width)) + 0.05
 
 
-def _label(name: str, letters: int) -> str:
-    """Return a name as words in at most three lines."""
-    words = re.sub(r"[_\s]+", " ", name)
-    return "\n".join(textwrap.wrap(words, letters, max_lines=3, placeholder=" ...")) or words
+def _label(name: str, letters: int, most_lines: int = 3) -> str:
+    """Return a name as words in a few lines."""
+    words = re.sub(r"[_\s]+", " ", name).strip()
+    wrapped = textwrap.wrap(words, letters, max_lines=most_lines, placeholder=" ...")
+    return "\n".join(wrapped)
 
 
 def _file_name(name: str) -> str:
