@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from harness.report.summary import Summary
+from harness.report.summary import FEWEST_TASKS, Summary
 
 PLACE = ["policy", "benchmark", "protocol", "tasks"]
 
@@ -39,7 +39,8 @@ def footnote(summary: Summary) -> Iterator[str]:
     yield (
         "Success in % and progress, the mean process score, with 95 % intervals: Wilson's for one "
         "task; over several tasks the mean of their means, with an interval for tasks like these "
-        f"(clustered by task). n episodes were scored; seed {', '.join(map(str, seeds))}."
+        f"(clustered by task), or for these tasks alone if they are fewer than {FEWEST_TASKS}. "
+        f"n episodes were scored; seed {', '.join(map(str, seeds))}."
     )
     labels = sorted({label for facts in summary.facts for label in facts["protocols"]})
     yield f"Protocols: {', '.join(labels)}."

@@ -12,9 +12,9 @@ from harness.report.markdown import markdown
 from harness.report.summary import Summary, summarise
 from harness.run import Run
 from harness.spec import EpisodeSpec
-from harness.statistics.interval import rate_interval, sampled_tasks_interval
+from harness.statistics.interval import fixed_tasks_interval, rate_interval, sampled_tasks_interval
 
-TASKS = {"one": ["t", "u"], "two": ["v"]}
+TASKS = {"one": ["t", "u"], "two": ["v"], "five": list("abcde")}
 
 
 def write_run(
@@ -80,7 +80,7 @@ def test_errors_and_missing_episodes_are_counted_and_never_scored(tmp_path: Path
     )
     assert (u["n"], u["missing"], u["success"]) == (2, 2, 1.0)
     (suite,) = summary.level("suite").to_dict("records")
-    expected = sampled_tasks_interval([1, 0, 1, 1], ["t", "t", "u", "u"])
+    expected = fixed_tasks_interval([1, 0, 1, 1], ["t", "t", "u", "u"])
     assert (suite["success"], suite["success_low"]) == (expected.estimate, expected.low)
     assert (suite["tasks"], suite["n"], suite["errors"], suite["missing"]) == (2, 4, 1, 3)
     assert "INCOMPLETE: 4 of 8 episodes" in markdown(summary)
@@ -96,6 +96,14 @@ def test_a_benchmark_is_the_mean_over_the_tasks_of_its_suites(tmp_path: Path) ->
     assert summary.level("overall").empty
 
 
+def test_a_suite_of_five_tasks_speaks_of_tasks_like_them(tmp_path: Path) -> None:
+    outcomes = {("five", task): "ssff" if task == "a" else "ssss" for task in "abcde"}
+    (suite,) = summary_of(write_run(tmp_path / "r", outcomes)).level("suite").to_dict("records")
+    successes = [1, 1, 0, 0] + [1] * 16
+    expected = sampled_tasks_interval(successes, [task for task in "abcde" for _ in range(4)])
+    assert (suite["success_low"], suite["success_high"]) == (expected.low, expected.high)
+
+
 def test_several_runs_count_a_shared_episode_once(tmp_path: Path) -> None:
     a = write_run(tmp_path / "a", {("one", "t"): "sefs"})
     b = write_run(tmp_path / "b", {("one", "t"): "ssfs", ("two", "v"): "ffff"})
@@ -109,9 +117,7 @@ def test_several_runs_count_a_shared_episode_once(tmp_path: Path) -> None:
 def test_runs_that_disagree_are_refused(tmp_path: Path) -> None:
     a = write_run(tmp_path / "a", {("one", "t"): "ssss"})
     b = write_run(tmp_path / "b", {("one", "t"): "sssf"})
-    with pytest.raises(
-        UsageError, match=r"disagree about 1 episodes.*one t episode 3"
-    ):
+    with pytest.raises(UsageError, match=r"disagree about 1 episodes.*one t episode 3"):
         summary_of(a, b)
 
 
