@@ -29,12 +29,16 @@ from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
 from harness.replay import cell_of, replay_episode, video_file
 from harness.report.cost import make_cost
+from harness.report.formats import render
+from harness.report.layout import layout_names, load_layout
 from harness.report.markdown import markdown, write
 from harness.report.summary import summarise
 from harness.run import Run, RunWriter
 from harness.worker import Simulators
 
 Videos = Literal["none", "failures", "all"]
+Format = Literal["md", "csv", "tex", "html"]
+RESULTS = Path("results")
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_DIFFERENT, EXIT_INTERRUPTED = 2, 3, 4, 130
 
 QUICK_START = Plan(
@@ -160,14 +164,40 @@ class RunCommand:
 
 @dataclass
 class ReportCommand:
-    """Write a run's tables and print them."""
+    """Write the tables and pages of one or more runs, and print the summary."""
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """The run's folder."""
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The runs' folders; several are read as one."""
+    format: tuple[Format, ...] = ("md", "csv")
+    """What to write: md, csv, tex and html. tex is for a table with a --layout."""
+    layout: str | None = None
+    """A table's layout by name, e.g. e0-table-09, or a YAML file. See: list layouts."""
+    reference: bool = False
+    """Set published numbers beside ours in the layout's table."""
+    plots: bool = False
+    """Write the figures as PNG and PDF."""
+    embed_videos: bool = False
+    """Put the films into the HTML page and not beside it."""
+    out: Path | None = None
+    """Where to write; tables/ in the run's folder, or results/report for several."""
 
     def __call__(self) -> int:
-        """Write tables/ and print the summary."""
-        return report(Run.existing(self.run))
+        """Write what is asked for."""
+        runs = [Run.existing(path) for path in self.runs]
+        if not runs:
+            raise UsageError("name at least one run's folder")
+        folder = self.out or (runs[0].path / "tables" if len(runs) == 1 else RESULTS / "report")
+        if self.layout is None:
+            return report(runs, folder, self.format, self.plots, self.embed_videos)
+        formats = [name for name in self.format if name != "html"]
+        tables = render(summarise(runs), load_layout(self.layout), formats, self.reference)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in tables.items():
+            (folder / name).write_text(text)
+            if name.endswith(".md"):
+                print(text)
+        print(f"written: {', '.join(str(folder / name) for name in tables)}")
+        return 0
 
 
 @dataclass
@@ -206,7 +236,7 @@ class ReplayCommand:
 class ListCommand:
     """List what is installed."""
 
-    what: Annotated[Literal["benchmarks", "policies", "protocols"], tyro.conf.Positional]
+    what: Annotated[Literal["benchmarks", "policies", "protocols", "layouts"], tyro.conf.Positional]
     """What to list."""
 
     def __call__(self) -> int:
@@ -214,6 +244,10 @@ class ListCommand:
         if self.what == "policies":
             for name in policy_names():
                 print(f"{name:12} {first_line(policy_class(name).__doc__)}")
+            return 0
+        if self.what == "layouts":
+            for name in layout_names():
+                print(f"{name:14} {load_layout(name).title}")
             return 0
         for family in families().values():
             problem = family.problem(images=False)
@@ -277,21 +311,40 @@ def run_plan(
 
 
 def finish(run: Run, tally: Tally) -> int:
-    """Print the table; an incomplete one shows in the exit code."""
-    report(run)
+    """Print the tables and write the page; an incomplete run shows in the exit code."""
+    report([run], run.path / "tables", ("md", "csv", "html"))
     return 0 if tally.complete else EXIT_INCOMPLETE
 
 
-def report(run: Run) -> int:
-    """Write a run's tables and print them."""
-    summary = summarise([run])
-    write(summary, run.path / "tables")
+def report(
+    runs: Sequence[Run],
+    folder: Path,
+    formats: Sequence[Format],
+    plots: bool = False,
+    embed_videos: bool = False,
+) -> int:
+    """Write the tables, the page and the figures of runs; print the tables."""
+    if "tex" in formats:
+        raise UsageError("tex needs a --layout, e.g. e0-table-09; see: run_eval.py list layouts")
+    summary = summarise(runs)
+    cost = make_cost(runs, summary.episodes)
+    write(summary, folder)
     print(markdown(summary))
-    cost = make_cost([run], summary.episodes)
     if cost is not None:
-        cost.write(run.path / "tables")
+        cost.write(folder)
         print(cost.markdown())
-    print(f"written: {run.path / 'tables'}")
+    written = [folder]
+    if "html" in formats:
+        from harness.report.page import write_page
+
+        written.append(folder / "report.html")
+        write_page(list(runs), summary, cost, written[-1], embed_videos)
+    if plots:
+        from harness.report.plots import write_plots
+
+        written.append(folder / "figures")
+        write_plots(summary, written[-1])
+    print(f"written: {', '.join(map(str, written))}")
     return 0 if summary.complete else EXIT_INCOMPLETE
 
 
@@ -316,7 +369,7 @@ def film(run: Run, work: Work, video: Videos) -> None:
 def default_folder(plan: Plan) -> Path:
     """Return a folder named for what the plan compares."""
     policies = "-".join(reference.partition(":")[0] for reference in plan.policies)
-    return Path("results") / f"{policies}-{'-'.join(b.name for b in plan.benchmarks)}"
+    return RESULTS / f"{policies}-{'-'.join(b.name for b in plan.benchmarks)}"
 
 
 def first_line(text: str | None) -> str:

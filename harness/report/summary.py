@@ -1,6 +1,6 @@
 """Sums episodes up: a row for each task, each suite, each benchmark and for everything."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,28 +141,29 @@ def _measure(cells: Sequence[_Cell]) -> dict[str, Any]:
         "errors": known - n,
         "missing": sum(cell.wanted for cell in cells) - known,
         "successes": int(sum(cell.successes.sum() for cell in cells)),
-        **_named("success", _interval([cell.successes for cell in cells], _rate)),
-        **_named("progress", _interval([cell.scores for cell in cells], mean_interval)),
+        **_named("success", interval_over([cell.successes for cell in cells], "success")),
+        **_named("progress", interval_over([cell.scores for cell in cells], "progress")),
         "steps": sum(cell.steps for cell in cells) / n if n else NAN,
     }
 
 
-def _interval(cells: Sequence[Floats], alone: Callable[[Floats], Interval]) -> Interval:
-    """Return the mean over tasks, with an interval for tasks like these if there are enough."""
+def interval_over(cells: Sequence[Floats], metric: str) -> Interval:
+    """Return the mean over tasks, with an interval for tasks like these if there are enough.
+
+    Args:
+        cells: For each task the successes or scores of its scored episodes.
+        metric: ``success`` or ``progress``.
+    """
     cells = [cell for cell in cells if len(cell)]
     if not cells:
         return Interval(NAN, NAN, NAN)
-    if len(cells) == 1:
-        return alone(cells[0])
-    tasks = [index for index, cell in enumerate(cells) for _ in range(len(cell))]
-    enough = len(cells) >= FEWEST_TASKS
-    return (sampled_tasks_interval if enough else fixed_tasks_interval)(
-        np.concatenate(cells), tasks
-    )
-
-
-def _rate(successes: Floats) -> Interval:
-    return rate_interval(int(successes.sum()), len(successes))
+    if len(cells) > 1:
+        tasks = [index for index, cell in enumerate(cells) for _ in range(len(cell))]
+        several = sampled_tasks_interval if len(cells) >= FEWEST_TASKS else fixed_tasks_interval
+        return several(np.concatenate(cells), tasks)
+    if metric == "success":
+        return rate_interval(int(cells[0].sum()), len(cells[0]))
+    return mean_interval(cells[0])
 
 
 def _named(name: str, interval: Interval) -> dict[str, float]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from harness.statistics.compare import (
     Compare,
@@ -41,6 +42,7 @@ def test_holm_keeps_the_order_and_never_lowers_a_p(p: list[float]) -> None:
     assert np.all(corrected <= 1)
     assert np.all(np.diff(corrected[np.argsort(p)]) >= -1e-12)
     assert corrected.min() == pytest.approx(min(1, len(p) * min(p)))
+    assert corrected == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_the_best_set_drops_whom_the_data_rule_out() -> None:

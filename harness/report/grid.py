@@ -1,0 +1,207 @@
+"""Fills in a layout: the cells of a paper's table, from runs and from published tables."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.reference import REFERENCE, Published
+from harness.report.best import best_of
+from harness.report.found import Finder, Found
+from harness.report.layout import Layout, Place
+from harness.report.notes import Notes
+from harness.report.published import PublishedRow, published_rows, require_rows
+from harness.report.summary import Summary
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a row or a column is.
+
+    Attributes:
+        label: What the table calls it.
+        group: The heading that it shares with its neighbours; empty for none.
+        name: The policy's identity, the method's name, or the place's in our runs.
+        published: Whether its numbers are a publication's.
+        policy: Whether it is a policy; else it is a place.
+        mark: The footnotes of all its cells.
+    """
+
+    label: str
+    group: str = ""
+    name: str = ""
+    published: bool = False
+    policy: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table, with all that is known about it.
+
+    Attributes:
+        estimate: Success or progress, from 0 to 1.
+        low: The interval's lower limit; nan for a published number.
+        high: The upper one.
+        n: Episodes that were scored; None where a publication does not say.
+        errors: Episodes that ended in an error.
+        missing: Episodes that were wanted and are not there.
+        protocol: The protocol's label; for a published number its source and what that says.
+        published: Whether it is a publication's.
+        text: A published number as printed.
+        bold: Whether it cannot be told from the best of ours in its place.
+        mark: The footnotes that it refers to, with commas between.
+    """
+
+    estimate: float
+    low: float = NAN
+    high: float = NAN
+    n: int | None = None
+    errors: int = 0
+    missing: int = 0
+    protocol: str = ""
+    published: bool = False
+    text: str = ""
+    bold: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table, ready to be written down.
+
+    Attributes:
+        name: The layout's name.
+        title: The caption.
+        metric: Success or progress.
+        head: What stands above the rows' labels.
+        columns: The columns' heads.
+        rows: The rows' heads.
+        cells: A tuple for each row; None is a dash.
+        notes: What stands beneath: each footnote's mark, empty for a general one, and its text.
+    """
+
+    name: str
+    title: str
+    metric: str
+    head: str
+    columns: tuple[Head, ...]
+    rows: tuple[Head, ...]
+    cells: tuple[tuple[Cell | None, ...], ...]
+    notes: tuple[tuple[str, str], ...]
+
+    def transposed(self) -> "Grid":
+        """Return the grid with rows for columns."""
+        cells = tuple(zip(*self.cells, strict=True))
+        return replace(self, columns=self.rows, rows=self.columns, cells=cells)
+
+
+def make_grid(
+    summary: Summary, layout: Layout, reference: bool = False, folder: Path = REFERENCE
+) -> Grid:
+    """Fill in a layout.
+
+    Args:
+        summary: What the runs found.
+        layout: Which table.
+        reference: Whether to set the published numbers beside ours.
+        folder: Where those are.
+
+    Raises:
+        UsageError: There is nothing to show, or the published tables are damaged.
+    """
+    finder = Finder(summary, layout)
+    published = published_rows(layout, folder) if reference else []
+    if not finder.series:
+        require_rows(layout, published)
+    notes = Notes(layout)
+    found = [[finder.find(series, place) for series in finder.series] for place in layout.places]
+    notes.letter([f for column in found for f in _there(column)])
+    for place, column in zip(layout.places, found, strict=True):
+        if len({f.kind for f in _there(column)}) > 1:
+            notes.mixed(place, _there(column))
+    # Only now, so that whoever has a letter carries it in every column.
+    columns = [
+        _column(finder, column, place, notes)
+        for place, column in zip(layout.places, found, strict=True)
+    ]
+    rows: list[tuple[Head, tuple[Cell | None, ...]]] = []
+    for index, series in enumerate(finder.series):
+        head = Head(series.label, name=series.policy, policy=True)
+        rows.append((head, tuple(column[index] for column in columns)))
+    shown = [row for _, row in rows]
+    rows += [_published(row, layout.places, notes) for row in published]
+    grid = Grid(
+        layout.name,
+        layout.title,
+        layout.metric,
+        layout.head,
+        columns=tuple(Head(p.label, p.group, p.ours) for p in layout.places),
+        rows=tuple(head for head, _ in rows),
+        cells=tuple(cells for _, cells in rows),
+        notes=notes.lines(summary, shown),
+    )
+    return grid.transposed() if layout.rows == "places" else grid
+
+
+def _there(column: Sequence[Found | None]) -> list[Found]:
+    """Return what a column has numbers of."""
+    return [f for f in column if f is not None and f.known]
+
+
+def _column(
+    finder: Finder, column: Sequence[Found | None], place: Place, notes: Notes
+) -> list[Cell | None]:
+    """Build our cells of one place; they are compared only if they are of one kind."""
+    there = _there(column)
+    bold: set[int] = set()
+    if len(there) > 1 and len({f.kind for f in there}) == 1:
+        samples = [finder.sample(f) for f in there]
+        best = best_of(samples, finder.shares(there[0]), finder.metric == "success")
+        notes.compared(place, best.how)
+        bold = {id(there[index]) for index in best.members}
+    cells: list[Cell | None] = []
+    for f in column:
+        if f is None or not f.known:
+            cells.append(None)
+            continue
+        marks = (notes.protocol(f), notes.incomplete() if f.errors + f.missing else "")
+        cells.append(
+            Cell(
+                *(f.estimate, f.low, f.high, f.n, f.errors, f.missing, f.protocol),
+                bold=id(f) in bold,
+                mark=",".join(filter(None, marks)),
+            )
+        )
+    return cells
+
+
+def _published(
+    row: PublishedRow, places: Iterable[Place], notes: Notes
+) -> tuple[Head, tuple[Cell | None, ...]]:
+    """Build a published row; a footnote that all its cells share moves to its label."""
+    cells: list[Cell | None] = []
+    for place in places:
+        number = row.cells.get(place.label)
+        cells.append(None if number is None else _printed(number, place, row, notes))
+    marks = {cell.mark for cell in cells if cell is not None}
+    shared = marks.pop() if len(marks) == 1 else ""
+    if shared:
+        cells = [cell and replace(cell, mark="") for cell in cells]
+    head = Head(row.label, "Published", row.method, published=True, policy=True, mark=shared)
+    return head, tuple(cells)
+
+
+def _printed(number: Published, place: Place, row: PublishedRow, notes: Notes) -> Cell:
+    scale = 100 if number.metric == "success" else 1
+    others = (notes.contradicted(place.label, other) for other in row.others[place.label])
+    marks = [notes.source(number), *others]
+    return Cell(
+        float(number.value) / scale,
+        n=int(number.n) if number.n else None,
+        protocol=f"{number.source}, {number.table}: {number.protocol}",
+        published=True,
+        text=number.value,
+        mark=",".join(marks),
+    )
