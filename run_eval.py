@@ -29,7 +29,7 @@ from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
 from harness.replay import cell_of, replay_episode, video_file
 from harness.report.cost import make_cost
-from harness.report.formats import render
+from harness.report.formats import render, write_tex
 from harness.report.layout import layout_names, load_layout
 from harness.report.markdown import markdown, write
 from harness.report.summary import summarise
@@ -169,7 +169,7 @@ class ReportCommand:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The runs' folders; several are read as one."""
     format: tuple[Format, ...] = ("md", "csv")
-    """What to write: md, csv, tex and html. tex is for a table with a --layout."""
+    """What to write: md, csv, tex and html."""
     layout: str | None = None
     """A table's layout by name, e.g. e0-table-09, or a YAML file. See: list layouts."""
     reference: bool = False
@@ -324,8 +324,6 @@ def report(
     embed_videos: bool = False,
 ) -> int:
     """Write the tables, the page and the figures of runs; print the tables."""
-    if "tex" in formats:
-        raise UsageError("tex needs a --layout, e.g. e0-table-09; see: run_eval.py list layouts")
     summary = summarise(runs)
     cost = make_cost(runs, summary.episodes)
     write(summary, folder)
@@ -334,6 +332,8 @@ def report(
         cost.write(folder)
         print(cost.markdown())
     written = [folder]
+    if "tex" in formats:
+        write_tex(summary, folder)
     if "html" in formats:
         from harness.report.page import write_page
 

@@ -5,13 +5,14 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from pathlib import Path
 
 from tabulate import tabulate
 
 from harness.errors import require_known
 from harness.report.grid import Cell, Grid, Head, make_grid
 from harness.report.latex import latex, numbers
-from harness.report.layout import Layout
+from harness.report.layout import Layout, plain_layout
 from harness.report.summary import Summary
 
 COLUMNS = (
@@ -38,6 +39,16 @@ def render(
         require_known("format", name, FORMATS)
     grid = make_grid(summary, layout, reference)
     return {f"{grid.name}.{name}": FORMATS[name](grid) for name in formats}
+
+
+def write_tex(summary: Summary, folder: Path) -> None:
+    """Write `success.tex` and, where there are scores, `progress.tex`: policies by suites."""
+    names = summary.level("suite")[["family", "suite"]].drop_duplicates()
+    suites = [(str(family), str(suite)) for family, suite in names.itertuples(index=False)]
+    metrics = ("success", "progress") if summary.rows["progress"].notna().any() else ("success",)
+    for metric in metrics:
+        for name, text in render(summary, plain_layout(metric, suites), ["tex"]).items():
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def grid_markdown(grid: Grid) -> str:

@@ -126,6 +126,23 @@ def load_layout(name: str) -> Layout:
         raise UsageError(f"{path}: {error}") from error
 
 
+def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> Layout:
+    """Return the table that needs no file: a row a policy, a column a suite, and their mean.
+
+    Args:
+        metric: ``success`` or ``progress``.
+        suites: The suites with their families' names before them.
+    """
+    places = [
+        Place(suite, "", suite, (family, suite, "", ""), (), "tasks") for family, suite in suites
+    ]
+    labels = tuple(place.label for place in places)
+    if len(places) > 1:
+        places.append(Place("Mean", "", "", None, labels, "tasks"))
+    title = {"success": "Success rates", "progress": "Process scores"}[metric]
+    return Layout(metric, title, metric, "policies", "Policy", tuple(places), (), ())
+
+
 def matches(pattern: str, name: str) -> bool:
     """Return whether a name fits a pattern in which only `*` is special.
 
