@@ -122,8 +122,10 @@ def _state(summary: Summary) -> dict[str, Any]:
     tasks = summary.level("task")
     scored, errors, missing = (int(tasks[name].sum()) for name in ("n", "errors", "missing"))
     wanted = scored + errors + missing
-    if summary.complete:
+    if summary.complete and scored == wanted:
         text = f"all {wanted} episodes have a score."
+    elif summary.complete:
+        text = f"{scored} of {wanted} episodes have a score; it is decided without the rest."
     else:
         text = (
             f"{scored} of {wanted} episodes have a score; {errors} ended in an error and "

@@ -111,7 +111,7 @@ def _facts(row: Mapping[Any, Any]) -> dict[str, str]:
     parts = [f"{part} {row[f'wall_{part}']:.2f}" for part in PARTS if row[f"wall_{part}"]]
     facts = {
         "reason": row["reason"],
-        "steps": str(row["steps"]),
+        "steps": f"{row['steps']:.0f}",
         "progress": f"{progress:.3f}" if progress == progress else "-",
         "sub-goals": "; ".join(held) or "-",
         "wall seconds": f"{row['wall_total']:.2f}" + (f" ({', '.join(parts)})" if parts else ""),

@@ -61,6 +61,8 @@ def test_a_run_stops_and_stays_stopped(tmp_path: Path, capsys: pytest.CaptureFix
         found.append([line for line in lines if "decided: homing is better than random" in line])
     assert len(found[0]) == 1
     assert found[0] == found[1]
+    page = (inline / "tables" / "report.html").read_text()
+    assert "of 80 episodes have a score; it is decided without the rest" in page
     before = (inline / "episodes.jsonl").read_bytes()
     assert run_eval.main([*command, "--out", str(inline)]) == 0
     assert (inline / "episodes.jsonl").read_bytes() == before
