@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Meter:
-    """Adds up seconds by part: `build`, `reset`, `env`, `render`, `policy`, and `total`."""
+    """Adds up seconds by part: `build`, `reset`, `env`, `render`, `policy`, and `total`.
+
+    Beside them it counts the chunks that were asked for and the network's evaluations for them.
+    """
 
     wall: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    chunks: int = 0
+    evaluations: int = 0
 
     @contextmanager
     def measure(self, part: str) -> Iterator[None]:

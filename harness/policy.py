@@ -47,6 +47,9 @@ class Policy(ABC):
     batches: bool = False
     """Whether an action is the same bits in any batch; if not, an actor asks one at a time."""
 
+    evaluations: int = 0
+    """How often the network has run so far, once for a whole batch: a cost on any machine."""
+
     @abstractmethod
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]

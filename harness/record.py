@@ -16,6 +16,8 @@ MEASURED = (
     "timing",
     "cpu",
     "gpu",
+    "chunks",
+    "evaluations",
     "batches",
     "retries",
     "worker",
@@ -44,6 +46,8 @@ class EpisodeRecord:
         timing: Wall seconds by what they were spent on; `total` covers every retry.
         cpu: CPU seconds likewise, a policy actor's share included.
         gpu: GPU seconds of the policy.
+        chunks: How often the policy was asked.
+        evaluations: How often its network ran for that.
         batches: How many of its observations were inferred in a batch of which size.
         retries: How often the episode had to be started again.
         worker: The process that stepped the environment.
@@ -65,6 +69,8 @@ class EpisodeRecord:
     timing: Mapping[str, float] = field(default_factory=dict)
     cpu: Mapping[str, float] = field(default_factory=dict)
     gpu: float = 0.0
+    chunks: int = 0
+    evaluations: int = 0
     batches: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
     worker: str = ""

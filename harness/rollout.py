@@ -72,9 +72,12 @@ def _ask(
     """Return the actions to execute next."""
     with meter.measure("render"):
         observation = env.observe(policy.spec.cameras)
+    before = policy.evaluations
     with meter.measure("policy"):
         # The step at which a chunk starts numbers it, so the stream needs no counter of its own.
         chunks = policy.infer([observation], [policy_stream(spec, step)])
+    meter.chunks += 1
+    meter.evaluations += policy.evaluations - before
     require_one_each(chunks, 1)
     return checked_chunk(chunks[0], env.action_layout.size)[: protocol.replan]
 

@@ -121,6 +121,8 @@ class Worker:
             started=round(started, 3),
             timing=rounded(meter.wall),
             cpu=rounded(meter.cpu),
+            chunks=meter.chunks,
+            evaluations=meter.evaluations,
             retries=retries,
             worker=process_name(),
             versions=versions,

@@ -28,6 +28,7 @@ class Answer:
         cpu: Its share of the CPU seconds.
         gpu: Its share of the GPU seconds.
         batch: How many observations were in the batch.
+        evaluations: How often the network ran, for the whole batch.
         replica: The process.
     """
 
@@ -36,6 +37,7 @@ class Answer:
     cpu: float
     gpu: float
     batch: int
+    evaluations: int
     replica: str
 
 
@@ -161,7 +163,7 @@ class PolicyActor:
         drawn = [request.stream.bit_generator.state for request in batch]
         # The kernel kills a process that hangs in native code; Ray starts it and asks again.
         signal.setitimer(signal.ITIMER_REAL, self._deadline)
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu, ran = time.perf_counter(), time.process_time(), self._policy.evaluations
         try:
             chunks = self._policy.infer(
                 [request.observation for request in batch], [request.stream for request in batch]
@@ -181,6 +183,8 @@ class PolicyActor:
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         self._busy += wall
         self._size.learn(len(batch), wall, bool(self._waiting))
-        size, name = len(batch), process_name()
-        gpu = self._gpus * wall
-        return [Answer(chunk, wall / size, cpu / size, gpu / size, size, name) for chunk in chunks]
+        size, name, gpu = len(batch), process_name(), self._gpus * wall
+        ran = self._policy.evaluations - ran
+        return [
+            Answer(chunk, wall / size, cpu / size, gpu / size, size, ran, name) for chunk in chunks
+        ]

@@ -53,6 +53,7 @@ class RemotePolicy(Policy):
             raise cause(error) from error
         self._waited += time.perf_counter() - start
         self._answers.extend(answers)
+        self.evaluations += sum(answer.evaluations for answer in answers)
         return [answer.chunk for answer in answers]
 
     def billed(self, episode: Episode) -> Episode:

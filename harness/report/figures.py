@@ -60,7 +60,7 @@ def costs(summary: Summary) -> pd.DataFrame:
     """Return success beside what it took, for each policy and suite; nan where none was kept.
 
     Errors are left out: what they took bought no score. Milliseconds are the policy's own, without
-    the way to an actor; those of a chunk are known only where a policy actor counted chunks.
+    the way to an actor. Evaluations are of the network, for one chunk.
     """
     suites = summary.level("suite")
     arena = ["policy", "benchmark", "protocol"]
@@ -75,10 +75,11 @@ def costs(summary: Summary) -> pd.DataFrame:
 
 def _cost(episodes: pd.DataFrame) -> dict[str, float]:
     policy = float(episodes["wall_policy"].sum())
-    chunks = sum(count for batches in episodes["batches"] for _, count in batches)
+    chunks = float(episodes["chunks"].sum())
     return {
         "ms_action": _share(1000 * policy, float(episodes["steps"].sum())),
         "ms_chunk": _share(1000 * policy, chunks),
+        "evaluations": _share(float(episodes["evaluations"].sum()), chunks),
         "policy_s": _share(policy, len(episodes)),
         "cpu_s": _share(float(episodes["cpu_total"].sum()), len(episodes)),
         "gpu_s": _share(float(episodes["gpu"].sum()), len(episodes)),

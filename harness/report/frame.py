@@ -22,10 +22,28 @@ BLOCK = 50_000
 COLUMNS = (
     *("key", "policy", "benchmark", "task", "protocol", "episode", "seed"),
     *("outcome", "progress", "steps", "reason", "subgoals", "actions_sha256"),
-    *("retries", "started", "gpu", "replica", "batches", "wall_total", "cpu_total"),
+    *(
+        "retries",
+        "started",
+        "gpu",
+        "chunks",
+        "evaluations",
+        "replica",
+        "batches",
+        "wall_total",
+        "cpu_total",
+    ),
     *(f"{kind}_{part}" for kind in ("wall", "cpu") for part in PARTS),
 )
-NUMBERS = ("progress", "steps", "started", "gpu", *COLUMNS[COLUMNS.index("wall_total") :])
+NUMBERS = (
+    "progress",
+    "steps",
+    "started",
+    "gpu",
+    "chunks",
+    "evaluations",
+    *COLUMNS[COLUMNS.index("wall_total") :],
+)
 Pairs = tuple[tuple[str, Any], ...]
 
 
@@ -136,6 +154,7 @@ def _rows(run: Run) -> Iterator[tuple[Any, ...]]:
                     *(record["progress"], record["steps"], one(record["reason"])),
                     *(pairs(record["subgoals"]), record["actions_sha256"], record["retries"]),
                     *(record.get("started", 0.0), record.get("gpu", 0.0)),
+                    *(record.get("chunks", 0), record.get("evaluations", 0)),
                     *(one(record.get("replica", "")), pairs(record.get("batches", {}))),
                     *(wall.get("total", 0.0), cpu.get("total", 0.0)),
                     *map(wall.get, PARTS, ZEROS),

@@ -30,7 +30,7 @@ SECTIONS = (
     ("spent", "What the runs cost"),
     ("facts", "What was run"),
 )
-COSTS = ("ms_action", "ms_chunk", "policy_s", "cpu_s", "gpu_s", "wall_s")
+COSTS = ("ms_action", "ms_chunk", "evaluations", "policy_s", "cpu_s", "gpu_s", "wall_s")
 
 
 def write_page(

@@ -30,6 +30,8 @@ def record(spec: EpisodeSpec, outcome: Any, **measured: Any) -> EpisodeRecord:
         "timing": {"env": 1.0, "policy": 0.25, "total": 1.5},
         "cpu": {"env": 1.0, "policy": 0.2, "total": 1.25},
         "batches": {"2": 5},
+        "chunks": 5,
+        "evaluations": 50,
         "replica": "host:1",
     }
     success = won if scored else None

@@ -86,3 +86,17 @@ def test_a_run_writes_its_cost_beside_its_results(tmp_path: Path) -> None:
     assert (parts >= 0).all()
     assert parts["policy"] > 0
     assert parts["env"] > 0
+
+
+@pytest.mark.usefixtures("points")
+def test_chunks_and_network_evaluations_are_counted_wherever_the_policy_runs(
+    tmp_path: Path,
+) -> None:
+    command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "2"]
+    counts = []
+    for name, extra in (("inline", []), ("ray", ["--workers", "2"])):
+        assert run_eval.main([*command, *extra, "--out", str(tmp_path / name)]) == 0
+        records = Run.existing(tmp_path / name).records()
+        counts.append({key: (r.chunks, r.evaluations) for key, r in records.items()})
+    assert counts[0] == counts[1]
+    assert all(evaluations == 2 * chunks > 0 for chunks, evaluations in counts[0].values())

@@ -195,7 +195,8 @@ def test_a_line_holds_what_the_readme_promises(tmp_path: Path) -> None:
     line = json.loads((tmp_path / "episodes.jsonl").read_text().splitlines()[0])
     promised = (
         "key policy benchmark task episode seed protocol outcome success progress subgoals steps "
-        "reason actions_sha256 state_sha256 started timing cpu gpu batches retries worker replica "
+        "reason actions_sha256 state_sha256 started timing cpu gpu chunks evaluations batches "
+        "retries worker replica "
         "versions"
     )
     assert set(line) >= set(promised.split(" "))

@@ -158,6 +158,7 @@ class Homing(Policy):
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[Any]:
+        self.evaluations += 2  # As if a network ran twice.
         return [
             np.tile(
                 np.clip(-o["state"] + 0.5 * stream.normal(size=2), -1, 1).astype(np.float32), (6, 1)
