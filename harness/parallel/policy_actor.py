@@ -61,7 +61,17 @@ class Load:
 
 
 @dataclass
-class _Request:
+class Request:
+    """An observation that waits for its answer.
+
+    Attributes:
+        observation: The observation.
+        stream: Its episode's random stream.
+        client: The environment that asks.
+        done: Set once `result` is there.
+        result: The answer, or what went wrong.
+    """
+
     observation: Observation
     stream: np.random.Generator
     client: str
@@ -99,14 +109,14 @@ class PolicyActor:
         self._size = BatchSize(max_batch if self._policy.batches else 1)
         self._max_wait = max_wait
         self._returns = ReturnTimes()
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[Request] = deque()
         self._arrived = Condition()
         self._busy = 0.0
         Thread(target=self._serve, daemon=True).start()
 
     def infer(self, observation: Observation, stream: np.random.Generator, client: str) -> Answer:
         """Return the answer to one observation of the environment `client`."""
-        request = _Request(observation, stream, client)
+        request = Request(observation, stream, client)
         with self._arrived:
             self._returns.asked(client, time.monotonic())
             self._waiting.append(request)
@@ -125,7 +135,7 @@ class PolicyActor:
     def _serve(self) -> None:
         while True:
             batch = self._gather()
-            results = self._infer(batch)
+            results = self.infer_batch(batch)
             with self._arrived:
                 now = time.monotonic()
                 for request in batch:
@@ -134,9 +144,9 @@ class PolicyActor:
                 request.result = result
                 request.done.set()
 
-    def _gather(self) -> list[_Request]:
+    def _gather(self) -> list[Request]:
         """Return the observations that are there, and those that are worth a wait."""
-        batch: list[_Request] = []
+        batch: list[Request] = []
         opened = 0.0
         with self._arrived:
             while len(batch) < self._size.limit:
@@ -158,7 +168,7 @@ class PolicyActor:
         room = self._size.limit - waiting
         return worthwhile_wait(waiting, room, self._returns.expected(now), self._size.seconds)
 
-    def _infer(self, batch: Sequence[_Request]) -> list[Answer | Exception]:
+    def infer_batch(self, batch: Sequence[Request]) -> list[Answer | Exception]:
         """Infer a batch; if it fails, each observation on its own, for one may be at fault."""
         drawn = [request.stream.bit_generator.state for request in batch]
         # The kernel kills a process that hangs in native code; Ray starts it and asks again.
@@ -174,7 +184,7 @@ class PolicyActor:
                 return [error]
             for request, state in zip(batch, drawn, strict=True):
                 request.stream.bit_generator.state = state
-            alone = [self._infer([request])[0] for request in batch]
+            alone = [self.infer_batch([request])[0] for request in batch]
             if not any(isinstance(result, Exception) for result in alone):
                 self._size.shrink()
             return alone

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 import ray
 from assay_points import PointEnv
@@ -21,6 +22,7 @@ from harness.errors import UsageError
 from harness.inline import run_inline
 from harness.parallel.backend import run_ray
 from harness.parallel.options import RayOptions
+from harness.parallel.policy_actor import PolicyActor, Request
 from harness.parallel.schedule import Schedule
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.rollout import Episode
@@ -28,6 +30,7 @@ from harness.run import Run
 from harness.spec import EpisodeSpec
 
 EPISODES = 6
+TASKS = ("left", "right")
 
 
 def work(policy: str = "homing", episodes: int = EPISODES) -> Work:
@@ -89,7 +92,22 @@ def test_an_observation_that_breaks_a_batch_spoils_only_its_own_episode() -> Non
     episodes = list(run_ray(plan, plan.specs, print, options=options))
     assert played(iter(episodes), plan) == inline(plan)
     assert {e.record.reason for e in episodes} > {"ValueError: not this one"}
-    assert any(int(size) > 1 for e in episodes for size in e.record.batches)
+
+
+def test_a_batch_that_fails_is_asked_again_one_by_one_with_the_streams_as_they_were() -> None:
+    actor = PolicyActor("fussy", 0.0, 4, 0.0, 60.0)
+    left, right = ({"state": np.ones(2, np.float32), "instruction": f"reach {t}"} for t in TASKS)
+
+    def ask(*observations: Any) -> list[Any]:
+        streams = [np.random.default_rng(k) for k in range(len(observations))]
+        requests = [Request(o, s, "me") for o, s in zip(observations, streams, strict=True)]
+        return actor.infer_batch(requests)
+
+    together, (_, alone) = ask(left, right), ask(right, right)
+    assert isinstance(together[0], ValueError)
+    assert together[1].batch == 1
+    assert alone.batch == 2
+    np.testing.assert_array_equal(together[1].chunk, alone.chunk)
 
 
 @pytest.mark.usefixtures("cluster")
