@@ -112,6 +112,8 @@ class Crew:
             num_gpus=self.gpus,
             max_restarts=-1,
             max_task_retries=INFER_AGAIN,
+            # Ray's log of every call would cost a twelfth of the call.
+            enable_task_events=False,
             # A thread for each worker that may ask, and one to say how busy it is.
             max_concurrency=self.seats + 2,
             scheduling_strategy=place,
