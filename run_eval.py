@@ -21,7 +21,7 @@ from rich.table import Table
 from harness.audit import AuditCommand
 from harness.conclude import CompareCommand, PowerCommand
 from harness.doctor import examine
-from harness.errors import StorageError, UsageError
+from harness.errors import StorageError, UsageError, require_known
 from harness.evaluate import Backend, Tally, evaluate
 from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
@@ -37,7 +37,7 @@ from harness.run import Run, RunWriter
 from harness.worker import Simulators
 
 Videos = Literal["none", "failures", "all"]
-Format = Literal["md", "csv", "tex", "html"]
+FORMATS = ("md", "csv", "tex", "html")
 RESULTS = Path("results")
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_DIFFERENT, EXIT_INTERRUPTED = 2, 3, 4, 130
 
@@ -168,8 +168,8 @@ class ReportCommand:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The runs' folders; several are read as one."""
-    format: tuple[Format, ...] = ("md", "csv")
-    """What to write: md, csv, tex and html."""
+    format: str = "md,csv"
+    """What to write, with commas between: md, csv, tex, html."""
     layout: str | None = None
     """A table's layout by name, e.g. e0-table-09, or a YAML file. See: list layouts."""
     reference: bool = False
@@ -186,10 +186,13 @@ class ReportCommand:
         runs = [Run.existing(path) for path in self.runs]
         if not runs:
             raise UsageError("name at least one run's folder")
+        formats = self.format.split(",")
+        for name in formats:
+            require_known("format", name, FORMATS)
         folder = self.out or (runs[0].path / "tables" if len(runs) == 1 else RESULTS / "report")
         if self.layout is None:
-            return report(runs, folder, self.format, self.plots, self.embed_videos)
-        formats = [name for name in self.format if name != "html"]
+            return report(runs, folder, formats, self.plots, self.embed_videos)
+        formats = [name for name in formats if name != "html"]
         tables = render(summarise(runs), load_layout(self.layout), formats, self.reference)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in tables.items():
@@ -319,7 +322,7 @@ def finish(run: Run, tally: Tally) -> int:
 def report(
     runs: Sequence[Run],
     folder: Path,
-    formats: Sequence[Format],
+    formats: Sequence[str],
     plots: bool = False,
     embed_videos: bool = False,
 ) -> int:

@@ -41,7 +41,7 @@ def test_several_runs_are_read_as_one(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "both"
-    formats = ["--format", "md", "csv", "tex", "html", "--plots", "--out", str(out)]
+    formats = ["--format", "md,csv,tex,html", "--plots", "--out", str(out)]
     capsys.readouterr()
     assert run_eval.main(["report", *runs, *formats]) == 0
     summary = summarise([Run.existing(Path(run)) for run in runs])
@@ -57,7 +57,7 @@ def test_a_layout_is_written_in_every_format(
 ) -> None:
     layout = tmp_path / "mine.yaml"
     layout.write_text("title: Mine\nplaces:\n  - {label: Two, ours: points_two}\n")
-    formats = ["--layout", str(layout), "--format", "md", "csv", "tex", "--out", str(tmp_path)]
+    formats = ["--layout", str(layout), "--format", "md,csv,tex", "--out", str(tmp_path)]
     assert run_eval.main(["report", *runs, *formats]) == 0
     assert "| homing" in capsys.readouterr().out
     assert all((tmp_path / f"mine.{ending}").is_file() for ending in ("md", "csv", "tex"))
