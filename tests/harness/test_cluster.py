@@ -11,7 +11,7 @@ from ray.cluster_utils import Cluster
 from harness.parallel import driver
 from harness.parallel.backend import run_ray
 from harness.parallel.options import RayOptions
-from tests.harness.test_parallel import inline, played, work
+from tests.harness.test_parallel import inline, played, wait_until, work
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def test_a_node_removed_in_the_middle_changes_nothing(nodes: Cluster) -> None:
     options = RayOptions(workers=4, replicas=2, address=nodes.address)
     episodes = run_ray(plan, plan.specs, print, options=options)
     first = [next(episodes) for _ in range(4)]
+    wait_until(lambda: sorted(placed("PolicyActor").values()) == [1, 1])
     crews = placed("PolicyActor")
-    assert sorted(crews.values()) == [1, 1]
-    assert placed("EnvActor") == dict.fromkeys(crews, 2)
+    wait_until(lambda: placed("EnvActor") == dict.fromkeys(crews, 2))
     doomed = next(node for node in nodes.worker_nodes if node.node_id in crews)
     nodes.remove_node(doomed, allow_graceful=False)
     assert played(iter([*first, *episodes]), plan) == inline(plan)
@@ -50,8 +50,8 @@ def test_gpus_are_shared_by_fractions_and_a_crew_forms_on_each_node(nodes: Clust
     options = RayOptions(workers=4, gpus=0.5, address=nodes.address)
     episodes = run_ray(plan, plan.specs, print, options=options)
     first = next(episodes)
-    assert len(placed("PolicyActor")) == 2
-    assert ray.available_resources()["GPU"] == 3
+    wait_until(lambda: len(placed("PolicyActor")) == 2)
+    wait_until(lambda: ray.available_resources()["GPU"] == 3)
     assert first.record.gpu == pytest.approx(0.5 * first.record.timing["policy"], abs=1e-3)
     assert played(iter([first, *episodes]), plan) == inline(plan)
 

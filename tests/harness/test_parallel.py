@@ -112,7 +112,7 @@ def test_a_batch_that_fails_is_asked_again_one_by_one_with_the_streams_as_they_w
 
 @pytest.mark.usefixtures("cluster")
 def test_a_full_replica_gets_help() -> None:
-    plan = work("slow", episodes=15)
+    plan = work("slow", episodes=20)
     notices: list[str] = []
     options = RayOptions(workers=2, max_batch=1)
     episodes = list(run_ray(plan, plan.specs, notices.append, options=options))
