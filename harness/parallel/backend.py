@@ -58,6 +58,7 @@ def _connect(options: RayOptions) -> None:
         return
     _stay_on_loopback()
     ray.init(
+        "local",  # Without this Ray would join whatever `ray start` has left running here.
         num_cpus=max(options.workers, os.cpu_count() or 1),
         include_dashboard=False,
         runtime_env=runtime,
