@@ -35,9 +35,7 @@ class Cost:
     def markdown(self) -> str:
         """Return both as GitHub's Markdown."""
         rows = []
-        for (policy, benchmark), group in self.parts.groupby(
-            ["policy", "benchmark"], sort=False, observed=True
-        ):
+        for (policy, benchmark), group in self.parts.groupby(ARENA, sort=False):
             wall = group.set_index("part")["wall_s"]
             row = {"policy": policy, "benchmark": benchmark, "wall s": f"{wall.sum():.1f}"}
             row |= {"CPU s": f"{group['cpu_s'].sum():.1f}", "GPU s": f"{group['gpu_s'].sum():.1f}"}

@@ -11,14 +11,8 @@ import pandas as pd
 from harness.report.best import Sample
 from harness.report.frame import CELL, family
 from harness.report.layout import Layout, Place, matches
-from harness.report.summary import Summary, interval_over
-from harness.statistics.interval import (
-    Floats,
-    Interval,
-)
-
-JOINED = " + "
-"""Stands between the protocols of a mean over several."""
+from harness.report.summary import JOINED, Summary, interval_over
+from harness.statistics.interval import Floats, Interval
 
 Key = tuple[str, str, str, str]
 """Policy, benchmark, protocol and task, as in `frame.CELL`."""

@@ -35,24 +35,15 @@ def markdown(summary: Summary) -> str:
 
 def footnote(summary: Summary) -> Iterator[str]:
     """Say what the numbers are: intervals, seeds, protocols, versions, and what is missing."""
-    seeds = sorted({facts["plan"]["seed"] for facts in summary.facts})
     yield (
         "Success in % and progress, the mean process score, with 95 % intervals: Wilson's for one "
         "task; over several tasks the mean of their means, with an interval for tasks like these "
         f"(clustered by task), or for these tasks alone if they are fewer than {FEWEST_TASKS}. "
-        f"n episodes were scored; seed {', '.join(map(str, seeds))}."
+        f"n episodes were scored; seed {', '.join(map(str, summary.seeds))}."
     )
     labels = sorted({label for facts in summary.facts for label in facts["protocols"]})
     yield f"Protocols: {', '.join(labels)}."
-    versions: dict[str, set[str]] = {}
-    for facts in summary.facts:
-        for name, version in facts["versions"].items():
-            versions.setdefault(name, set()).add(version)
-    yield (
-        "Versions: "
-        + ", ".join(f"{n} {' and '.join(sorted(v))}" for n, v in versions.items())
-        + "."
-    )
+    yield f"Versions: {', '.join(summary.versions)}."
     tasks = summary.level("task")
     lacking = int((tasks["errors"] + tasks["missing"]).sum())
     wanted = lacking + int(tasks["n"].sum())

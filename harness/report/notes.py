@@ -5,10 +5,10 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from harness.reference import Published
-from harness.report.found import JOINED, Found
+from harness.report.found import Found
 from harness.report.frame import family
 from harness.report.layout import Layout, Place
-from harness.report.summary import FEWEST_TASKS, Summary
+from harness.report.summary import FEWEST_TASKS, JOINED, Summary
 
 if TYPE_CHECKING:
     from harness.report.grid import Cell
@@ -88,10 +88,10 @@ class Notes:
         self, summary: Summary, rows: Sequence[Sequence["Cell | None"]]
     ) -> Iterator[tuple[str, str]]:
         if rows:
-            yield "", f"{self._meaning()} {self._episodes(rows)}{_seeds(summary)}"
+            yield "", f"{self._meaning()} {self._episodes(rows)}; {_seeds(summary.seeds)}"
             if protocols := self._protocols(rows):
                 yield "", f"Protocol: {', '.join(protocols)}."
-            yield "", f"Versions: {', '.join(_versions(summary))}."
+            yield "", f"Versions: {', '.join(summary.versions)}."
             yield from (("", text) for text in self._bold())
         else:
             yield "", "Published numbers only: the runs have none of these places."
@@ -180,15 +180,5 @@ def _tasks(found: Found) -> str:
     return f"{len(names)} tasks, {names[0]} to {names[-1]}"
 
 
-def _seeds(summary: Summary) -> str:
-    seeds = sorted({facts["plan"]["seed"] for facts in summary.facts})
-    return f"; seed{'s'[: len(seeds) > 1]} {', '.join(map(str, seeds))}."
-
-
-def _versions(summary: Summary) -> Iterator[str]:
-    versions: dict[str, set[str]] = {}
-    for facts in summary.facts:
-        for name, version in facts["versions"].items():
-            versions.setdefault(name, set()).add(version)
-    for name, known in versions.items():
-        yield f"{name} {' and '.join(sorted(known))}"
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s'[: len(seeds) > 1]} {', '.join(map(str, seeds))}."

@@ -26,6 +26,8 @@ FEWEST_TASKS = 5
 """Tasks that say something of other tasks; two would leave a suite's interval from 0 to 87 %."""
 
 ALL = "all"
+JOINED = " + "
+"""Stands between the protocols of a mean over several."""
 NAN = float("nan")
 
 
@@ -53,6 +55,20 @@ class Summary:
         if self.decisions and all(decision.decided for decision in self.decisions):
             return len(self.decisions) == len(self.facts)
         return bool((tasks["errors"] + tasks["missing"] == 0).all())
+
+    @property
+    def seeds(self) -> list[int]:
+        """The runs' seeds."""
+        return sorted({facts["plan"]["seed"] for facts in self.facts})
+
+    @property
+    def versions(self) -> list[str]:
+        """What ran, each package with every version that the runs had."""
+        versions: dict[str, set[str]] = {}
+        for facts in self.facts:
+            for name, version in facts["versions"].items():
+                versions.setdefault(name, set()).add(version)
+        return [f"{name} {' and '.join(sorted(known))}" for name, known in versions.items()]
 
     def level(self, *levels: str) -> pd.DataFrame:
         """Return the rows of some levels."""
@@ -84,7 +100,7 @@ def _rows(policy: str, wanted: pd.DataFrame, played: "Played") -> Iterator[dict[
     }
 
     def over(level: str, family: Any, suite: Any, tasks: pd.DataFrame) -> dict[str, Any]:
-        protocol = " + ".join(tasks["protocol"].unique())
+        protocol = JOINED.join(tasks["protocol"].unique())
         place = {"policy": policy, "family": family, "suite": suite, "protocol": protocol}
         alone = level == "task"
         name = tasks["task"].iloc[0] if alone else ALL
