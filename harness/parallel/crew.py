@@ -43,11 +43,13 @@ class Replica:
         policy: The policy's identity.
         actor: The actor.
         episodes: Episodes that it serves now.
+        loaded: Whether its policy is there; before that nobody is sent to it.
     """
 
     policy: str
     actor: Any
     episodes: int = 0
+    loaded: bool = False
 
 
 class Crew:
@@ -93,8 +95,13 @@ class Crew:
 
     def replica(self, policy: str) -> Replica | None:
         """Return the replica with the fewest episodes; None if the policy lives with its worker."""
-        mine = [replica for replica in self.replicas if replica.policy == policy]
+        mine = [one for one in self.replicas if one.policy == policy and one.loaded]
         return min(mine, key=lambda replica: replica.episodes, default=None)
+
+    def drop(self, replica: Replica) -> None:
+        """Do without a replica."""
+        self.replicas.remove(replica)
+        ray.kill(replica.actor)
 
     def dismiss(self, workers: Sequence[Worker]) -> None:
         """Let everybody go and give the room back."""

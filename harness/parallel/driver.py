@@ -117,6 +117,7 @@ class Driver:
             self._count_false_start("policy", error)
             self._open(replica)
             return
+        replica.loaded = True
         self._send_idle()
 
     def _count_false_start(self, what: str, error: RayError) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 
+from harness.errors import UsageError
 from harness.parallel.crew import Crew, Replica
 from harness.parallel.policy_actor import Load
 
@@ -21,12 +22,13 @@ class Growth:
     def __init__(self, crews: Sequence[Crew]) -> None:
         """Watch these crews."""
         self._crews = crews
+        self._complete: set[str] = set()
         self._asked: dict[Any, Replica] = {}
         self._seen: dict[Replica, list[Load]] = {}
 
     def look(self) -> Iterator[str]:
         """Take in what the replicas answered, start more where they are full, and ask again."""
-        self._listen()
+        yield from self._listen()
         for crew in self._crews:
             for policy in sorted({replica.policy for replica in crew.replicas}):
                 mine = [replica for replica in crew.replicas if replica.policy == policy]
@@ -35,7 +37,8 @@ class Growth:
                 if len(known) < len(mine):
                     continue
                 share = sum(known) / len(known)
-                if share > FULL and len(mine) < crew.seats and self._has_room(mine, crew):
+                wanted = share > FULL and len(mine) < crew.seats and policy not in self._complete
+                if wanted and self._has_room(mine, crew):
                     crew.grow(policy)
                     yield f"{policy}: {share:.0%} busy, starting replica {len(mine) + 1}"
                 for replica in mine:
@@ -46,7 +49,7 @@ class Growth:
                 if replica not in waiting:
                     self._asked[replica.actor.load.remote()] = replica
 
-    def _listen(self) -> None:
+    def _listen(self) -> Iterator[str]:
         if not self._asked:
             return
         done, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
@@ -54,8 +57,24 @@ class Growth:
             replica = self._asked.pop(answer)
             try:
                 self._seen.setdefault(replica, []).append(ray.get(answer))
-            except RayError:
+                replica.loaded = True
+            except RayError as error:
                 self._seen[replica] = []  # It died, and its clock and its counter with it.
+                if isinstance(error, RayActorError) and error.actor_init_failed:
+                    yield self._without(replica)
+
+    def _without(self, replica: Replica) -> str:
+        """Do without a replica that cannot load, and start no other of its policy.
+
+        Raises:
+            UsageError: It was the last one.
+        """
+        self._complete.add(replica.policy)
+        crew = next(crew for crew in self._crews if replica in crew.replicas)
+        crew.drop(replica)
+        if crew.replica(replica.policy) is None:
+            raise UsageError(f"{replica.policy}: its process died and the policy loads no more")
+        return f"{replica.policy}: another replica cannot load; going on without it"
 
     def _busy(self, replica: Replica) -> float | None:
         """Return how busy a replica was over a window; None before one has passed."""

@@ -122,6 +122,18 @@ def test_a_full_replica_gets_help() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
+def test_help_that_cannot_load_gets_no_episode(tmp_path: Path) -> None:
+    plan = work(f"single:{tmp_path / 'mark'}", episodes=20)
+    notices: list[str] = []
+    options = RayOptions(workers=2, max_batch=1)
+    episodes = list(run_ray(plan, plan.specs, notices.append, options=options))
+    assert [notice for notice in notices if "another replica cannot load" in notice]
+    assert len([notice for notice in notices if "starting replica" in notice]) == 1
+    assert len({episode.record.replica for episode in episodes}) == 1
+    assert all(episode.record.outcome != "error" for episode in episodes)
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_policy_that_cannot_be_loaded_stops_the_run() -> None:
     plan = work("unloadable")
     with pytest.raises(UsageError, match="cannot be loaded: FileNotFoundError: no weights here"):

@@ -239,3 +239,16 @@ class Unloadable(Homing):
 
     def load(self) -> None:
         raise FileNotFoundError("no weights here")
+
+
+class Single(Slow):
+    """Cannot be loaded twice."""
+
+    source = "FILE"
+
+    def __init__(self, file: str) -> None:
+        self.spec = PolicySpec(f"single:{file}", state_layout=STATE, action_layout=ACTION)
+        self._file = file
+
+    def load(self) -> None:
+        open(self._file, "x").close()
