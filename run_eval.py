@@ -75,7 +75,7 @@ class RunCommand:
     policy: tuple[str, ...] = ()
     """Policies by name, or name:source, e.g. replay:results/my-run. See: list policies."""
     benchmark: tuple[str, ...] = ()
-    """Benchmarks by name. See: list benchmarks."""
+    """Benchmarks by name, or one task as benchmark/task. See: list benchmarks."""
     tasks: tuple[str, ...] = ()
     """Task indices or names; all if not given."""
     episodes: int | None = None
@@ -372,7 +372,7 @@ def film(run: Run, work: Work, video: Videos) -> None:
 def default_folder(plan: Plan) -> Path:
     """Return a folder named for what the plan compares."""
     policies = "-".join(reference.partition(":")[0] for reference in plan.policies)
-    return RESULTS / f"{policies}-{'-'.join(b.name for b in plan.benchmarks)}"
+    return RESULTS / f"{policies}-{'-'.join(b.name.replace('/', '-') for b in plan.benchmarks)}"
 
 
 def first_line(text: str | None) -> str:

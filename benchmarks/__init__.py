@@ -5,3 +5,4 @@ Importing this package registers every task with Gymnasium, for
 """
 
 from benchmarks import libero as libero
+from benchmarks import maniskill as maniskill

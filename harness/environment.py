@@ -1,5 +1,6 @@
 """The environment contract: a Gymnasium environment that renders only when somebody looks."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,7 +148,7 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
     def _info(self, outcome: StepOutcome) -> dict[str, Any]:
         return {
             "success": outcome.success,
-            "progress": outcome.progress,
+            "progress": None if math.isnan(outcome.progress) else outcome.progress,
             "subgoals": dict(outcome.subgoals),
         }
 

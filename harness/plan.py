@@ -21,7 +21,7 @@ class BenchmarkRequest:
     """A benchmark with the tasks and the protocol that are asked for.
 
     Attributes:
-        name: E.g. ``libero_object``.
+        name: E.g. ``libero_object``, or with one task behind it, ``maniskill/PickCube-v1``.
         tasks: Indices or names; empty means all.
         protocol: The card's short name; empty means the family's default.
     """
@@ -131,7 +131,7 @@ def resolve(plan: Plan) -> Work:
     policies = {policy.spec.name: policy for policy in built}
     if len(policies) < len(built):
         raise UsageError(f"a policy is named twice: {', '.join(plan.policies)}")
-    cells = tuple(_resolve_cell(request, plan.episodes) for request in plan.benchmarks)
+    cells = tuple(_resolve_cell(request, plan.episodes) for request in _gathered(plan.benchmarks))
     if len({(cell.benchmark, cell.protocol.label) for cell in cells}) < len(cells):
         raise UsageError("a benchmark is named twice with the same protocol")
     if plan.stop_when_decided and len(policies) != 2:
@@ -165,6 +165,26 @@ def _check_can_run(
     for problem in problems:
         if problem:
             raise UsageError(problem)
+
+
+def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:
+    """Gather the tasks that stand behind their benchmark's name, one request a benchmark."""
+    gathered: list[BenchmarkRequest] = []
+    single: dict[tuple[str, str], int] = {}
+    for request in requests:
+        name, slash, task = request.name.partition("/")
+        place = single.get((name, request.protocol))
+        if not slash:
+            gathered.append(request)
+        elif request.tasks:
+            raise UsageError(f"{request.name} names its task; leave out --tasks")
+        elif place is None:
+            single[name, request.protocol] = len(gathered)
+            gathered.append(BenchmarkRequest(name, (task,), request.protocol))
+        else:
+            known = gathered[place]
+            gathered[place] = replace(known, tasks=(*known.tasks, task))
+    return gathered
 
 
 def _resolve_cell(request: BenchmarkRequest, episodes: int) -> Cell:

@@ -1,0 +1,90 @@
+"""ManiSkill: every task with a condition of success, and the five of RDT-1B and E0."""
+
+from collections.abc import Mapping, Sequence
+
+import gymnasium
+
+from benchmarks.maniskill import catalog, vulkan
+from benchmarks.maniskill.protocol import ManiSkillProtocol, protocols
+from harness.benchmark import Benchmark, Task
+from harness.environment import BenchmarkEnv
+from harness.errors import require_known
+from harness.protocol import Protocol
+
+INSTALL = 'pip install -e ".[maniskill]" -c constraints.txt'
+SUITE = "maniskill_rdt"
+
+
+class ManiSkill(Benchmark):
+    """The family of ManiSkill: maniskill_rdt, and maniskill with every task by its id."""
+
+    name = "maniskill"
+    default_protocol = "rdt"
+
+    def benchmarks(self) -> Sequence[str]:
+        """Return the suite of five and the whole."""
+        return [SUITE, self.name] if catalog.tasks() else []
+
+    def tasks(self, benchmark: str) -> Sequence[Task]:
+        """Return the suite's tasks in the papers' order, or all by their id."""
+        names = catalog.RDT_TASKS if benchmark == SUITE else list(catalog.tasks())
+        told = protocols()["rdt"].instructions
+        facts = catalog.tasks()
+        return [Task(name, told.get(name, facts[name].description)) for name in names]
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        """Return the protocol cards."""
+        return protocols()
+
+    def episodes(self, benchmark: str, task: str) -> int | None:
+        """Return None: every seed is an episode."""
+        return None
+
+    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
+        """Build a task's simulator."""
+        from benchmarks.maniskill.env import ManiSkillEnv
+
+        assert isinstance(protocol, ManiSkillProtocol)
+        return ManiSkillEnv(benchmark, catalog.tasks()[task], protocol)
+
+    def problem(self, images: bool) -> str | None:
+        """Return what is missing: the package or a Vulkan driver, which SAPIEN wants always."""
+        if not catalog.tasks():
+            return f"ManiSkill is not installed; run: {INSTALL}"
+        return vulkan.find_driver().problem
+
+    def rendering(self) -> str:
+        """Return the Vulkan driver and the device that it offers."""
+        return f"{vulkan.find_driver().name}: {vulkan.device()}"
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the versions of ManiSkill and SAPIEN."""
+        return catalog.versions()
+
+
+def make_env(
+    benchmark: str, task: str, protocol: str = "rdt", render_mode: str | None = None
+) -> BenchmarkEnv:
+    """Build a task for `gymnasium.make`.
+
+    Raises:
+        UsageError: There is no such protocol, or the task cannot run here.
+    """
+    from benchmarks.maniskill.env import ManiSkillEnv
+
+    cards = protocols()
+    require_known("protocol of maniskill", protocol, cards)
+    return ManiSkillEnv(benchmark, catalog.tasks()[task], cards[protocol], render_mode)
+
+
+def register_envs() -> None:
+    """Give every task its Gymnasium id, e.g. ``maniskill/PickCube-v1``."""
+    for task in catalog.tasks():
+        gymnasium.register(
+            id=f"maniskill/{task}",
+            entry_point="benchmarks.maniskill:make_env",
+            kwargs={"benchmark": "maniskill", "task": task},
+        )
+
+
+register_envs()

@@ -1,0 +1,84 @@
+"""Builds ManiSkill's own environment: silent, and asking nobody anything."""
+
+import contextlib
+import io
+import logging
+import warnings
+from typing import Any
+
+from benchmarks.maniskill import vulkan
+from benchmarks.maniskill.catalog import TaskFacts
+from benchmarks.maniskill.protocol import ManiSkillProtocol
+from harness.errors import UsageError
+
+
+def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
+    """Return ManiSkill's environment of a task, which draws nothing by itself.
+
+    Raises:
+        UsageError: Files are missing, or the task or its robot has no such controller.
+    """
+    vulkan.use_driver()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        import mani_skill.envs
+        import torch
+        from mani_skill.utils import assets, download_asset
+        from mani_skill.utils.registration import REGISTERED_ENVS
+
+        torch.set_num_threads(1)
+        # It warns of falling back to a driver for the CPU, which the doctor shows.
+        mani_skill.logger.setLevel(logging.ERROR)
+        wanted = assets.expand_data_group_into_individual_data_source_ids(task.name)
+        if not all(map(assets.is_data_source_downloaded, wanted)):
+            raise UsageError(_download(task.name, task.name))
+        # ManiSkill asks on stdin whether to download a robot; an evaluation must not.
+        download_asset.prompt_yes_no = _Refusal(task.name)
+        spec = REGISTERED_ENVS[task.name]
+        modes = spec.cls.SUPPORTED_REWARD_MODES
+        try:
+            return spec.cls(
+                **spec.default_kwargs,
+                **_options(protocol),
+                obs_mode="none",
+                reward_mode="none" if "none" in modes else modes[0],
+                sim_backend="physx_cpu",
+            )
+        except (KeyError, AssertionError) as error:
+            raise UsageError(
+                f"{task.name} cannot be built under {protocol.name} "
+                f"(control_mode {protocol.control_mode!r}): {error}"
+            ) from error
+
+
+def _options(protocol: ManiSkillProtocol) -> dict[str, Any]:
+    """Return a protocol's fields as ManiSkill names them."""
+    camera: dict[str, Any] = {"shader_pack": protocol.shader}
+    if protocol.camera_size:
+        camera["height"], camera["width"] = protocol.camera_size
+    options: dict[str, Any] = {
+        "control_mode": protocol.control_mode,
+        "sensor_configs": camera,
+        "human_render_camera_configs": dict(camera),
+    }
+    if protocol.robot:
+        options["robot_uids"] = protocol.robot
+    return options
+
+
+class _Refusal:
+    """Answers ManiSkill's question with an error that says what to do."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+
+    def __call__(self, message: str) -> bool:
+        words = message.split()
+        raise UsageError(_download(self._task, words[1] if words[:1] == ["Robot"] else self._task))
+
+
+def _download(task: str, asset: str) -> str:
+    return (
+        f"{task} needs files that are not here; run: "
+        f"python -m mani_skill.utils.download_asset {asset}"
+    )

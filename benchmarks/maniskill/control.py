@@ -1,0 +1,149 @@
+"""What a ManiSkill controller's numbers mean, and which of them do nothing."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from harness.environment import Action
+from harness.layout import Layout, Part
+
+
+class Control:
+    """The controllers of one or more robots as one vector.
+
+    Several robots take a dictionary of actions in ManiSkill; here they are joined in its order.
+    """
+
+    def __init__(self, sim: Any) -> None:
+        """Read the controllers of ManiSkill's environment."""
+        self._sim = sim
+        boxes = {name: one.single_action_space for name, one in self._agents.items()}
+        self.space = spaces.Box(
+            np.concatenate([box.low for box in boxes.values()]),
+            np.concatenate([box.high for box in boxes.values()]),
+            dtype=np.float32,
+        )
+        ends = np.cumsum([box.shape[0] for box in boxes.values()])
+        self._slices = {
+            name: slice(end - box.shape[0], end)
+            for (name, box), end in zip(boxes.items(), ends, strict=True)
+        }
+        self.layout = Layout(tuple(self._parts()))
+
+    @property
+    def _agents(self) -> Mapping[str, Any]:
+        """The robots of the present episode: a reset makes new ones."""
+        agent = self._sim.agent
+        return getattr(agent, "agents_dict", None) or {"": agent}
+
+    def command(self, action: Action) -> Action | dict[str, Action]:
+        """Return an action as ManiSkill takes it."""
+        if len(self._slices) == 1:
+            return action
+        return {name: action[part] for name, part in self._slices.items()}
+
+    def idle(self) -> Action:
+        """Return the action that keeps the robots where they are."""
+        parts = [_idle(controller) for _, _, controller in self._controllers()]
+        return np.concatenate(parts).astype(np.float32)
+
+    def positions(self) -> NDArray[np.float32]:
+        """Return the positions of all joints of all robots."""
+        found = [agent.robot.get_qpos()[0].numpy() for agent in self._agents.values()]
+        return np.concatenate(found).astype(np.float32)
+
+    def tool(self) -> NDArray[np.float32]:
+        """Return where each robot's tool is, as its base sees it, and its last two joints."""
+        found = []
+        for agent in self._agents.values():
+            pose = (agent.robot.pose.inv() * agent.tcp.pose).raw_pose[0].numpy()
+            found += [pose, agent.robot.get_qpos()[0, -2:].numpy()]
+        return np.concatenate(found).astype(np.float32)
+
+    def has_tool(self) -> bool:
+        """Tell whether every robot has a tool whose pose ManiSkill knows."""
+        return all(hasattr(agent, "tcp") for agent in self._agents.values())
+
+    def state_layout(self, kind: str) -> Layout:
+        """Return what the numbers of a kind of state mean."""
+        if kind == "eef":
+            parts = [
+                part
+                for name in self._agents
+                for part in (
+                    Part(f"{_prefix(name)}eef_position", 3, "m, robot base"),
+                    Part(f"{_prefix(name)}eef_orientation", 4, "wxyz, robot base"),
+                    Part(f"{_prefix(name)}gripper_qpos", 2, "m, one number a finger"),
+                )
+            ]
+            return Layout(tuple(parts))
+        size = len(self.positions()) - (kind == "qpos[:-1]")
+        return Layout((Part(kind, size, "rad or m, ManiSkill's order of joints"),))
+
+    def _controllers(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield every controller with its robot's and its own name, in the action's order."""
+        for robot, agent in self._agents.items():
+            parts = getattr(agent.controller, "controllers", None)
+            for name, controller in (parts or {agent.control_mode: agent.controller}).items():
+                yield robot, name, controller
+
+    def _parts(self) -> Iterator[Part]:
+        for robot, name, controller in self._controllers():
+            for part in _meaning(name, controller):
+                yield Part(_prefix(robot) + part.name, part.size, part.meaning)
+
+
+def _prefix(robot: str) -> str:
+    return f"{robot}." if robot else ""
+
+
+def _meaning(name: str, controller: Any) -> list[Part]:
+    """Return what one controller's numbers mean."""
+    config, size = controller.config, int(controller.single_action_space.shape[0])
+    kind = type(controller).__name__
+    delta = "delta" if getattr(config, "use_delta", False) else "absolute"
+    if getattr(config, "use_target", False):
+        delta = "delta of the last target"
+    if kind in ("PDEEPoseController", "PDEEPosController"):
+        frame = str(config.frame).replace(":", ", ")
+        scale = f"1 = {config.pos_upper} m" if config.normalize_action else "m"
+        parts = [Part("eef_translation", 3, f"{delta}, {scale}, {frame}")]
+        if size == 6:
+            # ManiSkill multiplies by the lower bound, so that +1 turns by the negative angle.
+            turn = f"1 = {config.rot_lower} rad" if config.normalize_action else "rad"
+            parts.append(Part("eef_rotation", 3, f"{delta} XYZ Euler angles, {turn}"))
+        return parts
+    if kind in ("PDJointPosController", "PDJointPosMimicController"):
+        if not config.normalize_action:
+            return [Part(f"{name}_joints", size, f"{delta}, rad")]
+        low, high = np.ravel(config.lower), np.ravel(config.upper)
+        ends = f"-1 = {low[0]:g}, +1 = {high[0]:g}" if len(low) == 1 else "-1 to +1 of its range"
+        return [Part(f"{name}_joints", size, f"{delta}, {ends}")]
+    return [Part(name, size, f"{kind} of ManiSkill")]
+
+
+def _idle(controller: Any) -> NDArray[np.float32]:
+    """Return what one controller takes for staying where it is."""
+    space, config, kind = controller.single_action_space, controller.config, type(controller)
+    here = np.zeros(space.shape, np.float32)
+    # Velocities have no `use_delta`, and to them zero means to stay as well.
+    if not getattr(config, "use_delta", True):
+        now = _tool_pose(controller) if kind.__name__.startswith("PDEE") else controller.qpos[0]
+        count = min(len(now), len(here))  # A mimicked finger has no action, a velocity no position.
+        here[:count] = now[:count]
+        if config.normalize_action:
+            low, high = controller.action_space_low.numpy(), controller.action_space_high.numpy()
+            here = 2 * (here - low) / (high - low) - 1
+    return np.clip(here, space.low, space.high)
+
+
+def _tool_pose(controller: Any) -> NDArray[np.float32]:
+    """Return where the tool is and how it is turned, as its absolute controller takes it."""
+    from mani_skill.utils.geometry.rotation_conversions import matrix_to_euler_angles
+
+    matrix = controller.ee_pose_at_base.to_transformation_matrix()[0]
+    turn = matrix_to_euler_angles(matrix[:3, :3], "XYZ")
+    return np.concatenate([matrix[:3, 3], turn]).astype(np.float32)
