@@ -12,7 +12,7 @@ from tabulate import tabulate
 from harness.errors import require_known
 from harness.report.grid import Cell, Grid, Head, make_grid
 from harness.report.latex import latex, numbers
-from harness.report.layout import Layout, plain_layout
+from harness.report.layout import TableLayout, plain_layout
 from harness.report.summary import Summary
 
 COLUMNS = (
@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def render(
-    summary: Summary, layout: Layout, formats: Sequence[str] = ("md",), reference: bool = False
+    summary: Summary, layout: TableLayout, formats: Sequence[str] = ("md",), reference: bool = False
 ) -> dict[str, str]:
     """Return a layout's table in each format, by the name of the file to write it to.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.report.best import Sample
 from harness.report.frame import CELL, family
-from harness.report.layout import Layout, Place, matches
+from harness.report.layout import Place, TableLayout, matches
 from harness.report.summary import JOINED, Summary, interval_over
 from harness.statistics.interval import Floats, Interval
 
@@ -80,7 +80,7 @@ class Found:
 class Finder:
     """Looks up cells; built once for a table, since it sorts all episodes by task."""
 
-    def __init__(self, summary: Summary, layout: Layout) -> None:
+    def __init__(self, summary: Summary, layout: TableLayout) -> None:
         """Sort what the runs found by policy, benchmark, protocol and task."""
         self.layout, self.metric = layout, layout.metric
         self._suites: dict[tuple[str, str, str], Any] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.reference import REFERENCE, Published
 from harness.report.best import best_of
 from harness.report.found import Finder, Found
-from harness.report.layout import Layout, Place
+from harness.report.layout import Place, TableLayout
 from harness.report.notes import Notes
 from harness.report.published import PublishedRow, published_rows, require_rows
 from harness.report.summary import Summary
@@ -98,7 +98,7 @@ class Grid:
 
 
 def make_grid(
-    summary: Summary, layout: Layout, reference: bool = False, folder: Path = REFERENCE
+    summary: Summary, layout: TableLayout, reference: bool = False, folder: Path = REFERENCE
 ) -> Grid:
     """Fill in a layout.
 

@@ -72,7 +72,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """A table without its numbers.
 
     Attributes:
@@ -105,7 +105,7 @@ def layout_names() -> list[str]:
     return sorted(path.stem for path in LAYOUTS.glob("*.yaml"))
 
 
-def load_layout(name: str) -> Layout:
+def load_layout(name: str) -> TableLayout:
     """Read a layout by name, or from a file.
 
     Raises:
@@ -126,7 +126,7 @@ def load_layout(name: str) -> Layout:
         raise UsageError(f"{path}: {error}") from error
 
 
-def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> Layout:
+def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> TableLayout:
     """Return the table that needs no file: a row a policy, a column a suite, and their mean.
 
     Args:
@@ -140,7 +140,7 @@ def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> Layout:
     if len(places) > 1:
         places.append(Place("Mean", "", "", None, labels, "tasks"))
     title = {"success": "Success rates", "progress": "Process scores"}[metric]
-    return Layout(metric, title, metric, "policies", "Policy", tuple(places), (), ())
+    return TableLayout(metric, title, metric, "policies", "Policy", tuple(places), (), ())
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -151,10 +151,10 @@ def matches(pattern: str, name: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 
-def _layout(name: str, values: Any) -> Layout:
+def _layout(name: str, values: Any) -> TableLayout:
     top = _mapping("the layout", values, TOP, required=("title", "places"))
     places = [_place(f"places[{i}]", v) for i, v in enumerate(_list("places", top["places"]))]
-    layout = Layout(
+    layout = TableLayout(
         name,
         _text("title", top["title"]),
         _choice("metric", top.get("metric", "success"), METRICS),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.reference import Published
 from harness.report.found import Found
 from harness.report.frame import family
-from harness.report.layout import Layout, Place
+from harness.report.layout import Place, TableLayout
 from harness.report.summary import FEWEST_TASKS, JOINED, Summary
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Notes:
     missing.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: TableLayout) -> None:
         """Begin without any."""
         self._layout = layout
         self._letters: dict[str, str] = {}

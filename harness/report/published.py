@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.errors import UsageError, require_known
 from harness.printed import decimals, same
 from harness.reference import REFERENCE, Published, read
-from harness.report.layout import Layout, matches
+from harness.report.layout import TableLayout, matches
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PublishedRow:
     others: Mapping[str, tuple[Published, ...]]
 
 
-def published_rows(layout: Layout, folder: Path = REFERENCE) -> list[PublishedRow]:
+def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[PublishedRow]:
     """Find a layout's rows; methods come in the order of the layout, or of its sources.
 
     Sources that agree wherever both print a number share a row; those that do not have one each.
@@ -50,7 +50,7 @@ def published_rows(layout: Layout, folder: Path = REFERENCE) -> list[PublishedRo
     return rows
 
 
-def _methods(layout: Layout, numbers: Sequence[Published]) -> Iterable[tuple[str, list[str]]]:
+def _methods(layout: TableLayout, numbers: Sequence[Published]) -> Iterable[tuple[str, list[str]]]:
     """Return each label with its methods; variants are shown only where a layout names them."""
     ranks = [(_rank(layout, number), number.method) for number in numbers]
     # Sorting is stable: the layout's first source gives the order, as its own table prints it.
@@ -64,7 +64,7 @@ def _methods(layout: Layout, numbers: Sequence[Published]) -> Iterable[tuple[str
     ]
 
 
-def _rank(layout: Layout, number: Published) -> int | None:
+def _rank(layout: TableLayout, number: Published) -> int | None:
     """Return which of a layout's sources a number is from, or None."""
     if not layout.sources:
         return 0
@@ -74,7 +74,7 @@ def _rank(layout: Layout, number: Published) -> int | None:
     return None
 
 
-def _rows(layout: Layout, label: str, numbers: Sequence[Published]) -> list[PublishedRow]:
+def _rows(layout: TableLayout, label: str, numbers: Sequence[Published]) -> list[PublishedRow]:
     """Build the rows of one method."""
     by_source: dict[tuple[int, str], dict[str, Published]] = {}
     everywhere: dict[str, list[Published]] = {}
@@ -120,7 +120,7 @@ def _others(
     return tuple(others.values())
 
 
-def require_rows(layout: Layout, rows: Sequence[PublishedRow]) -> None:
+def require_rows(layout: TableLayout, rows: Sequence[PublishedRow]) -> None:
     """Refuse a table that would have no rows at all."""
     if not rows:
         raise UsageError(

@@ -8,7 +8,7 @@ import pytest
 
 from harness.report.formats import render
 from harness.report.latex import escape
-from harness.report.layout import Layout, layout_names, load_layout
+from harness.report.layout import TableLayout, layout_names, load_layout
 from harness.report.summary import Summary
 from tests.harness.plain_runs import summary_of, write_run
 
@@ -31,7 +31,7 @@ def compiled(folder: Path, tables: list[str]) -> str:
     return (folder / "t.log").read_text(errors="replace")
 
 
-def sample(folder: Path, layout: Layout) -> Summary:
+def sample(folder: Path, layout: TableLayout) -> Summary:
     """Return runs that have each place of a layout; a suite has two tasks."""
     families: dict[str, dict[str, list[str]]] = {}
     for place in layout.places:

@@ -18,7 +18,7 @@ from harness.reference import read
 from harness.report.best import Sample, best_of
 from harness.report.formats import render
 from harness.report.grid import Cell, Grid, make_grid
-from harness.report.layout import Layout, layout_names, load_layout, matches
+from harness.report.layout import TableLayout, layout_names, load_layout, matches
 from harness.report.summary import Summary
 from tests.harness.plain_runs import Scores, summary_of, write_run
 
@@ -32,7 +32,7 @@ places:
 SUITES = {"fam_one": ["t0", "t1"], "fam_two": ["t2"]}
 
 
-def layout_of(tmp_path: Path, text: str, name: str = "mine.yaml") -> Layout:
+def layout_of(tmp_path: Path, text: str, name: str = "mine.yaml") -> TableLayout:
     (tmp_path / name).write_text(text)
     return load_layout(str(tmp_path / name))
 
@@ -290,7 +290,7 @@ def nothing(tmp_path: Path) -> Summary:
     return made(tmp_path, by_rate({"a": 0.5}), ["a"])
 
 
-def printed(layout: Layout) -> Iterator[tuple[str, str, str]]:
+def printed(layout: TableLayout) -> Iterator[tuple[str, str, str]]:
     """Yield what a layout's first source prints: method, place's label and value."""
     first = layout.sources[0]
     for number in read():
