@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
+from harness.report import figures
 from harness.report.summary import FEWEST_TASKS, Summary
 
 PLACE = ["policy", "benchmark", "protocol", "tasks"]
@@ -21,7 +22,7 @@ def write(summary: Summary, folder: Path) -> None:
 def markdown(summary: Summary) -> str:
     """Return the table over tasks, the one by task, and the footnote."""
     over = summary.level("suite", "benchmark", "overall")
-    over = over.assign(benchmark=[_name(row) for _, row in over.iterrows()])
+    over = over.assign(benchmark=[figures.place(row) for row in figures.lines(over)])
     tasks = summary.level("task").rename(columns={"suite": "benchmark", "position": "#"})
     parts = [
         "# Results",
@@ -67,13 +68,6 @@ def percent(rate: float, low: float, high: float) -> str:
 def score(mean: float, low: float, high: float) -> str:
     """Return a score with its interval; a dash where there is none."""
     return f"{mean:.3f} [{low:.3f}, {high:.3f}]" if mean == mean else "-"
-
-
-def _name(row: "pd.Series[str]") -> str:
-    """Return what a row over tasks is the mean of."""
-    if row["level"] == "overall":
-        return "all benchmarks"
-    return row["suite"] if row["level"] == "suite" else f"{row['family']} (mean)"
 
 
 def _table(rows: pd.DataFrame, place: list[str]) -> str:
