@@ -202,7 +202,7 @@ def _spent(summary: Summary, cost: Cost | None) -> dict[str, Any]:
 
 def _run(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run's run.json says of it, but for its protocols."""
-    plan = facts["plan"]
+    plan, starts = facts["plan"], len(run.sessions())
     benchmarks = [
         f"{request['name']} under {request['protocol']}, {len(request['tasks'])} tasks"
         for request in plan["benchmarks"]
@@ -215,7 +215,7 @@ def _run(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
         "code": facts.get("git") or "no git commit was known",
         "versions": ", ".join(f"{name} {v}" for name, v in facts["versions"].items()),
         "created": facts.get("created", "not noted"),
-        "started": f"{len(run.sessions())} times" if run.sessions() else "not noted",
+        "started": f"{starts} times" if starts else "not noted",
     }
     return {"path": str(run.path), "facts": shown}
 

@@ -138,6 +138,13 @@ def test_a_run_that_has_only_begun_has_a_table(tmp_path: Path) -> None:
     assert "INCOMPLETE: 4 of 4" in markdown(summary)
 
 
+def test_run_json_is_read_once(tmp_path: Path) -> None:
+    run = Run.existing(write_run(tmp_path / "r", {("one", "t"): "ssss"}))
+    facts = run.facts
+    (run.path / "run.json").unlink()
+    assert summarise([run]).facts == (facts,)
+
+
 def test_a_damaged_line_is_named_and_a_torn_one_left_out(tmp_path: Path) -> None:
     path = write_run(tmp_path / "r", {("one", "t"): "ssss"})
     log = path / "episodes.jsonl"
