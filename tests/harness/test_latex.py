@@ -10,7 +10,7 @@ from harness.report.formats import render
 from harness.report.latex import escape
 from harness.report.layout import TableLayout, layout_names, load_layout
 from harness.report.summary import Summary
-from tests.harness.plain_runs import summary_of, write_run
+from tests.harness.made_runs import summary_of, write_run
 
 HOSTILE = r"a_b%&<x>\input{/etc/passwd}$^~#{}[1]*|`'" + '"--π0.5 é Ł 中'
 PREAMBLE = r"""\documentclass{article}

@@ -20,7 +20,7 @@ from harness.report.formats import render
 from harness.report.grid import Cell, Grid, make_grid
 from harness.report.layout import TableLayout, layout_names, load_layout, matches
 from harness.report.summary import Summary
-from tests.harness.plain_runs import Scores, summary_of, write_run
+from tests.harness.made_runs import Scores, summary_of, write_run
 
 PLACES = """
 title: Two suites
