@@ -3,16 +3,14 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import product
-from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.errors import require_known
 from harness.report.grid import Cell, Grid, Head, make_grid
 from harness.report.latex import latex, numbers
-from harness.report.layout import TableLayout, plain_layout
+from harness.report.layout import plain_layout
 from harness.report.summary import Summary
 
 COLUMNS = (
@@ -21,34 +19,12 @@ COLUMNS = (
 )
 
 
-def render(
-    summary: Summary, layout: TableLayout, formats: Sequence[str] = ("md",), reference: bool = False
-) -> dict[str, str]:
-    """Return a layout's table in each format, by the name of the file to write it to.
-
-    Args:
-        summary: What the runs found.
-        layout: Which table, from `load_layout`.
-        formats: Among md, csv and tex.
-        reference: Whether to set the published numbers beside ours.
-
-    Raises:
-        UsageError: A format is unknown, or there is nothing to show.
-    """
-    for name in formats:
-        require_known("format", name, FORMATS)
-    grid = make_grid(summary, layout, reference)
-    return {f"{grid.name}.{name}": FORMATS[name](grid) for name in formats}
-
-
-def write_tex(summary: Summary, folder: Path) -> None:
-    """Write `success.tex` and, where there are scores, `progress.tex`: policies by suites."""
+def summary_tex(summary: Summary) -> dict[str, str]:
+    """Return `success.tex` and, where there are scores, `progress.tex`: policies by suites."""
     names = summary.level("suite")[["family", "suite"]].drop_duplicates()
     suites = [(str(family), str(suite)) for family, suite in names.itertuples(index=False)]
     metrics = ("success", "progress") if summary.rows["progress"].notna().any() else ("success",)
-    for metric in metrics:
-        for name, text in render(summary, plain_layout(metric, suites), ["tex"]).items():
-            (folder / name).write_text(text, encoding="utf-8")
+    return {f"{m}.tex": latex(make_grid(summary, plain_layout(m, suites))) for m in metrics}
 
 
 def grid_markdown(grid: Grid) -> str:
@@ -118,5 +94,5 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
 
 
-FORMATS: dict[str, Callable[[Grid], str]] = {"md": grid_markdown, "csv": grid_csv, "tex": latex}
+TABLES: dict[str, Callable[[Grid], str]] = {"md": grid_markdown, "csv": grid_csv, "tex": latex}
 """How each format is written, by the ending of its file."""

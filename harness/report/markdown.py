@@ -1,7 +1,6 @@
-"""The tables as GitHub's Markdown and as CSV, and the sentences beneath them."""
+"""The summary as GitHub's Markdown: two tables, and the sentences beneath them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
@@ -10,13 +9,6 @@ from harness.report import figures
 from harness.report.summary import FEWEST_TASKS, Summary
 
 PLACE = ["policy", "benchmark", "protocol", "tasks"]
-
-
-def write(summary: Summary, folder: Path) -> None:
-    """Write `summary.csv` and `summary.md`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    summary.rows.to_csv(folder / "summary.csv", index=False, float_format="%.6g")
-    (folder / "summary.md").write_text(markdown(summary))
 
 
 def markdown(summary: Summary) -> str:

@@ -52,6 +52,30 @@ def test_several_runs_are_read_as_one(
     assert list((out / "figures").glob("*.pdf"))
 
 
+@pytest.mark.parametrize(
+    ("formats", "expected"),
+    [
+        ("md", {"summary.md", "cost.md"}),
+        ("csv", {"summary.csv", "cost.csv"}),
+        ("tex", {"success.tex", "progress.tex"}),
+        ("html", {"report.html"}),
+    ],
+)
+def test_nothing_is_written_but_what_was_asked_for(
+    runs: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    formats: str,
+    expected: set[str],
+) -> None:
+    out = tmp_path / "made" / "here"
+    assert run_eval.main(["report", runs[0], "--format", formats, "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == expected
+    assert "| homing" in capsys.readouterr().out, "the tables are printed all the same"
+    assert run_eval.main(["report", runs[0], "--format", "md,latex", "--out", str(out)]) == 2
+    assert "unknown format 'latex'" in capsys.readouterr().err
+
+
 def test_a_layout_is_written_in_every_format(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
