@@ -8,8 +8,8 @@ from itertools import product
 
 from tabulate import tabulate
 
-from harness.report.grid import Cell, Grid, Head, make_grid
-from harness.report.latex import latex, numbers
+from harness.report.grid import Cell, Grid, Head, make_grid, numbers
+from harness.report.latex import latex
 from harness.report.layout import plain_layout
 from harness.report.summary import Summary
 

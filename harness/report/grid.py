@@ -97,6 +97,13 @@ class Grid:
         return replace(self, columns=self.rows, rows=self.columns, cells=cells)
 
 
+def numbers(cell: Cell, metric: str) -> tuple[str, str, str]:
+    """Return estimate and limits of one of our cells, as they are printed."""
+    if metric == "success":
+        return f"{100 * cell.estimate:.1f}", f"{100 * cell.low:.1f}", f"{100 * cell.high:.1f}"
+    return f"{cell.estimate:.3f}", f"{cell.low:.3f}", f"{cell.high:.3f}"
+
+
 def make_grid(
     summary: Summary, layout: TableLayout, reference: bool = False, folder: Path = REFERENCE
 ) -> Grid:

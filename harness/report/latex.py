@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from harness.report.grid import Cell, Grid, Head
+from harness.report.grid import Cell, Grid, Head, numbers
 
 WIDE = 7
 """Columns past which a table spans both columns of a two-column paper."""
@@ -221,13 +221,6 @@ def _cell(cell: Cell | None, metric: str, published: bool) -> str:
     shown = rf"\textbf{{{estimate}}}" if cell.bold else estimate
     # The mark goes first, since behind the limits it would read as a part of the upper one.
     return f"{_mark(cell.mark)}{shown}$_{{{low}}}^{{{high}}}$"
-
-
-def numbers(cell: Cell, metric: str) -> tuple[str, str, str]:
-    """Return estimate and limits of one of our cells, as they are printed."""
-    if metric == "success":
-        return f"{100 * cell.estimate:.1f}", f"{100 * cell.low:.1f}", f"{100 * cell.high:.1f}"
-    return f"{cell.estimate:.3f}", f"{cell.low:.3f}", f"{cell.high:.3f}"
 
 
 def _mark(mark: str) -> str:

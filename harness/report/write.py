@@ -60,13 +60,13 @@ def write_report(
         require_known("format", name, FORMATS)
     summary = summarise(runs)
     cost = make_cost(runs, summary.episodes)
-    if layout is None:
+    grid = None if layout is None else make_grid(summary, layout, reference)
+    if grid is None:
         shown = {"summary.md": markdown(summary)}
         if cost is not None:
             shown["cost.md"] = cost.markdown()
         files = _summary_files(summary, cost, formats)
     else:
-        grid = make_grid(summary, layout, reference)
         shown = {f"{grid.name}.md": grid_markdown(grid)}
         files = {f"{grid.name}.{name}": TABLES[name](grid) for name in formats if name in TABLES}
     if "md" in formats:
@@ -75,11 +75,11 @@ def write_report(
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     names = list(files)
-    if "html" in formats and layout is None:
+    if "html" in formats:
         from harness.report.page import write_page
 
-        names.append("report.html")
-        write_page(runs, summary, cost, folder / names[-1], embed_videos)
+        names.append("report.html" if grid is None else f"{grid.name}.html")
+        write_page(runs, summary, cost, folder / names[-1], embed_videos, grid)
     if plots:
         from harness.report.plots import write_plots
 

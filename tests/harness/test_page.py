@@ -12,8 +12,10 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
+from harness.report.layout import load_layout
 from harness.report.page import write_page
 from harness.report.stories import MOST_SHOWN
+from harness.report.write import write_report
 from harness.run import Run
 from tests.harness.made_runs import BAD, ERROR, GOOD, listed_run, summed
 
@@ -95,7 +97,7 @@ def check_whole(page: Reader) -> None:
         if tag == "svg" and name == "role":
             assert value == "img"
     scopes = [value for tag, name, value in page.attributes if (tag, name) == ("th", "scope")]
-    assert set(scopes) == {"col", "row"}
+    assert {"col", "row"} <= set(scopes) <= {"col", "row", "colgroup", "rowgroup"}
 
 
 @pytest.fixture
@@ -186,6 +188,28 @@ def test_a_key_that_is_no_key_becomes_no_path_and_no_id(tmp_path: Path, two: Run
     page = read(tmp_path / "report.html", two, embed=True)
     assert "video" not in page.names
     assert not [each for each in page.ids if "secret" in each]
+
+
+@pytest.mark.parametrize("rows", ["policies", "places"])
+def test_a_layout_stands_on_top(tmp_path: Path, two: Run, rows: str) -> None:
+    table = tmp_path / "mine.yaml"
+    table.write_text(
+        f"title: {EVIL[0]}\nrows: {rows}\nhead: {EVIL[0]}\nplaces:\n"
+        f"  - {{group: {EVIL[0]}, label: Left, ours: points_two/left}}\n"
+        "  - {label: Mean, mean: all, published: {benchmark: maniskill}}\n"
+    )
+    files = write_report([two], tmp_path, ["html"], load_layout(str(table)), reference=True).names
+    assert files == ("mine.html",)
+    page = Reader((tmp_path / "mine.html").read_text(encoding="utf-8"))
+    check_whole(page)
+    # Both are named in the list of sections first.
+    assert page.text.index(EVIL[0]) < page.text.rindex("Overview")
+    assert "100.0 [56.6, 100.0]" in page.cells
+    assert "53.6" in page.cells
+    assert "-" in page.cells
+    assert "In italics: published numbers, as printed" in page.text
+    assert {"em", "strong", "sup"} <= page.names
+    assert ("a", "href", "#table") in page.attributes
 
 
 @pytest.mark.parametrize(

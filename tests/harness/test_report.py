@@ -81,9 +81,12 @@ def test_a_layout_is_written_in_every_format(
 ) -> None:
     layout = tmp_path / "mine.yaml"
     layout.write_text("title: Mine\nplaces:\n  - {label: Two, ours: points_two}\n")
-    formats = ["--layout", str(layout), "--format", "md,csv,tex", "--out", str(tmp_path)]
+    out = tmp_path / "out"
+    formats = ["--layout", str(layout), "--format", "md,csv,tex,html", "--out", str(out)]
     assert run_eval.main(["report", *runs, *formats]) == 0
     assert "| homing" in capsys.readouterr().out
-    assert all((tmp_path / f"mine.{ending}").is_file() for ending in ("md", "csv", "tex"))
+    assert {path.name for path in out.iterdir()} == {
+        f"mine.{ending}" for ending in ("md", "csv", "tex", "html")
+    }
     assert run_eval.main(["report", *runs, "--layout", "e0-table-9"]) == 2
     assert "did you mean e0-table-09" in capsys.readouterr().err
