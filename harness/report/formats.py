@@ -35,7 +35,8 @@ def grid_markdown(grid: Grid) -> str:
         if head.group != group:
             group = head.group
             rows.append([f"{_plain(group)}:" if group else "", *[""] * len(cells)])
-        rows.append([_label(head), *(_cell(cell, grid.metric) for cell in cells)])
+        heads = zip(cells, grid.columns, strict=True)
+        rows.append([_label(head), *(_cell(cell, grid.measured(head, c)) for cell, c in heads)])
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
     notes = [f"- {f'<sup>{_plain(m)}</sup> ' if m else ''}{_plain(t)}" for m, t in grid.notes]
     return "\n\n".join([f"**{_plain(grid.title)}**", table, "\n".join(notes)]) + "\n"
@@ -54,15 +55,15 @@ def _tidy(grid: Grid) -> Iterator[tuple[object, ...]]:
     for (i, row), (j, column) in product(enumerate(grid.rows), enumerate(grid.columns)):
         cell = grid.cells[i][j]
         policy, place = (row, column) if row.policy else (column, row)
-        where = (grid.name, policy.label, policy.name, policy.published, place.group, place.label)
+        about = (grid.name, policy.label, policy.name, policy.published, place.group, place.label)
+        where = (*about, place.name, grid.measured(row, column))
         if cell is None:
-            yield (*where, place.name, grid.metric, *[""] * 10)
+            yield (*where, *[""] * 10)
             continue
         limits = ("" if v != v else f"{v:.6g}" for v in (cell.estimate, cell.low, cell.high))
         marks = ",".join(filter(None, (policy.mark, cell.mark)))
         counts = ("" if cell.n is None else cell.n, cell.errors, cell.missing)
-        about = (cell.protocol, cell.bold, marks, cell.text)
-        yield (*where, place.name, grid.metric, *limits, *counts, *about)
+        yield (*where, *limits, *counts, cell.protocol, cell.bold, marks, cell.text)
 
 
 def _label(head: Head, grouped: bool = False) -> str:

@@ -20,9 +20,11 @@ ROWS = ("policies", "places")
 WEIGHTS = ("tasks", "places")
 ALL = "all"
 
-TOP = ("title", "metric", "rows", "head", "places", "policies", "sources")
+TOP = ("title", "metric", "rows", "head", "places", "policies", "differences", "sources")
 PLACE = ("label", "group", "ours", "published", "mean", "weigh")
 POLICY = ("label", "ours", "published")
+LESS = " - "
+"""Stands between the two policies of a difference, as in the published tables."""
 SOURCE = ("source", "table")
 PUBLISHED = ("benchmark", "suite", "task", "arm")
 
@@ -50,7 +52,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Policy:
-    """Which policies a row is for; in both patterns `*` stands for any text.
+    """Which policies a row is for, or which difference of two: `A - B` is A less B.
+
+    In both patterns `*` stands for any text.
 
     Attributes:
         label: What the table calls it.
@@ -83,6 +87,7 @@ class TableLayout:
         head: What stands above the rows' labels.
         places: The places, in order.
         policies: The policies, in order; empty for all there are.
+        differences: What stands behind them, each a difference of two policies.
         sources: Where published numbers are taken from; empty for everywhere.
     """
 
@@ -93,6 +98,7 @@ class TableLayout:
     head: str
     places: tuple[Place, ...]
     policies: tuple[Policy, ...]
+    differences: tuple[Policy, ...]
     sources: tuple[Source, ...]
 
     def members(self, mean: Place) -> list[Place]:
@@ -140,7 +146,7 @@ def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> TableLayout:
     if len(places) > 1:
         places.append(Place("Mean", "", "", None, labels, "tasks"))
     title = {"success": "Success rates", "progress": "Process scores"}[metric]
-    return TableLayout(metric, title, metric, "policies", "Policy", tuple(places), (), ())
+    return TableLayout(metric, title, metric, "policies", "Policy", tuple(places), (), (), ())
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -164,6 +170,10 @@ def _layout(name: str, values: Any) -> TableLayout:
         tuple(
             _policy(f"policies[{i}]", v)
             for i, v in enumerate(_list("policies", top.get("policies", [])))
+        ),
+        tuple(
+            _difference(f"differences[{i}]", v)
+            for i, v in enumerate(_list("differences", top.get("differences", [])))
         ),
         tuple(
             _source(f"sources[{i}]", v)
@@ -229,6 +239,14 @@ def _policy(where: str, values: Any) -> Policy:
     if "ours" not in entry and "published" not in entry:
         raise UsageError(f"{where} needs ours or published, the name of a policy or a pattern")
     return Policy(*(_text(f"{where}.{name}", entry.get(name, "")) for name in POLICY))
+
+
+def _difference(where: str, values: Any) -> Policy:
+    difference = _policy(where, values)
+    for name, text in (("ours", difference.ours), ("published", difference.published)):
+        if text and text.count(LESS) != 1:
+            raise UsageError(f"{where}.{name} must be two policies, written 'A - B', got {text!r}")
+    return difference
 
 
 def _source(where: str, values: Any) -> Source:

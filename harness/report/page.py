@@ -110,7 +110,13 @@ def _policy_of_content(css: str) -> str:
 def _table(grid: Grid) -> dict[str, Any]:
     """Return a layout's table as text, its rows and columns by their groups."""
     rows = [
-        (head, [_cell(cell, grid.metric) for cell in cells])
+        (
+            head,
+            [
+                _cell(cell, grid.measured(head, column))
+                for cell, column in zip(cells, grid.columns, strict=True)
+            ],
+        )
         for head, cells in zip(grid.rows, grid.cells, strict=True)
     ]
     groups = groupby(column.group for column in grid.columns)

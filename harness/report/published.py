@@ -1,13 +1,13 @@
 """The published rows of a layout's table: one for each method and source."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import UsageError, require_known
 from harness.printed import decimals, same
-from harness.reference import REFERENCE, Published, read
-from harness.report.layout import TableLayout, matches
+from harness.reference import DIFFERENCE, REFERENCE, Published, read
+from harness.report.layout import Policy, TableLayout, matches
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,14 @@ class PublishedRow:
         method: Its name in the files.
         cells: The number for each place that has one, by the place's label.
         others: For each place other numbers that were published and stand nowhere in the table.
+        difference: Whether it is a printed difference of two methods.
     """
 
     label: str
     method: str
     cells: Mapping[str, Published]
     others: Mapping[str, tuple[Published, ...]]
+    difference: bool = False
 
 
 def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[PublishedRow]:
@@ -41,26 +43,39 @@ def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[Publis
         tables = sorted({row.table for row in everything if row.source == source.source})
         if source.table:
             require_known(f"table of {source.source}:", source.table, tables)
-    numbers = [row for row in everything if row.metric == layout.metric]
+    rows = _all_rows(layout, layout.policies, everything, layout.metric)
+    if layout.differences:
+        printed = _all_rows(layout, layout.differences, everything, layout.metric + DIFFERENCE)
+        rows += [replace(row, difference=True) for row in printed]
+    return rows
+
+
+def _all_rows(
+    layout: TableLayout, policies: Sequence[Policy], everything: Sequence[Published], metric: str
+) -> list[PublishedRow]:
+    """Build the rows of some policies, or of all methods if none are named."""
+    numbers = [row for row in everything if row.metric == metric]
     rows: list[PublishedRow] = []
-    for label, methods in _methods(layout, numbers):
+    for label, methods in _methods(layout, policies, numbers):
         for method in methods:
             mine = [number for number in numbers if number.method == method]
             rows += _rows(layout, label or method, mine)
     return rows
 
 
-def _methods(layout: TableLayout, numbers: Sequence[Published]) -> Iterable[tuple[str, list[str]]]:
+def _methods(
+    layout: TableLayout, policies: Sequence[Policy], numbers: Sequence[Published]
+) -> Iterable[tuple[str, list[str]]]:
     """Return each label with its methods; variants are shown only where a layout names them."""
     ranks = [(_rank(layout, number), number.method) for number in numbers]
     # Sorting is stable: the layout's first source gives the order, as its own table prints it.
     shown = sorted((rank for rank in ranks if rank[0] is not None), key=lambda rank: rank[0] or 0)
     names = list(dict.fromkeys(method for _, method in shown))
-    if not layout.policies:
+    if not policies:
         return [("", [name for name in names if not name.endswith("]")])]
     return [
         (policy.label, [name for name in names if matches(policy.published, name)])
-        for policy in layout.policies
+        for policy in policies
     ]
 
 

@@ -41,6 +41,7 @@ def sample(folder: Path, layout: TableLayout) -> Summary:
             tasks = [task] if task else [f"{suite}_0", f"{suite}_1"]
             families.setdefault(suite.partition("_")[0], {}).setdefault(suite, []).extend(tasks)
     names = [f"e0@1{policy.ours.strip('*')}" for policy in layout.policies] or ["mine", HOSTILE]
+    names += [ours.strip("*") for less in layout.differences for ours in less.ours.split(" - ")]
     return summary_of(
         *(
             write_run(

@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.printed import same
-from harness.reference import read
+from harness.reference import DIFFERENCE, read
 from harness.report.best import Sample, best_of
 from harness.report.formats import grid_csv, grid_markdown
 from harness.report.grid import Cell, Grid, make_grid
@@ -291,11 +291,12 @@ def nothing(tmp_path: Path) -> Summary:
 def printed(layout: TableLayout) -> Iterator[tuple[str, str, str]]:
     """Yield what a layout's first source prints: method, place's label and value."""
     first = layout.sources[0]
+    differences = {difference.published for difference in layout.differences}
     for number in read():
-        if (number.source, number.table, number.metric) != (
-            *(first.source, first.table),
-            layout.metric,
-        ):
+        difference = number.metric == layout.metric + DIFFERENCE and number.method in differences
+        if (number.source, number.table) != (first.source, first.table):
+            continue
+        if number.metric != layout.metric and not difference:
             continue
         for place in layout.places:
             if place.published == number.place:
