@@ -217,9 +217,22 @@ CAUTIONS = [
     ("Table 1", "π0 FAST: row on libero", "4 equal", "said to be retrained"),
     ("Table 1", "Discrete Diffusion VLA: row on libero", "3 equal", "E0 in e0-paper-v2"),
     ("Table 1", "E0: average of all benchmarks", "63.103", "libero 4, vlabench 5"),
-    ("Table 7", "E0 [horizon=20]: best row", "90.8/95.8/84.4/66.2", "Table 4, Table 5, Table 6"),
+    ("Table 7", "E0 [horizon=20]: best row", "90.8/95.8/84.4/66.2", "mean 76.25 against 84.30"),
     ("Table 9", "E0: best row", "90.8/95.8/84.4/66.2", "Table 4, Table 5, Table 6, Table 8"),
-    ("Table 10", "E0 ahead of π0 FAST", "+10.4 [-2.0, 22.3]", "69/125 [46.5, 63.6]"),
+    (
+        "Table 10",
+        "E0 ahead of π0 FAST, π0.5: maniskill",
+        "+10.4 [-2.0, 22.3], +12.0 [-0.4, 23.9]",
+        "E0 69/125 [46.5, 63.6], π0 FAST 56/125 [36.4, 53.5], π0.5 54/125 [34.8, 52.0]; "
+        "the next, π0 53/125 [34.1, 51.2], is apart; 25 episodes a cell (inferred)",
+    ),
+    ("Table 1", "E0: best in PegInsertionSide", "6/25 [11.5, 43.4]", "next best (RDT 13.2)"),
+    (
+        "Table 2",
+        "π0: best in Close, Open & Put",
+        "9/20 [25.8, 65.8], 11/20 [34.2, 74.2]",
+        "E0 40.0",
+    ),
     ("Table 11", "column select_mahjong", "3/43, 5/24, 3/46, 3/16", "denominators differ"),
 ]
 
@@ -369,8 +382,12 @@ def test_a_lead_is_weighed_by_its_episodes() -> None:
     behind = table(["40.0", "40.0", "40.0", "40.0"], "40.0", method="theirs", n="20")
     ahead = table(["50.0", "50.0", "50.0", "50.0"], "50.0", n="20")
     found = audit([*behind, *ahead]).cautions
-    assert [f.what for f in found] == ["ours ahead of theirs: blocks"]
+    assert [f.what for f in found] == [
+        "ours ahead of theirs: blocks",
+        "ours: best in pick, place, push, stack",
+    ]
     assert "40/80" in found[0].why
+    assert "10/20 [29.9, 70.1]" in found[1].recomputed
     assert not audit([replace(row, n="500") for row in (*behind, *ahead)]).cautions
 
 
