@@ -21,23 +21,19 @@ from rich.table import Table
 from harness.audit import AuditCommand
 from harness.conclude import CompareCommand, PowerCommand
 from harness.doctor import examine
-from harness.errors import StorageError, UsageError, require_known
+from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, Tally, evaluate
 from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
 from harness.replay import cell_of, replay_episode, video_file
-from harness.report.cost import make_cost
-from harness.report.formats import render, write_tex
 from harness.report.layout import layout_names, load_layout
-from harness.report.markdown import markdown, write
-from harness.report.summary import summarise
+from harness.report.write import Report, write_report
 from harness.run import Run, RunWriter
 from harness.worker import Simulators
 
 Videos = Literal["none", "failures", "all"]
-FORMATS = ("md", "csv", "tex", "html")
 RESULTS = Path("results")
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_DIFFERENT, EXIT_INTERRUPTED = 2, 3, 4, 130
 
@@ -164,12 +160,12 @@ class RunCommand:
 
 @dataclass
 class ReportCommand:
-    """Write the tables and pages of one or more runs, and print the summary."""
+    """Print the tables of one or more runs, and write them and their page."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The runs' folders; several are read as one."""
     format: str = "md,csv"
-    """What to write, with commas between: md, csv, tex, html."""
+    """What to write and nothing else, with commas between: md, csv, tex, html."""
     layout: str | None = None
     """A table's layout by name, e.g. e0-table-09, or a YAML file. See: list layouts."""
     reference: bool = False
@@ -186,21 +182,18 @@ class ReportCommand:
         runs = [Run.existing(path) for path in self.runs]
         if not runs:
             raise UsageError("name at least one run's folder")
-        formats = self.format.split(",")
-        for name in formats:
-            require_known("format", name, FORMATS)
         folder = self.out or (runs[0].path / "tables" if len(runs) == 1 else RESULTS / "report")
-        if self.layout is None:
-            return report(runs, folder, formats, self.plots, self.embed_videos)
-        formats = [name for name in formats if name != "html"]
-        tables = render(summarise(runs), load_layout(self.layout), formats, self.reference)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in tables.items():
-            (folder / name).write_text(text)
-            if name.endswith(".md"):
-                print(text)
-        print(f"written: {', '.join(str(folder / name) for name in tables)}")
-        return 0
+        layout = load_layout(self.layout) if self.layout else None
+        written = write_report(
+            runs,
+            folder,
+            self.format.split(","),
+            layout,
+            reference=self.reference,
+            plots=self.plots,
+            embed_videos=self.embed_videos,
+        )
+        return show(written)
 
 
 @dataclass
@@ -315,45 +308,22 @@ def run_plan(
 
 def finish(run: Run, tally: Tally) -> int:
     """Print the tables and write the page; an incomplete run shows in the exit code."""
-    report([run], run.path / "tables", ("md", "csv", "html"))
+    show(write_report([run], run.path / "tables", ("md", "csv", "html")))
     return 0 if tally.complete else EXIT_INCOMPLETE
 
 
-def report(
-    runs: Sequence[Run],
-    folder: Path,
-    formats: Sequence[str],
-    plots: bool = False,
-    embed_videos: bool = False,
-) -> int:
-    """Write the tables, the page and the figures of runs; print the tables."""
-    summary = summarise(runs)
-    cost = make_cost(runs, summary.episodes)
-    write(summary, folder)
-    print(markdown(summary))
-    if cost is not None:
-        cost.write(folder)
-        print(cost.markdown())
-    written = [folder]
-    if "tex" in formats:
-        write_tex(summary, folder)
-    if "html" in formats:
-        from harness.report.page import write_page
-
-        written.append(folder / "report.html")
-        write_page(list(runs), summary, cost, written[-1], embed_videos)
-    if plots:
-        from harness.report.plots import write_plots
-
-        written.append(folder / "figures")
-        write_plots(summary, written[-1])
-    print(f"written: {', '.join(map(str, written))}")
-    return 0 if summary.complete else EXIT_INCOMPLETE
+def show(report: Report) -> int:
+    """Print a report's tables and the names of its files; return the exit code."""
+    print(report.text)
+    print(f"written to {report.folder}: {', '.join(report.names)}")
+    return 0 if report.complete else EXIT_INCOMPLETE
 
 
 def film(run: Run, work: Work, video: Videos) -> None:
     """Film episodes after the run, from their actions, so that films cost the run nothing."""
-    outcomes = {"none": (), "failures": ("failure",), "all": ("failure", "success")}[video]
+    if video == "none":
+        return
+    outcomes = {"failures": ("failure",), "all": ("failure", "success")}[video]
     records = run.records()
     simulators = Simulators()
     for spec in work.specs:

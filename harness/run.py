@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -46,9 +47,9 @@ class Run:
             raise UsageError(f"{path} holds no run (no run.json); see: run_eval.py run --help")
         return cls(path)
 
-    @property
+    @cached_property
     def facts(self) -> dict[str, Any]:
-        """What run.json holds.
+        """What run.json holds, read once: nothing in it changes while a run is open.
 
         Raises:
             UsageError: The file is not what a run wrote.

@@ -14,7 +14,12 @@ from harness.audit.arithmetic import (
     wrong_differences,
 )
 from harness.audit.copies import broken_copies, exact_copies, lost_bases, near_copies
-from harness.audit.counts import clashing_counts, impossible_counts, leads_within_chance
+from harness.audit.counts import (
+    cells_within_chance,
+    clashing_counts,
+    impossible_counts,
+    leads_within_chance,
+)
 from harness.audit.finding import Finding
 from harness.printed import rounds_to
 from harness.reference import DIFFERENCE, REFERENCE, Published, read
@@ -35,6 +40,7 @@ CAUTIONS: tuple[Check, ...] = (
     lost_bases,
     uneven_weights,
     leads_within_chance,
+    cells_within_chance,
 )
 
 

@@ -73,14 +73,15 @@ def lost_bases(rows: Sequence[Published]) -> Iterator[Finding]:
         for table, found in by_table.items():
             if table not in sharing:
                 best = max(found.values(), key=lambda cells: mean([c.exact for c in cells]))
-                gap = mean([cell.exact for cell in best]) - level
+                reached = mean([cell.exact for cell in best])
                 yield Finding(
                     best[0],
                     f"{best[0].method}: best row on {best[0].benchmark}",
                     "/".join(cell.value for cell in best),
                     "/".join(dict(base).get(place(cell), "-") for cell in best),
-                    f"{float(gap):+.2f}",
-                    f"not the setting that {', '.join(sharing)} have in common; mean against mean",
+                    f"{float(reached - level):+.2f}",
+                    f"not the setting that {', '.join(sharing)} have in common: mean "
+                    f"{float(reached):.2f} against {float(level):.2f}",
                 )
 
 

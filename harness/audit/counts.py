@@ -6,7 +6,7 @@ from functools import reduce
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from harness.audit.finding import Finding, cells_of, place
-from harness.printed import denominators, successes
+from harness.printed import decimals, denominators, successes
 from harness.reference import Published
 
 MOST = 500
@@ -54,7 +54,7 @@ def clashing_counts(rows: Sequence[Published]) -> Iterator[Finding]:
 
 
 def leads_within_chance(rows: Sequence[Published]) -> Iterator[Finding]:
-    """Find averages whose best method is not distinguishable from the next one.
+    """Find averages whose best method is not distinguishable from the next ones.
 
     Episodes are pooled over the cells. Where a source does not say how many a cell has, it is the
     smallest number that fits every cell.
@@ -76,29 +76,82 @@ def leads_within_chance(rows: Sequence[Published]) -> Iterator[Finding]:
 def _lead(
     group: Sequence[Published], cells: Sequence[Sequence[Published]], n: int
 ) -> Finding | None:
-    """Compare the two best methods, or return None if they are apart."""
+    """Compare the best method with the next ones, or return None if the next one is apart."""
     counts = [(sum(round(c.exact * n / 100) for c in found), n * len(found)) for found in cells]
     order = sorted(range(len(group)), key=lambda i: -counts[i][0] / counts[i][1])
-    best, next_best = order[0], order[1]
-    low, high = confint_proportions_2indep(*counts[best], *counts[next_best], method="newcomb")
-    if low > 0:
+    best, leads = order[0], []
+    for other in order[1:]:
+        low, high = confint_proportions_2indep(*counts[best], *counts[other], method="newcomb")
+        if low > 0:
+            break
+        lead = counts[best][0] / counts[best][1] - counts[other][0] / counts[other][1]
+        leads.append(f"{100 * lead:+.1f} [{100 * low:.1f}, {100 * high:.1f}]")
+    if not leads:
         return None
-    row, other = group[best], group[next_best]
-    lead = 100 * (counts[best][0] / counts[best][1] - counts[next_best][0] / counts[next_best][1])
+    row, behind, apart = group[best], order[1 : len(leads) + 1], order[len(leads) + 1 :]
+    names = {i: f"{group[i].method} {_interval(counts[i])}" for i in order}
     stated = "stated" if cells[best][0].n else "inferred"
     return Finding(
         row,
-        f"{row.method} ahead of {other.method}: {place(row)}",
-        f"{row.value} and {other.value}",
-        f"{lead:+.1f} [{100 * low:.1f}, {100 * high:.1f}]",
+        f"{row.method} ahead of {', '.join(group[i].method for i in behind)}: {place(row)}",
+        f"{row.value} and {', '.join(group[i].value for i in behind)}",
+        ", ".join(leads),
         "",
-        f"a lead within chance: {_interval(counts[best])} and {_interval(counts[next_best])}, "
-        f"{n} episodes a cell ({stated})",
+        f"a lead within chance: {', '.join(names[i] for i in (best, *behind))}; "
+        + (f"the next, {names[apart[0]]}, is apart; " if apart else "")
+        + f"{n} episodes a cell ({stated})",
     )
 
 
-def _interval(count: tuple[int, int]) -> str:
+def cells_within_chance(rows: Sequence[Published]) -> Iterator[Finding]:
+    """Find cells that are the best of their column, yet whose interval holds the next best.
+
+    The next best, often another paper's number, is taken for exact: with an interval of its own the
+    lead would say even less. What a source prints in several tables counts once; variants of
+    ablations are left out, being many.
+    """
+    once: dict[tuple[str, ...], Published] = {}
+    for row in sorted(rows, key=lambda row: -decimals(row.value)):
+        if row.kind == "cell" and row.metric == "success" and not row.method.endswith("]"):
+            once.setdefault(row.measured, row)
+    evaluations: dict[tuple[str, ...], list[Published]] = {}
+    columns: dict[tuple[str, ...], list[Published]] = {}
+    for row in sorted(once.values(), key=lambda row: (row.file, row.line)):
+        evaluations.setdefault((row.source, row.protocol, row.benchmark), []).append(row)
+        columns.setdefault((row.source, *row.place), []).append(row)
+    leads: dict[tuple[str, ...], list[tuple[Published, Published, int]]] = {}
+    for column in columns.values():
+        best, *others = sorted(column, key=lambda row: -row.exact)
+        n = _episodes(evaluations[best.source, best.protocol, best.benchmark])
+        if others and n and 100 * _wilson(_count(best, n))[0] <= others[0].exact < best.exact:
+            key = (best.source, best.method, best.benchmark)
+            leads.setdefault(key, []).append((best, others[0], n))
+    for found in leads.values():
+        first = found[0][0]
+        yield Finding(
+            first,
+            f"{first.method}: best in {_some([place(best) for best, _, _ in found])}",
+            _some([best.value for best, _, _ in found]),
+            _some([_interval(_count(best, n)) for best, _, n in found]),
+            "",
+            "a lead within chance: each interval holds the next best ("
+            f"{_some([f'{other.method} {other.value}' for _, other, _ in found])}); number of "
+            f"episodes {'stated' if first.n else 'inferred'}",
+        )
+
+
+def _count(row: Published, n: int) -> tuple[int, int]:
+    """Return how many of n episodes a percentage is."""
+    return round(row.exact * n / 100), n
+
+
+def _wilson(count: tuple[int, int]) -> tuple[float, float]:
     low, high = proportion_confint(*count, method="wilson")
+    return float(low), float(high)
+
+
+def _interval(count: tuple[int, int]) -> str:
+    low, high = _wilson(count)
     return f"{count[0]}/{count[1]} [{100 * low:.1f}, {100 * high:.1f}]"
 
 

@@ -46,6 +46,7 @@ UNEVEN = 1.1
 """How many times another's weight an episode may have where tests weigh all episodes the same."""
 
 Integers = npt.NDArray[np.uint64]
+Tasks = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Sample:
     """
 
     scenes: Integers
-    tasks: npt.NDArray[np.intp]
+    tasks: Tasks
     values: Floats
 
 
@@ -84,9 +85,9 @@ def best_of(samples: Sequence[Sample], shares: Floats, plain: bool) -> Bold:
         shares: The weight of each task in the column's mean.
         plain: Whether values are successes.
     """
-    common = reduce(np.intersect1d, [sample.scenes for sample in samples])
-    if len(common) >= SHARED * max(len(sample.scenes) for sample in samples):
-        return _paired(samples, common, shares, plain)
+    paired = pairs(samples)
+    if paired is not None:
+        return _paired(*paired, shares, plain)
     weights = [_weights(sample.tasks, shares) for sample in samples]
     if any(weight.max() > UNEVEN * weight.min() for weight in weights):
         return Bold(frozenset(), "no test: other scenes, and tasks with unequal weight")
@@ -97,13 +98,24 @@ def best_of(samples: Sequence[Sample], shares: Floats, plain: bool) -> Bold:
     return _bold(values, partial(_unpaired_scores, few=few), "on different scenes")
 
 
-def _paired(samples: Sequence[Sample], common: Integers, shares: Floats, plain: bool) -> Bold:
+def pairs(samples: Sequence[Sample]) -> tuple[list[Floats], Tasks] | None:
+    """Return each sample's values on the scenes that all have, and the scenes' tasks.
+
+    None if these are too few to stand for the samples.
+    """
+    common = reduce(np.intersect1d, [sample.scenes for sample in samples])
+    if len(common) < SHARED * max(len(sample.scenes) for sample in samples):
+        return None
     values, tasks = [], np.zeros(0, np.intp)
     for sample in samples:
         order = np.argsort(sample.scenes)
         kept = order[np.searchsorted(sample.scenes[order], common)]
         values.append(sample.values[kept])
         tasks = sample.tasks[kept]
+    return values, tasks
+
+
+def _paired(values: Sequence[Floats], tasks: Tasks, shares: Floats, plain: bool) -> Bold:
     weights = _weights(tasks, shares)
     if np.allclose(weights, weights[0]):
         return _bold(values, paired_success if plain else _paired_scores, "on the same scenes")
@@ -112,7 +124,7 @@ def _paired(samples: Sequence[Sample], common: Integers, shares: Floats, plain: 
     return _bold([v * weights for v in values], _paired_scores, "on the same scenes")
 
 
-def _weights(tasks: npt.NDArray[np.intp], shares: Floats) -> Floats:
+def _weights(tasks: Tasks, shares: Floats) -> Floats:
     """Return how much each episode counts in the column's mean."""
     counts = np.bincount(tasks, minlength=len(shares))
     return np.asarray(shares[tasks] / counts[tasks])

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,7 +21,7 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run cost.
+    """What a run cost; it differs from run to run, as the results do not.
 
     Attributes:
         parts: Wall and CPU seconds of the workers by policy, benchmark and part, and GPU seconds.
@@ -43,12 +42,6 @@ class Cost:
             rows.append(row | {f"{part} %": f"{value:.0f}" for part, value in share.items()})
         table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
         return "\n\n".join(["# Cost", table, "\n".join(f"- {line}" for line in self.lines)]) + "\n"
-
-    def write(self, folder: Path) -> None:
-        """Write `cost.csv` and `cost.md`; they differ from run to run, the results do not."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.parts.to_csv(folder / "cost.csv", index=False, float_format="%.6g")
-        (folder / "cost.md").write_text(self.markdown())
 
 
 def make_cost(runs: Sequence[Run], episodes: pd.DataFrame) -> Cost | None:

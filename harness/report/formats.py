@@ -3,16 +3,14 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import product
-from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.errors import require_known
-from harness.report.grid import Cell, Grid, Head, make_grid
-from harness.report.latex import latex, numbers
-from harness.report.layout import Layout, plain_layout
+from harness.report.grid import Cell, Grid, Head, make_grid, numbers
+from harness.report.latex import latex
+from harness.report.layout import plain_layout
 from harness.report.summary import Summary
 
 COLUMNS = (
@@ -21,34 +19,12 @@ COLUMNS = (
 )
 
 
-def render(
-    summary: Summary, layout: Layout, formats: Sequence[str] = ("md",), reference: bool = False
-) -> dict[str, str]:
-    """Return a layout's table in each format, by the name of the file to write it to.
-
-    Args:
-        summary: What the runs found.
-        layout: Which table, from `load_layout`.
-        formats: Among md, csv and tex.
-        reference: Whether to set the published numbers beside ours.
-
-    Raises:
-        UsageError: A format is unknown, or there is nothing to show.
-    """
-    for name in formats:
-        require_known("format", name, FORMATS)
-    grid = make_grid(summary, layout, reference)
-    return {f"{grid.name}.{name}": FORMATS[name](grid) for name in formats}
-
-
-def write_tex(summary: Summary, folder: Path) -> None:
-    """Write `success.tex` and, where there are scores, `progress.tex`: policies by suites."""
+def summary_tex(summary: Summary) -> dict[str, str]:
+    """Return `success.tex` and, where there are scores, `progress.tex`: policies by suites."""
     names = summary.level("suite")[["family", "suite"]].drop_duplicates()
     suites = [(str(family), str(suite)) for family, suite in names.itertuples(index=False)]
     metrics = ("success", "progress") if summary.rows["progress"].notna().any() else ("success",)
-    for metric in metrics:
-        for name, text in render(summary, plain_layout(metric, suites), ["tex"]).items():
-            (folder / name).write_text(text, encoding="utf-8")
+    return {f"{m}.tex": latex(make_grid(summary, plain_layout(m, suites))) for m in metrics}
 
 
 def grid_markdown(grid: Grid) -> str:
@@ -59,7 +35,8 @@ def grid_markdown(grid: Grid) -> str:
         if head.group != group:
             group = head.group
             rows.append([f"{_plain(group)}:" if group else "", *[""] * len(cells)])
-        rows.append([_label(head), *(_cell(cell, grid.metric) for cell in cells)])
+        heads = zip(cells, grid.columns, strict=True)
+        rows.append([_label(head), *(_cell(cell, grid.measured(head, c)) for cell, c in heads)])
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
     notes = [f"- {f'<sup>{_plain(m)}</sup> ' if m else ''}{_plain(t)}" for m, t in grid.notes]
     return "\n\n".join([f"**{_plain(grid.title)}**", table, "\n".join(notes)]) + "\n"
@@ -78,15 +55,15 @@ def _tidy(grid: Grid) -> Iterator[tuple[object, ...]]:
     for (i, row), (j, column) in product(enumerate(grid.rows), enumerate(grid.columns)):
         cell = grid.cells[i][j]
         policy, place = (row, column) if row.policy else (column, row)
-        where = (grid.name, policy.label, policy.name, policy.published, place.group, place.label)
+        about = (grid.name, policy.label, policy.name, policy.published, place.group, place.label)
+        where = (*about, place.name, grid.measured(row, column))
         if cell is None:
-            yield (*where, place.name, grid.metric, *[""] * 10)
+            yield (*where, *[""] * 10)
             continue
         limits = ("" if v != v else f"{v:.6g}" for v in (cell.estimate, cell.low, cell.high))
         marks = ",".join(filter(None, (policy.mark, cell.mark)))
         counts = ("" if cell.n is None else cell.n, cell.errors, cell.missing)
-        about = (cell.protocol, cell.bold, marks, cell.text)
-        yield (*where, place.name, grid.metric, *limits, *counts, *about)
+        yield (*where, *limits, *counts, cell.protocol, cell.bold, marks, cell.text)
 
 
 def _label(head: Head, grouped: bool = False) -> str:
@@ -118,5 +95,5 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
 
 
-FORMATS: dict[str, Callable[[Grid], str]] = {"md": grid_markdown, "csv": grid_csv, "tex": latex}
+TABLES: dict[str, Callable[[Grid], str]] = {"md": grid_markdown, "csv": grid_csv, "tex": latex}
 """How each format is written, by the ending of its file."""

@@ -6,11 +6,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from harness.report.best import Sample
 from harness.report.frame import CELL, family
-from harness.report.layout import Layout, Place, matches
+from harness.report.layout import Place, TableLayout, matches
 from harness.report.summary import JOINED, Summary, interval_over
 from harness.statistics.interval import Floats, Interval
 
@@ -80,7 +81,7 @@ class Found:
 class Finder:
     """Looks up cells; built once for a table, since it sorts all episodes by task."""
 
-    def __init__(self, summary: Summary, layout: Layout) -> None:
+    def __init__(self, summary: Summary, layout: TableLayout) -> None:
         """Sort what the runs found by policy, benchmark, protocol and task."""
         self.layout, self.metric = layout, layout.metric
         self._suites: dict[tuple[str, str, str], Any] = {}
@@ -123,6 +124,15 @@ class Finder:
             for key in unit
         }
         return np.array([weights[name] for name in sorted(weights)])
+
+    def clusters(self, found: Found) -> npt.NDArray[np.intp]:
+        """Return what each task counts with in a number, the tasks in the order of `sample`.
+
+        A task stands for itself, but where places weigh the same it counts with its place.
+        """
+        units = found.units if found.by_place else [(key,) for key in found.keys]
+        which = {key[1:]: index for index, unit in enumerate(units) for key in unit}
+        return np.array([which[name] for name in sorted(which)])
 
     def _all_series(self) -> list[Series]:
         places = [place.ours for place in self.layout.places if place.ours]

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.reference import REFERENCE, Published
+from harness.reference import DIFFERENCE, REFERENCE, Published
 from harness.report.best import best_of
+from harness.report.difference import differences
 from harness.report.found import Finder, Found
-from harness.report.layout import Layout, Place
+from harness.report.layout import Place, TableLayout
 from harness.report.notes import Notes
 from harness.report.published import PublishedRow, published_rows, require_rows
 from harness.report.summary import Summary
@@ -26,6 +27,7 @@ class Head:
         published: Whether its numbers are a publication's.
         policy: Whether it is a policy; else it is a place.
         mark: The footnotes of all its cells.
+        difference: Whether its numbers are differences of two policies.
     """
 
     label: str
@@ -34,6 +36,7 @@ class Head:
     published: bool = False
     policy: bool = False
     mark: str = ""
+    difference: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Cell:
     """One number of a table, with all that is known about it.
 
     Attributes:
-        estimate: Success or progress, from 0 to 1.
+        estimate: Success or progress, from 0 to 1, or a difference of two.
         low: The interval's lower limit; nan for a published number.
         high: The upper one.
         n: Episodes that were scored; None where a publication does not say.
@@ -91,14 +94,30 @@ class Grid:
     cells: tuple[tuple[Cell | None, ...], ...]
     notes: tuple[tuple[str, str], ...]
 
+    def measured(self, row: Head, column: Head) -> str:
+        """Return what the cell in a row and a column shows, as the published tables name it."""
+        return self.metric + DIFFERENCE * (row.difference or column.difference)
+
     def transposed(self) -> "Grid":
         """Return the grid with rows for columns."""
         cells = tuple(zip(*self.cells, strict=True))
         return replace(self, columns=self.rows, rows=self.columns, cells=cells)
 
 
+def numbers(cell: Cell, metric: str) -> tuple[str, str, str]:
+    """Return estimate and limits of one of our cells, as they are printed."""
+    scale, digits = (100, 1) if metric.startswith("success") else (1, 3)
+    sign = "+" if metric.endswith(DIFFERENCE) else ""
+    # Adding zero takes the sign from a difference that is nothing but rounding.
+    estimate, low, high = (
+        f"{round(scale * value, digits) + 0.0:{sign}.{digits}f}"
+        for value in (cell.estimate, cell.low, cell.high)
+    )
+    return estimate, low, high
+
+
 def make_grid(
-    summary: Summary, layout: Layout, reference: bool = False, folder: Path = REFERENCE
+    summary: Summary, layout: TableLayout, reference: bool = False, folder: Path = REFERENCE
 ) -> Grid:
     """Fill in a layout.
 
@@ -131,6 +150,10 @@ def make_grid(
         head = Head(series.label, name=series.policy, policy=True)
         rows.append((head, tuple(column[index] for column in columns)))
     shown = [row for _, row in rows]
+    for each in differences(finder, found):
+        notes.difference(each.label, each.name, each.how)
+        head = Head(each.label, name=each.name, policy=True, difference=True)
+        rows.append((head, tuple(_cell(f, notes) for f in each.cells)))
     rows += [_published(row, layout.places, notes) for row in published]
     grid = Grid(
         layout.name,
@@ -161,20 +184,19 @@ def _column(
         best = best_of(samples, finder.shares(there[0]), finder.metric == "success")
         notes.compared(place, best.how)
         bold = {id(there[index]) for index in best.members}
-    cells: list[Cell | None] = []
-    for f in column:
-        if f is None or not f.known:
-            cells.append(None)
-            continue
-        marks = (notes.protocol(f), notes.incomplete() if f.errors + f.missing else "")
-        cells.append(
-            Cell(
-                *(f.estimate, f.low, f.high, f.n, f.errors, f.missing, f.protocol),
-                bold=id(f) in bold,
-                mark=",".join(filter(None, marks)),
-            )
-        )
-    return cells
+    return [_cell(f, notes, bold=id(f) in bold) for f in column]
+
+
+def _cell(found: Found | None, notes: Notes, bold: bool = False) -> Cell | None:
+    if found is None or not found.known:
+        return None
+    f = found
+    marks = (notes.protocol(f), notes.incomplete() if f.errors + f.missing else "")
+    return Cell(
+        *(f.estimate, f.low, f.high, f.n, f.errors, f.missing, f.protocol),
+        bold=bold,
+        mark=",".join(filter(None, marks)),
+    )
 
 
 def _published(
@@ -189,12 +211,22 @@ def _published(
     shared = marks.pop() if len(marks) == 1 else ""
     if shared:
         cells = [cell and replace(cell, mark="") for cell in cells]
-    head = Head(row.label, "Published", row.method, published=True, policy=True, mark=shared)
+    if row.difference:
+        notes.difference(row.label, row.method)
+    head = Head(
+        row.label,
+        "Published",
+        row.method,
+        published=True,
+        policy=True,
+        mark=shared,
+        difference=row.difference,
+    )
     return head, tuple(cells)
 
 
 def _printed(number: Published, place: Place, row: PublishedRow, notes: Notes) -> Cell:
-    scale = 100 if number.metric == "success" else 1
+    scale = 100 if number.metric.startswith("success") else 1
     others = (notes.contradicted(place.label, other) for other in row.others[place.label])
     marks = [notes.source(number), *others]
     return Cell(

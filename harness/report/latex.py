@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from harness.report.grid import Cell, Grid, Head
+from harness.report.grid import Cell, Grid, Head, numbers
 
 WIDE = 7
 """Columns past which a table spans both columns of a two-column paper."""
@@ -177,7 +177,7 @@ def _tabular(grid: Grid, first: int, last: int) -> Iterator[str]:
             group = head.group
         indent = r"\quad " if group else ""
         cells = zip(grid.cells[index], grid.columns, strict=True)
-        shown = (_cell(cell, grid.metric, head.published or c.published) for cell, c in cells)
+        shown = (_cell(cell, grid.measured(head, c)) for cell, c in cells)
         yield " & ".join([indent + _label(head), *shown]) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}%"
@@ -212,22 +212,21 @@ def _label(head: Head) -> str:
     return (rf"\textit{{{label}}}" if head.published else label) + _mark(head.mark)
 
 
-def _cell(cell: Cell | None, metric: str, published: bool) -> str:
+def _cell(cell: Cell | None, metric: str) -> str:
     if cell is None:
         return "--"
-    if published:
-        return rf"\textit{{{escape(cell.text)}}}{_mark(cell.mark)}"
+    if cell.published:
+        return rf"\textit{{{_number(cell.text)}}}{_mark(cell.mark)}"
     estimate, low, high = numbers(cell, metric)
+    estimate = _number(estimate)
     shown = rf"\textbf{{{estimate}}}" if cell.bold else estimate
     # The mark goes first, since behind the limits it would read as a part of the upper one.
     return f"{_mark(cell.mark)}{shown}$_{{{low}}}^{{{high}}}$"
 
 
-def numbers(cell: Cell, metric: str) -> tuple[str, str, str]:
-    """Return estimate and limits of one of our cells, as they are printed."""
-    if metric == "success":
-        return f"{100 * cell.estimate:.1f}", f"{100 * cell.low:.1f}", f"{100 * cell.high:.1f}"
-    return f"{cell.estimate:.3f}", f"{cell.low:.3f}", f"{cell.high:.3f}"
+def _number(text: str) -> str:
+    """Return a number with a minus sign and not a hyphen."""
+    return escape(text.replace("-", "\N{MINUS SIGN}"))
 
 
 def _mark(mark: str) -> str:

@@ -20,9 +20,11 @@ ROWS = ("policies", "places")
 WEIGHTS = ("tasks", "places")
 ALL = "all"
 
-TOP = ("title", "metric", "rows", "head", "places", "policies", "sources")
+TOP = ("title", "metric", "rows", "head", "places", "policies", "differences", "sources")
 PLACE = ("label", "group", "ours", "published", "mean", "weigh")
 POLICY = ("label", "ours", "published")
+LESS = " - "
+"""Stands between the two policies of a difference, as in the published tables."""
 SOURCE = ("source", "table")
 PUBLISHED = ("benchmark", "suite", "task", "arm")
 
@@ -50,7 +52,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Policy:
-    """Which policies a row is for; in both patterns `*` stands for any text.
+    """Which policies a row is for, or which difference of two: `A - B` is A less B.
+
+    In both patterns `*` stands for any text.
 
     Attributes:
         label: What the table calls it.
@@ -72,7 +76,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """A table without its numbers.
 
     Attributes:
@@ -83,6 +87,7 @@ class Layout:
         head: What stands above the rows' labels.
         places: The places, in order.
         policies: The policies, in order; empty for all there are.
+        differences: What stands behind them, each a difference of two policies.
         sources: Where published numbers are taken from; empty for everywhere.
     """
 
@@ -93,6 +98,7 @@ class Layout:
     head: str
     places: tuple[Place, ...]
     policies: tuple[Policy, ...]
+    differences: tuple[Policy, ...]
     sources: tuple[Source, ...]
 
     def members(self, mean: Place) -> list[Place]:
@@ -105,7 +111,7 @@ def layout_names() -> list[str]:
     return sorted(path.stem for path in LAYOUTS.glob("*.yaml"))
 
 
-def load_layout(name: str) -> Layout:
+def load_layout(name: str) -> TableLayout:
     """Read a layout by name, or from a file.
 
     Raises:
@@ -126,7 +132,7 @@ def load_layout(name: str) -> Layout:
         raise UsageError(f"{path}: {error}") from error
 
 
-def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> Layout:
+def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> TableLayout:
     """Return the table that needs no file: a row a policy, a column a suite, and their mean.
 
     Args:
@@ -140,7 +146,7 @@ def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> Layout:
     if len(places) > 1:
         places.append(Place("Mean", "", "", None, labels, "tasks"))
     title = {"success": "Success rates", "progress": "Process scores"}[metric]
-    return Layout(metric, title, metric, "policies", "Policy", tuple(places), (), ())
+    return TableLayout(metric, title, metric, "policies", "Policy", tuple(places), (), (), ())
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -151,10 +157,10 @@ def matches(pattern: str, name: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 
-def _layout(name: str, values: Any) -> Layout:
+def _layout(name: str, values: Any) -> TableLayout:
     top = _mapping("the layout", values, TOP, required=("title", "places"))
     places = [_place(f"places[{i}]", v) for i, v in enumerate(_list("places", top["places"]))]
-    layout = Layout(
+    layout = TableLayout(
         name,
         _text("title", top["title"]),
         _choice("metric", top.get("metric", "success"), METRICS),
@@ -164,6 +170,10 @@ def _layout(name: str, values: Any) -> Layout:
         tuple(
             _policy(f"policies[{i}]", v)
             for i, v in enumerate(_list("policies", top.get("policies", [])))
+        ),
+        tuple(
+            _difference(f"differences[{i}]", v)
+            for i, v in enumerate(_list("differences", top.get("differences", [])))
         ),
         tuple(
             _source(f"sources[{i}]", v)
@@ -229,6 +239,14 @@ def _policy(where: str, values: Any) -> Policy:
     if "ours" not in entry and "published" not in entry:
         raise UsageError(f"{where} needs ours or published, the name of a policy or a pattern")
     return Policy(*(_text(f"{where}.{name}", entry.get(name, "")) for name in POLICY))
+
+
+def _difference(where: str, values: Any) -> Policy:
+    difference = _policy(where, values)
+    for name, text in (("ours", difference.ours), ("published", difference.published)):
+        if text and text.count(LESS) != 1:
+            raise UsageError(f"{where}.{name} must be two policies, written 'A - B', got {text!r}")
+    return difference
 
 
 def _source(where: str, values: Any) -> Source:

@@ -1,27 +1,20 @@
-"""The tables as GitHub's Markdown and as CSV, and the sentences beneath them."""
+"""The summary as GitHub's Markdown: two tables, and the sentences beneath them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
+from harness.report import figures
 from harness.report.summary import FEWEST_TASKS, Summary
 
 PLACE = ["policy", "benchmark", "protocol", "tasks"]
 
 
-def write(summary: Summary, folder: Path) -> None:
-    """Write `summary.csv` and `summary.md`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    summary.rows.to_csv(folder / "summary.csv", index=False, float_format="%.6g")
-    (folder / "summary.md").write_text(markdown(summary))
-
-
 def markdown(summary: Summary) -> str:
     """Return the table over tasks, the one by task, and the footnote."""
     over = summary.level("suite", "benchmark", "overall")
-    over = over.assign(benchmark=[_name(row) for _, row in over.iterrows()])
+    over = over.assign(benchmark=[figures.place(row) for row in figures.lines(over)])
     tasks = summary.level("task").rename(columns={"suite": "benchmark", "position": "#"})
     parts = [
         "# Results",
@@ -67,13 +60,6 @@ def percent(rate: float, low: float, high: float) -> str:
 def score(mean: float, low: float, high: float) -> str:
     """Return a score with its interval; a dash where there is none."""
     return f"{mean:.3f} [{low:.3f}, {high:.3f}]" if mean == mean else "-"
-
-
-def _name(row: "pd.Series[str]") -> str:
-    """Return what a row over tasks is the mean of."""
-    if row["level"] == "overall":
-        return "all benchmarks"
-    return row["suite"] if row["level"] == "suite" else f"{row['family']} (mean)"
 
 
 def _table(rows: pd.DataFrame, place: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.reference import Published
 from harness.report.found import Found
 from harness.report.frame import family
-from harness.report.layout import Layout, Place
+from harness.report.layout import Place, TableLayout
 from harness.report.summary import FEWEST_TASKS, JOINED, Summary
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Notes:
     missing.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: TableLayout) -> None:
         """Begin without any."""
         self._layout = layout
         self._letters: dict[str, str] = {}
@@ -33,6 +33,7 @@ class Notes:
         self._numbers: dict[str, str] = {}
         self._compared: dict[str, list[str]] = {}
         self._mixed: list[str] = []
+        self._differences: dict[str, None] = {}
         self._others: dict[str, tuple[Published, dict[str, None]]] = {}
         self._star = False
 
@@ -78,6 +79,11 @@ class Notes:
         """Note how the policies were compared in a place."""
         self._compared.setdefault(how, []).append(place.label)
 
+    def difference(self, label: str, name: str, how: Sequence[str] = ()) -> None:
+        """Note of which policies a difference is, and what its intervals come from."""
+        source = f"with 95 % intervals from {' and '.join(how)}" if how else "as printed"
+        self._differences[f"{label}: {name}, {source}."] = None
+
     def lines(
         self, summary: Summary, rows: Sequence[Sequence["Cell | None"]]
     ) -> tuple[tuple[str, str], ...]:
@@ -95,6 +101,7 @@ class Notes:
             yield from (("", text) for text in self._bold())
         else:
             yield "", "Published numbers only: the runs have none of these places."
+        yield from (("", text) for text in self._differences)
         if self._numbers:
             yield "", "In italics: published numbers, as printed; they take no part in the bold."
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from markupsafe import Markup, escape
 
 from harness.report import charts, figures
 from harness.report.cost import Cost
+from harness.report.grid import Cell, Grid, numbers
 from harness.report.markdown import footnote, percent, score
 from harness.report.stories import tell
 from harness.report.summary import Summary
@@ -39,6 +41,7 @@ def write_page(
     cost: Cost | None,
     target: Path,
     embed_videos: bool = False,
+    grid: Grid | None = None,
 ) -> None:
     """Write the report to `target`.
 
@@ -48,13 +51,20 @@ def write_page(
         cost: What they cost; None if there are no episodes.
         target: The HTML file. Films are linked relative to its folder.
         embed_videos: Put films into the file, up to a size, so that it can be sent to somebody.
+        grid: A layout's table, to stand above everything else.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page(runs, summary, cost, target.parent, embed_videos), encoding="utf-8")
+    text = page(runs, summary, cost, target.parent, embed_videos, grid)
+    target.write_text(text, encoding="utf-8")
 
 
 def page(
-    runs: Sequence[Run], summary: Summary, cost: Cost | None, folder: Path, embed_videos: bool
+    runs: Sequence[Run],
+    summary: Summary,
+    cost: Cost | None,
+    folder: Path,
+    embed_videos: bool,
+    grid: Grid | None,
 ) -> str:
     """Return the report as HTML that lies in `folder`."""
     # Every value is escaped unless it says that it is markup, and only the style sheet does.
@@ -72,7 +82,8 @@ def page(
         "title": f"Evaluation of {_listed(figures.policies(summary), 'policies')}",
         "css": Markup(css),
         "policy_of_content": _policy_of_content(css),
-        "sections": SECTIONS,
+        "sections": SECTIONS if grid is None else (("table", "Table"), *SECTIONS),
+        "grid": None if grid is None else _table(grid),
         "styles": styles,
         "markers": charts.MARKERS,
         "outcome_names": figures.OUTCOMES,
@@ -94,6 +105,40 @@ def _policy_of_content(css: str) -> str:
         f"default-src 'none'; style-src 'sha256-{digest}'; media-src 'self' file: data:; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def _table(grid: Grid) -> dict[str, Any]:
+    """Return a layout's table as text, its rows and columns by their groups."""
+    rows = [
+        (
+            head,
+            [
+                _cell(cell, grid.measured(head, column))
+                for cell, column in zip(cells, grid.columns, strict=True)
+            ],
+        )
+        for head, cells in zip(grid.rows, grid.cells, strict=True)
+    ]
+    groups = groupby(column.group for column in grid.columns)
+    bodies = groupby(rows, lambda row: row[0].group)
+    return {
+        "title": grid.title,
+        "head": grid.head,
+        "groups": [(name, len(list(members))) for name, members in groups],
+        "columns": grid.columns,
+        "bodies": [(name, list(members)) for name, members in bodies],
+        "notes": grid.notes,
+    }
+
+
+def _cell(cell: Cell | None, metric: str) -> dict[str, Any]:
+    if cell is None:
+        return {"text": "-", "limits": "", "published": False, "bold": False, "mark": ""}
+    shown = {"published": cell.published, "bold": cell.bold, "mark": cell.mark}
+    if cell.published:
+        return shown | {"text": cell.text, "limits": ""}
+    estimate, low, high = numbers(cell, metric)
+    return shown | {"text": estimate, "limits": f"[{low}, {high}]"}
 
 
 def _results(summary: Summary) -> dict[str, Any]:
@@ -202,7 +247,7 @@ def _spent(summary: Summary, cost: Cost | None) -> dict[str, Any]:
 
 def _run(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run's run.json says of it, but for its protocols."""
-    plan = facts["plan"]
+    plan, starts = facts["plan"], len(run.sessions())
     benchmarks = [
         f"{request['name']} under {request['protocol']}, {len(request['tasks'])} tasks"
         for request in plan["benchmarks"]
@@ -215,7 +260,7 @@ def _run(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
         "code": facts.get("git") or "no git commit was known",
         "versions": ", ".join(f"{name} {v}" for name, v in facts["versions"].items()),
         "created": facts.get("created", "not noted"),
-        "started": f"{len(run.sessions())} times" if run.sessions() else "not noted",
+        "started": f"{starts} times" if starts else "not noted",
     }
     return {"path": str(run.path), "facts": shown}
 

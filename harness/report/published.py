@@ -1,13 +1,13 @@
 """The published rows of a layout's table: one for each method and source."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import UsageError, require_known
 from harness.printed import decimals, same
-from harness.reference import REFERENCE, Published, read
-from harness.report.layout import Layout, matches
+from harness.reference import DIFFERENCE, REFERENCE, Published, read
+from harness.report.layout import Policy, TableLayout, matches
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,17 @@ class PublishedRow:
         method: Its name in the files.
         cells: The number for each place that has one, by the place's label.
         others: For each place other numbers that were published and stand nowhere in the table.
+        difference: Whether it is a printed difference of two methods.
     """
 
     label: str
     method: str
     cells: Mapping[str, Published]
     others: Mapping[str, tuple[Published, ...]]
+    difference: bool = False
 
 
-def published_rows(layout: Layout, folder: Path = REFERENCE) -> list[PublishedRow]:
+def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[PublishedRow]:
     """Find a layout's rows; methods come in the order of the layout, or of its sources.
 
     Sources that agree wherever both print a number share a row; those that do not have one each.
@@ -41,30 +43,43 @@ def published_rows(layout: Layout, folder: Path = REFERENCE) -> list[PublishedRo
         tables = sorted({row.table for row in everything if row.source == source.source})
         if source.table:
             require_known(f"table of {source.source}:", source.table, tables)
-    numbers = [row for row in everything if row.metric == layout.metric]
+    rows = _all_rows(layout, layout.policies, everything, layout.metric)
+    if layout.differences:
+        printed = _all_rows(layout, layout.differences, everything, layout.metric + DIFFERENCE)
+        rows += [replace(row, difference=True) for row in printed]
+    return rows
+
+
+def _all_rows(
+    layout: TableLayout, policies: Sequence[Policy], everything: Sequence[Published], metric: str
+) -> list[PublishedRow]:
+    """Build the rows of some policies, or of all methods if none are named."""
+    numbers = [row for row in everything if row.metric == metric]
     rows: list[PublishedRow] = []
-    for label, methods in _methods(layout, numbers):
+    for label, methods in _methods(layout, policies, numbers):
         for method in methods:
             mine = [number for number in numbers if number.method == method]
             rows += _rows(layout, label or method, mine)
     return rows
 
 
-def _methods(layout: Layout, numbers: Sequence[Published]) -> Iterable[tuple[str, list[str]]]:
+def _methods(
+    layout: TableLayout, policies: Sequence[Policy], numbers: Sequence[Published]
+) -> Iterable[tuple[str, list[str]]]:
     """Return each label with its methods; variants are shown only where a layout names them."""
     ranks = [(_rank(layout, number), number.method) for number in numbers]
     # Sorting is stable: the layout's first source gives the order, as its own table prints it.
     shown = sorted((rank for rank in ranks if rank[0] is not None), key=lambda rank: rank[0] or 0)
     names = list(dict.fromkeys(method for _, method in shown))
-    if not layout.policies:
+    if not policies:
         return [("", [name for name in names if not name.endswith("]")])]
     return [
         (policy.label, [name for name in names if matches(policy.published, name)])
-        for policy in layout.policies
+        for policy in policies
     ]
 
 
-def _rank(layout: Layout, number: Published) -> int | None:
+def _rank(layout: TableLayout, number: Published) -> int | None:
     """Return which of a layout's sources a number is from, or None."""
     if not layout.sources:
         return 0
@@ -74,7 +89,7 @@ def _rank(layout: Layout, number: Published) -> int | None:
     return None
 
 
-def _rows(layout: Layout, label: str, numbers: Sequence[Published]) -> list[PublishedRow]:
+def _rows(layout: TableLayout, label: str, numbers: Sequence[Published]) -> list[PublishedRow]:
     """Build the rows of one method."""
     by_source: dict[tuple[int, str], dict[str, Published]] = {}
     everywhere: dict[str, list[Published]] = {}
@@ -120,7 +135,7 @@ def _others(
     return tuple(others.values())
 
 
-def require_rows(layout: Layout, rows: Sequence[PublishedRow]) -> None:
+def require_rows(layout: TableLayout, rows: Sequence[PublishedRow]) -> None:
     """Refuse a table that would have no rows at all."""
     if not rows:
         raise UsageError(

@@ -172,18 +172,23 @@ def unpaired_scores(
         mean_interval(first, confidence=confidence),
         mean_interval(second, confidence=confidence),
     )
-    estimate = one.estimate - two.estimate
-    down = np.hypot(one.estimate - one.low, two.high - two.estimate)
-    up = np.hypot(one.high - one.estimate, two.estimate - two.low)
     both = np.concatenate([first, second])
     return Comparison(
-        Interval(estimate, float(max(-1.0, estimate - down)), float(min(1.0, estimate + up))),
+        newcombe_interval(one, two),
         _permutation_p((first, second), "independent"),
         min(len(first), len(second)),
         "permutation",
         spread_null=float(np.sqrt(2 * both.var())),
         spread=float(np.sqrt(first.var() + second.var())),
     )
+
+
+def newcombe_interval(one: Interval, two: Interval) -> Interval:
+    """Return Newcombe's interval for the difference of two means that have nothing in common."""
+    estimate = one.estimate - two.estimate
+    down = np.hypot(one.estimate - one.low, two.high - two.estimate)
+    up = np.hypot(one.high - one.estimate, two.estimate - two.low)
+    return Interval(estimate, float(max(-1.0, estimate - down)), float(min(1.0, estimate + up)))
 
 
 def mcnemar_p(only_a: int, only_b: int, method: Literal["exact", "mid-p"] = "exact") -> float:

@@ -190,6 +190,17 @@ def test_a_replayed_episode_equals_its_record(
     assert "DIFFERENT state_sha256" in capsys.readouterr().out
 
 
+def test_without_films_the_log_is_not_read_again(tmp_path: Path) -> None:
+    from harness.plan import BenchmarkRequest, Plan, resolve
+
+    work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 1))
+    run = Run(tmp_path)
+    run.log_path.write_text("no record\n")
+    run_eval.film(run, work, "none")
+    with pytest.raises(UsageError, match="is damaged"):
+        run_eval.film(run, work, "failures")
+
+
 def test_a_line_holds_what_the_readme_promises(tmp_path: Path) -> None:
     run(tmp_path)
     line = json.loads((tmp_path / "episodes.jsonl").read_text().splitlines()[0])

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.formats import render
-from harness.report.latex import escape
-from harness.report.layout import Layout, layout_names, load_layout
+from harness.report.formats import grid_markdown
+from harness.report.grid import make_grid
+from harness.report.latex import escape, latex
+from harness.report.layout import TableLayout, layout_names, load_layout
 from harness.report.summary import Summary
-from tests.harness.plain_runs import summary_of, write_run
+from tests.harness.made_runs import summary_of, write_run
 
 HOSTILE = r"a_b%&<x>\input{/etc/passwd}$^~#{}[1]*|`'" + '"--π0.5 é Ł 中'
 PREAMBLE = r"""\documentclass{article}
@@ -31,7 +32,7 @@ def compiled(folder: Path, tables: list[str]) -> str:
     return (folder / "t.log").read_text(errors="replace")
 
 
-def sample(folder: Path, layout: Layout) -> Summary:
+def sample(folder: Path, layout: TableLayout) -> Summary:
     """Return runs that have each place of a layout; a suite has two tasks."""
     families: dict[str, dict[str, list[str]]] = {}
     for place in layout.places:
@@ -40,6 +41,7 @@ def sample(folder: Path, layout: Layout) -> Summary:
             tasks = [task] if task else [f"{suite}_0", f"{suite}_1"]
             families.setdefault(suite.partition("_")[0], {}).setdefault(suite, []).extend(tasks)
     names = [f"e0@1{policy.ours.strip('*')}" for policy in layout.policies] or ["mine", HOSTILE]
+    names += [ours.strip("*") for less in layout.differences for ours in less.ours.split(" - ")]
     return summary_of(
         *(
             write_run(
@@ -60,8 +62,7 @@ def test_every_shipped_layout_compiles_and_fits(tmp_path: Path) -> None:
     tables = []
     for name in layout_names():
         layout = load_layout(name)
-        files = render(sample(tmp_path, layout), layout, ["tex"], reference=True)
-        tables.append(files[f"{name}.tex"])
+        tables.append(latex(make_grid(sample(tmp_path, layout), layout, reference=True)))
     log = compiled(tmp_path, tables)
     assert "Overfull \\hbox" not in log
     assert "multiply defined" not in log
@@ -81,7 +82,7 @@ def test_text_cannot_do_anything() -> None:
 @needs_latex
 def test_hostile_names_compile_to_themselves(tmp_path: Path) -> None:
     layout = load_layout("e0-table-10")
-    text = render(sample(tmp_path, layout), layout, ["tex"])["e0-table-10.tex"]
+    text = latex(make_grid(sample(tmp_path, layout), layout))
     assert r"\input" not in text
     every = "".join(map(chr, [*range(32, 0x17F), *range(0x370, 0x400), *range(0x2000, 0x2040)]))
     names = r"\par ".join(escape(every[i : i + 40]) for i in range(0, len(every), 40))
@@ -94,7 +95,7 @@ def test_hostile_names_compile_to_themselves(tmp_path: Path) -> None:
 
 def test_a_cell_says_all(tmp_path: Path) -> None:
     layout = load_layout("e0-table-10")
-    text = render(sample(tmp_path, layout), layout, ["tex"], reference=True)["e0-table-10.tex"]
+    text = latex(make_grid(sample(tmp_path, layout), layout, reference=True))
     assert r"\label{tab:e0-table-10}" in text
     assert r"\caption{Success rates on ManiSkill.}" in text
     assert r"$_{" in text
@@ -106,6 +107,6 @@ def test_a_cell_says_all(tmp_path: Path) -> None:
 
 def test_markdown_keeps_names_as_they_are(tmp_path: Path) -> None:
     layout = load_layout("e0-table-10")
-    lines = render(sample(tmp_path, layout), layout)["e0-table-10.md"].splitlines()
+    lines = grid_markdown(make_grid(sample(tmp_path, layout), layout)).splitlines()
     row = next(line for line in lines if "passwd" in line)
     assert r"a\_b%&amp;&lt;x>\\input{/etc/passwd}$^~#{}\[1\]\*\|\`'" in row

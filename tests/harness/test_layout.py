@@ -14,13 +14,13 @@ import pytest
 
 from harness.errors import UsageError
 from harness.printed import same
-from harness.reference import read
+from harness.reference import DIFFERENCE, read
 from harness.report.best import Sample, best_of
-from harness.report.formats import render
+from harness.report.formats import grid_csv, grid_markdown
 from harness.report.grid import Cell, Grid, make_grid
-from harness.report.layout import Layout, layout_names, load_layout, matches
+from harness.report.layout import TableLayout, layout_names, load_layout, matches
 from harness.report.summary import Summary
-from tests.harness.plain_runs import Scores, summary_of, write_run
+from tests.harness.made_runs import Scores, summary_of, write_run
 
 PLACES = """
 title: Two suites
@@ -32,7 +32,7 @@ places:
 SUITES = {"fam_one": ["t0", "t1"], "fam_two": ["t2"]}
 
 
-def layout_of(tmp_path: Path, text: str, name: str = "mine.yaml") -> Layout:
+def layout_of(tmp_path: Path, text: str, name: str = "mine.yaml") -> TableLayout:
     (tmp_path / name).write_text(text)
     return load_layout(str(tmp_path / name))
 
@@ -110,9 +110,7 @@ def test_what_is_not_there_is_a_dash(tmp_path: Path) -> None:
     grid = make_grid(summary, layout_of(tmp_path, PLACES))
     assert cell(grid, "a", "One") is None
     assert cell(grid, "a", "Mean") is None, "a mean over fewer places is another number"
-    assert re.search(
-        r"\| a +\| - +\| 50\.0 \[", render(summary, layout_of(tmp_path, PLACES))["mine.md"]
-    )
+    assert re.search(r"\| a +\| - +\| 50\.0 \[", grid_markdown(grid))
 
 
 def test_progress_and_places_in_rows(tmp_path: Path) -> None:
@@ -290,14 +288,15 @@ def nothing(tmp_path: Path) -> Summary:
     return made(tmp_path, by_rate({"a": 0.5}), ["a"])
 
 
-def printed(layout: Layout) -> Iterator[tuple[str, str, str]]:
+def printed(layout: TableLayout) -> Iterator[tuple[str, str, str]]:
     """Yield what a layout's first source prints: method, place's label and value."""
     first = layout.sources[0]
+    differences = {difference.published for difference in layout.differences}
     for number in read():
-        if (number.source, number.table, number.metric) != (
-            *(first.source, first.table),
-            layout.metric,
-        ):
+        difference = number.metric == layout.metric + DIFFERENCE and number.method in differences
+        if (number.source, number.table) != (first.source, first.table):
+            continue
+        if number.metric != layout.metric and not difference:
             continue
         for place in layout.places:
             if place.published == number.place:
@@ -307,8 +306,8 @@ def printed(layout: Layout) -> Iterator[tuple[str, str, str]]:
 @pytest.mark.parametrize("name", layout_names())
 def test_shipped_layouts_print_the_paper_s_cells(name: str, tmp_path: Path) -> None:
     layout = load_layout(name)
-    files = render(nothing(tmp_path), layout, ("md", "csv", "tex"), reference=True)
-    rows = list(csv.DictReader(io.StringIO(files[f"{name}.csv"])))
+    grid = make_grid(nothing(tmp_path), layout, reference=True)
+    rows = list(csv.DictReader(io.StringIO(grid_csv(grid))))
     shown: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         shown.setdefault((row["policy"], row["place"]), []).append(row["printed"])
@@ -317,7 +316,7 @@ def test_shipped_layouts_print_the_paper_s_cells(name: str, tmp_path: Path) -> N
     for method, place, value in expected:
         assert value in shown[method, place]
     assert {place.label for place in layout.places} == {row["place"] for row in rows}
-    assert "Published numbers only" in files[f"{name}.md"]
+    assert "Published numbers only" in grid_markdown(grid)
     assert all(place.published is not None for place in layout.places)
 
 
@@ -354,7 +353,7 @@ def test_csv_has_a_row_a_cell_whatever_the_rows_are(tmp_path: Path) -> None:
     rng = random.Random(0)
     summary = made(tmp_path, lambda *_: rng.choice([0.5, 1.0]), ["a,b", "c"])
     texts = [
-        render(summary, layout_of(tmp_path, PLACES + f"rows: {rows}\n"), ["csv"])["mine.csv"]
+        grid_csv(make_grid(summary, layout_of(tmp_path, PLACES + f"rows: {rows}\n")))
         for rows in ("policies", "places")
     ]
     tables = [list(csv.DictReader(io.StringIO(text))) for text in texts]
@@ -375,8 +374,6 @@ def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
         load_layout(str(tmp_path / "none.yaml"))
     with pytest.raises(UsageError, match=r"layout e0-table-09: the runs have none of its places"):
         make_grid(summary, load_layout("e0-table-09"))
-    with pytest.raises(UsageError, match=r"unknown format 'latex'"):
-        render(summary, layout_of(tmp_path, PLACES), ["latex"])
     odd = layout_of(tmp_path, PLACES + "sources: [{source: e0-paper}]\n")
     with pytest.raises(UsageError, match=r"unknown source 'e0-paper'; did you mean e0-paper-v"):
         make_grid(summary, odd, reference=True)

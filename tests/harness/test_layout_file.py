@@ -25,6 +25,8 @@ BAD = {
     "title: x\nplaces: [{label: a}]\nmetric: succes": "unknown metric 'succes'; did you",
     "title: x\nplaces: [{label: a}]\nrows: place": "unknown rows 'place'; did you mean",
     "title: x\nplaces: [{label: a}]\npolicies: [{label: a}]": "[0] needs ours or published",
+    "title: x\nplaces: [{label: a}]\ndifferences: [{label: a, ours: b}]": "ours must be two",
+    "title: x\nplaces: [{label: a}]\ndifferences: [{label: a, published: b - c - d}]": "'A - B'",
 }
 
 

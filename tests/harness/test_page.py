@@ -12,13 +12,14 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
+from harness.report.layout import load_layout
 from harness.report.page import write_page
 from harness.report.stories import MOST_SHOWN
+from harness.report.write import write_report
 from harness.run import Run
-from tests.harness.made_runs import make_run, summed
+from tests.harness.made_runs import BAD, ERROR, GOOD, listed_run, summed
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "wbr"}
-GOOD, BAD, ERROR = "success", "failure", "error"
 EVIL = (
     "<script>alert(1)</script>",
     "\"'><img src=x onerror=alert(1)>",
@@ -96,7 +97,7 @@ def check_whole(page: Reader) -> None:
         if tag == "svg" and name == "role":
             assert value == "img"
     scopes = [value for tag, name, value in page.attributes if (tag, name) == ("th", "scope")]
-    assert set(scopes) == {"col", "row"}
+    assert {"col", "row"} <= set(scopes) <= {"col", "row", "colgroup", "rowgroup"}
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def two(tmp_path: Path) -> Run:
         "able": {"left": [GOOD] * 5, "right": [GOOD] * 4 + [BAD]},
         "poor": {"left": [BAD] * 4 + [ERROR], "right": [GOOD, BAD, BAD]},
     }
-    return make_run(tmp_path / "run", ends, episodes=5)
+    return listed_run(tmp_path / "run", ends, episodes=5)
 
 
 def test_the_page_says_what_the_summary_says(tmp_path: Path, two: Run) -> None:
@@ -125,14 +126,14 @@ def test_the_page_says_what_the_summary_says(tmp_path: Path, two: Run) -> None:
 
 
 def test_a_complete_run_says_so(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", {"able": {"left": [GOOD] * 3}}, episodes=3)
+    run = listed_run(tmp_path / "run", {"able": {"left": [GOOD] * 3}}, episodes=3)
     page = read(tmp_path / "report.html", run)
     assert "Complete: all 3 episodes have a score" in " ".join(page.text.split())
     assert "INCOMPLETE" not in page.text
 
 
 def test_every_failure_has_its_replay_command(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "a run; rm -rf $x", {"able": {"left": [BAD, ERROR]}}, episodes=2)
+    run = listed_run(tmp_path / "a run; rm -rf $x", {"able": {"left": [BAD, ERROR]}}, episodes=2)
     page = read(tmp_path / "report.html", run)
     commands = re.findall(r"python run_eval.py replay .*", page.text)
     failed = next(r for r in run.records().values() if r.outcome == "failure")
@@ -170,7 +171,7 @@ def test_films_past_the_limit_are_linked(
 def test_a_hostile_name_stays_a_name(tmp_path: Path, evil: str) -> None:
     ends = {evil: {evil: [GOOD, BAD, ERROR], "left": [GOOD]}}
     folder = tmp_path / evil.replace("/", "|")
-    run = make_run(folder, ends, 3, suite=f"points_{evil}", subgoals={evil: True}, reason=evil)
+    run = listed_run(folder, ends, 3, suite=f"points_{evil}", subgoals={evil: True}, reason=evil)
     for each in run.records().values():
         (folder / "videos").mkdir(exist_ok=True)
         (folder / "videos" / f"{each.spec.key}.mp4").write_bytes(b"a film")
@@ -189,6 +190,28 @@ def test_a_key_that_is_no_key_becomes_no_path_and_no_id(tmp_path: Path, two: Run
     assert not [each for each in page.ids if "secret" in each]
 
 
+@pytest.mark.parametrize("rows", ["policies", "places"])
+def test_a_layout_stands_on_top(tmp_path: Path, two: Run, rows: str) -> None:
+    table = tmp_path / "mine.yaml"
+    table.write_text(
+        f"title: {EVIL[0]}\nrows: {rows}\nhead: {EVIL[0]}\nplaces:\n"
+        f"  - {{group: {EVIL[0]}, label: Left, ours: points_two/left}}\n"
+        "  - {label: Mean, mean: all, published: {benchmark: maniskill}}\n"
+    )
+    files = write_report([two], tmp_path, ["html"], load_layout(str(table)), reference=True).names
+    assert files == ("mine.html",)
+    page = Reader((tmp_path / "mine.html").read_text(encoding="utf-8"))
+    check_whole(page)
+    # Both are named in the list of sections first.
+    assert page.text.index(EVIL[0]) < page.text.rindex("Overview")
+    assert "100.0 [56.6, 100.0]" in page.cells
+    assert "53.6" in page.cells
+    assert "-" in page.cells
+    assert "In italics: published numbers, as printed" in page.text
+    assert {"em", "strong", "sup"} <= page.names
+    assert ("a", "href", "#table") in page.attributes
+
+
 @pytest.mark.parametrize(
     ("ends", "measured"),
     [
@@ -199,7 +222,7 @@ def test_a_key_that_is_no_key_becomes_no_path_and_no_id(tmp_path: Path, two: Run
     ],
 )
 def test_little_is_enough(tmp_path: Path, ends: Any, measured: Any) -> None:
-    run = make_run(tmp_path / "run", ends, episodes=2, **measured)
+    run = listed_run(tmp_path / "run", ends, episodes=2, **measured)
     (run.path / "sessions.jsonl").unlink()
     read(tmp_path / "report.html", run)
     if not ends["able"].get("left", True):
@@ -210,7 +233,7 @@ def test_little_is_enough(tmp_path: Path, ends: Any, measured: Any) -> None:
 def test_many_episodes_are_sampled_from_every_task(tmp_path: Path) -> None:
     tasks = {f"task {index}": [BAD] * 50 for index in range(10)}
     ends = {f"policy {index}": tasks for index in range(6)}
-    run = make_run(tmp_path / "run", ends, episodes=50)
+    run = listed_run(tmp_path / "run", ends, episodes=50)
     page = read(tmp_path / "report.html", run)
     most = MOST_SHOWN["failure"]
     assert f"{most} of 3000 shown" in page.text

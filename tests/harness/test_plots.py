@@ -9,19 +9,17 @@ import pytest
 
 from harness.report.plots import MOST_TASKS, WIDTHS, write_plots
 from harness.report.summary import summarise
-from tests.harness.made_runs import make_run
-
-GOOD, BAD, ERROR = "success", "failure", "error"
+from tests.harness.made_runs import BAD, ERROR, GOOD, listed_run
 
 
 def plots(folder: Path, ends: Any, episodes: int, **measured: Any) -> list[Path]:
-    run = make_run(folder / "run", ends, episodes, **measured)
+    run = listed_run(folder / "run", ends, episodes, **measured)
     return write_plots(summarise([run]), folder / "figures", {"column": WIDTHS["column"]})
 
 
 def test_figures_come_in_both_formats_and_widths_and_are_the_same_again(tmp_path: Path) -> None:
     ends = {"able": {"left": [GOOD] * 3 + [BAD]}, "$poor$": {"left": [BAD, ERROR]}}
-    summary = summarise([make_run(tmp_path / "run", ends, 4)])
+    summary = summarise([listed_run(tmp_path / "run", ends, 4)])
     first, second = (write_plots(summary, tmp_path / folder) for folder in ("1", "2"))
     names = {
         f"{figure}-{width}"

@@ -52,14 +52,41 @@ def test_several_runs_are_read_as_one(
     assert list((out / "figures").glob("*.pdf"))
 
 
+@pytest.mark.parametrize(
+    ("formats", "expected"),
+    [
+        ("md", {"summary.md", "cost.md"}),
+        ("csv", {"summary.csv", "cost.csv"}),
+        ("tex", {"success.tex", "progress.tex"}),
+        ("html", {"report.html"}),
+    ],
+)
+def test_nothing_is_written_but_what_was_asked_for(
+    runs: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    formats: str,
+    expected: set[str],
+) -> None:
+    out = tmp_path / "made" / "here"
+    assert run_eval.main(["report", runs[0], "--format", formats, "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == expected
+    assert "| homing" in capsys.readouterr().out, "the tables are printed all the same"
+    assert run_eval.main(["report", runs[0], "--format", "md,latex", "--out", str(out)]) == 2
+    assert "unknown format 'latex'" in capsys.readouterr().err
+
+
 def test_a_layout_is_written_in_every_format(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     layout = tmp_path / "mine.yaml"
     layout.write_text("title: Mine\nplaces:\n  - {label: Two, ours: points_two}\n")
-    formats = ["--layout", str(layout), "--format", "md,csv,tex", "--out", str(tmp_path)]
+    out = tmp_path / "out"
+    formats = ["--layout", str(layout), "--format", "md,csv,tex,html", "--out", str(out)]
     assert run_eval.main(["report", *runs, *formats]) == 0
     assert "| homing" in capsys.readouterr().out
-    assert all((tmp_path / f"mine.{ending}").is_file() for ending in ("md", "csv", "tex"))
+    assert {path.name for path in out.iterdir()} == {
+        f"mine.{ending}" for ending in ("md", "csv", "tex", "html")
+    }
     assert run_eval.main(["report", *runs, "--layout", "e0-table-9"]) == 2
     assert "did you mean e0-table-09" in capsys.readouterr().err

@@ -1,75 +1,37 @@
 """From logs to rows: what counts, what does not, and what is never added up."""
 
-import json
+from math import nan
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.errors import UsageError
-from harness.record import EpisodeRecord
 from harness.report.markdown import markdown
-from harness.report.summary import Summary, summarise
+from harness.report.summary import summarise
 from harness.run import Run
-from harness.spec import EpisodeSpec
 from harness.statistics.interval import fixed_tasks_interval, rate_interval, sampled_tasks_interval
+from tests.harness.made_runs import BAD, ERROR, GOOD, Score, summary_of, write_run
 
-TASKS = {"one": ["t", "u"], "two": ["v"], "five": list("abcde")}
+SCORES = {"s": GOOD, "f": BAD, "e": ERROR}
 
 
-def write_run(
+def played(
     path: Path, outcomes: dict[tuple[str, str], str], protocol: str = "f/p@1", episodes: int = 4
-) -> Path:
+) -> Run:
     """Write a run; each task's outcomes are letters: s(uccess), f(ailure), e(rror)."""
-    path.mkdir()
-    suites = sorted({suite for suite, _ in outcomes})
-    requests = [
-        {
-            "name": suite,
-            "tasks": [task for s, task in outcomes if s == suite],
-            "protocol": protocol.partition("@")[0].partition("/")[2],
-        }
-        for suite in suites
-    ]
-    facts = {
-        "plan": {"policies": ["mine"], "benchmarks": requests, "episodes": episodes, "seed": 7},
-        "policies": ["mine"],
-        "task_order": TASKS,
-        "protocols": {protocol: {"rules": {"max_steps": dict.fromkeys(suites, 9)}, "sources": {}}},
-        "versions": {"sim": "1"},
-    }
-    (path / "run.json").write_text(json.dumps(facts))
-    lines = [
-        line(EpisodeSpec("mine", suite, task, k, 7, protocol), letter)
-        for (suite, task), letters in outcomes.items()
-        for k, letter in enumerate(letters)
-    ]
-    (path / "episodes.jsonl").write_text("".join(text + "\n" for text in lines))
-    return path
+    suites: dict[str, list[str]] = {}
+    for suite, task in outcomes:
+        suites.setdefault(suite, []).append(task)
+    letters = {task: text for (_, task), text in outcomes.items()}
 
+    def score(policy: str, task: str, episode: int) -> Score:
+        return SCORES[letters[task][episode]] if episode < len(letters[task]) else nan
 
-def line(spec: EpisodeSpec, letter: str) -> str:
-    scored, success = letter != "e", letter == "s"
-    values: dict[str, Any] = {
-        "outcome": {"s": "success", "f": "failure", "e": "error"}[letter],
-        "success": success if scored else None,
-        "progress": (1.0 if success else 0.5) if scored else None,
-        "subgoals": {},
-        "steps": 10 if scored else 0,
-        "reason": "",
-        "instruction": "",
-        "actions_sha256": letter if scored else None,
-        "state_sha256": None,
-    }
-    return EpisodeRecord(spec=spec, **values).to_json()
-
-
-def summary_of(*paths: Path) -> Summary:
-    return summarise([Run.existing(path) for path in paths])
+    return write_run(path, ["mine"], suites, score, protocol, episodes, steps=10)
 
 
 def test_errors_and_missing_episodes_are_counted_and_never_scored(tmp_path: Path) -> None:
-    summary = summary_of(write_run(tmp_path / "r", {("one", "t"): "sfe", ("one", "u"): "ss"}))
+    summary = summary_of(played(tmp_path / "r", {("one", "t"): "sfe", ("one", "u"): "ss"}))
     assert not summary.complete
     t, u = summary.level("task").to_dict("records")
     assert (t["n"], t["errors"], t["missing"], t["successes"]) == (2, 1, 1, 1)
@@ -88,7 +50,7 @@ def test_errors_and_missing_episodes_are_counted_and_never_scored(tmp_path: Path
 
 def test_a_benchmark_is_the_mean_over_the_tasks_of_its_suites(tmp_path: Path) -> None:
     outcomes = {("one", "t"): "ssss", ("one", "u"): "ssff", ("two", "v"): "ffff"}
-    summary = summary_of(write_run(tmp_path / "r", outcomes))
+    summary = summary_of(played(tmp_path / "r", outcomes))
     assert summary.complete
     (benchmark,) = summary.level("benchmark").to_dict("records")
     assert benchmark["success"] == pytest.approx(0.5)
@@ -98,15 +60,15 @@ def test_a_benchmark_is_the_mean_over_the_tasks_of_its_suites(tmp_path: Path) ->
 
 def test_a_suite_of_five_tasks_speaks_of_tasks_like_them(tmp_path: Path) -> None:
     outcomes = {("five", task): "ssff" if task == "a" else "ssss" for task in "abcde"}
-    (suite,) = summary_of(write_run(tmp_path / "r", outcomes)).level("suite").to_dict("records")
+    (suite,) = summary_of(played(tmp_path / "r", outcomes)).level("suite").to_dict("records")
     successes = [1, 1, 0, 0] + [1] * 16
     expected = sampled_tasks_interval(successes, [task for task in "abcde" for _ in range(4)])
     assert (suite["success_low"], suite["success_high"]) == (expected.low, expected.high)
 
 
 def test_several_runs_count_a_shared_episode_once(tmp_path: Path) -> None:
-    a = write_run(tmp_path / "a", {("one", "t"): "sefs"})
-    b = write_run(tmp_path / "b", {("one", "t"): "ssfs", ("two", "v"): "ffff"})
+    a = played(tmp_path / "a", {("one", "t"): "sefs"})
+    b = played(tmp_path / "b", {("one", "t"): "ssfs", ("two", "v"): "ffff"})
     summary = summary_of(a, b)
     t, v = summary.level("task").to_dict("records")
     assert (t["n"], t["successes"], t["errors"], t["missing"]) == (4, 3, 0, 0)
@@ -115,15 +77,15 @@ def test_several_runs_count_a_shared_episode_once(tmp_path: Path) -> None:
 
 
 def test_runs_that_disagree_are_refused(tmp_path: Path) -> None:
-    a = write_run(tmp_path / "a", {("one", "t"): "ssss"})
-    b = write_run(tmp_path / "b", {("one", "t"): "sssf"})
+    a = played(tmp_path / "a", {("one", "t"): "ssss"})
+    b = played(tmp_path / "b", {("one", "t"): "sssf"})
     with pytest.raises(UsageError, match=r"disagree about 1 episodes.*one t episode 3"):
         summary_of(a, b)
 
 
 def test_protocols_are_never_added_up(tmp_path: Path) -> None:
-    a = write_run(tmp_path / "a", {("one", "t"): "ssss", ("two", "v"): "ssss"})
-    b = write_run(tmp_path / "b", {("one", "t"): "ffff"}, protocol="f/q@2")
+    a = played(tmp_path / "a", {("one", "t"): "ssss", ("two", "v"): "ssss"})
+    b = played(tmp_path / "b", {("one", "t"): "ffff"}, protocol="f/q@2")
     summary = summary_of(a, b)
     rates = {(r["suite"], r["protocol"]): r["success"] for _, r in summary.rows.iterrows()}
     assert rates["one", "f/p@1"] == 1
@@ -133,16 +95,23 @@ def test_protocols_are_never_added_up(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_only_begun_has_a_table(tmp_path: Path) -> None:
-    summary = summary_of(write_run(tmp_path / "r", {("one", "t"): ""}))
+    summary = summary_of(played(tmp_path / "r", {("one", "t"): ""}))
     assert not summary.complete
     assert "INCOMPLETE: 4 of 4" in markdown(summary)
 
 
+def test_run_json_is_read_once(tmp_path: Path) -> None:
+    run = played(tmp_path / "r", {("one", "t"): "ssss"})
+    facts = run.facts
+    (run.path / "run.json").unlink()
+    assert summarise([run]).facts == (facts,)
+
+
 def test_a_damaged_line_is_named_and_a_torn_one_left_out(tmp_path: Path) -> None:
-    path = write_run(tmp_path / "r", {("one", "t"): "ssss"})
-    log = path / "episodes.jsonl"
+    run = played(tmp_path / "r", {("one", "t"): "ssss"})
+    log = run.log_path
     log.write_text(log.read_text() + '{"key": "to')
-    assert summary_of(path).level("task")["n"].item() == 4
+    assert summary_of(run).level("task")["n"].item() == 4
     log.write_text("nonsense\n" + log.read_text())
     with pytest.raises(UsageError, match=r"episodes.jsonl:1 is damaged"):
-        summary_of(path)
+        summary_of(run)

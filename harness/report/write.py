@@ -1,0 +1,98 @@
+"""Writes a report: the tables in the formats that are asked for, the page, and the figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import require_known
+from harness.report.cost import Cost, make_cost
+from harness.report.formats import TABLES, grid_markdown, summary_tex
+from harness.report.grid import make_grid
+from harness.report.layout import TableLayout
+from harness.report.markdown import markdown
+from harness.report.summary import Summary, summarise
+from harness.run import Run
+
+FORMATS = (*TABLES, "html")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+        text: The tables to print, as Markdown.
+        folder: Where the files are.
+        names: The files, and the folder of the figures.
+        complete: Whether every episode that was wanted has a score.
+    """
+
+    text: str
+    folder: Path
+    names: tuple[str, ...]
+    complete: bool
+
+
+def write_report(
+    runs: Sequence[Run],
+    folder: Path,
+    formats: Sequence[str],
+    layout: TableLayout | None = None,
+    reference: bool = False,
+    plots: bool = False,
+    embed_videos: bool = False,
+) -> Report:
+    """Write what runs found in the formats that are named, and in no other.
+
+    Args:
+        runs: They are read as one.
+        folder: Where to write; it is made if it is not there.
+        formats: Among `FORMATS`.
+        layout: The table to fill in; without one, the summary and what the runs cost.
+        reference: Whether to set published numbers beside ours in the layout's table.
+        plots: Whether to write the figures.
+        embed_videos: Whether films go into the page and not beside it.
+
+    Raises:
+        UsageError: A format is unknown, or the layout's table would be empty.
+    """
+    for name in formats:
+        require_known("format", name, FORMATS)
+    summary = summarise(runs)
+    cost = make_cost(runs, summary.episodes)
+    grid = None if layout is None else make_grid(summary, layout, reference)
+    if grid is None:
+        shown = {"summary.md": markdown(summary)}
+        if cost is not None:
+            shown["cost.md"] = cost.markdown()
+        files = _summary_files(summary, cost, formats)
+    else:
+        shown = {f"{grid.name}.md": grid_markdown(grid)}
+        files = {f"{grid.name}.{name}": TABLES[name](grid) for name in formats if name in TABLES}
+    if "md" in formats:
+        files |= shown
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    names = list(files)
+    if "html" in formats:
+        from harness.report.page import write_page
+
+        names.append("report.html" if grid is None else f"{grid.name}.html")
+        write_page(runs, summary, cost, folder / names[-1], embed_videos, grid)
+    if plots:
+        from harness.report.plots import write_plots
+
+        names.append("figures")
+        write_plots(summary, folder / names[-1])
+    return Report("\n".join(shown.values()), folder, tuple(names), summary.complete)
+
+
+def _summary_files(summary: Summary, cost: Cost | None, formats: Sequence[str]) -> dict[str, str]:
+    """Return what is written without a layout, but for the Markdown."""
+    files: dict[str, str] = {}
+    if "csv" in formats:
+        files["summary.csv"] = summary.rows.to_csv(index=False, float_format="%.6g")
+        if cost is not None:
+            files["cost.csv"] = cost.parts.to_csv(index=False, float_format="%.6g")
+    return files | (summary_tex(summary) if "tex" in formats else {})
