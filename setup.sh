@@ -25,5 +25,5 @@ fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check \
-  -e ".[libero,dev]" -c constraints.txt
+  -e ".[libero,demos,dev]" -c constraints.txt
 "$venv/bin/python" run_eval.py doctor
