@@ -16,7 +16,7 @@ from harness.demonstrations import columns
 from harness.demonstrations.columns import Form
 from harness.demonstrations.parts import Part, find_parts, read_part, whole_file
 from harness.demonstrations.statistics import Statistics, Tally
-from harness.errors import UsageError
+from harness.errors import StorageError, UsageError
 from harness.layout import Layout
 
 VERSION = "v3.0"
@@ -28,6 +28,8 @@ INFO, STATISTICS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parqu
 PROVENANCE = "provenance.json"
 OURS = "assay/"
 """Goes before the columns of meta/episodes that LeRobot does not know."""
+IDENTITY = ("benchmark", "task", "episode", "seed", "protocol")
+"""What these columns are: whose demonstration it is."""
 
 
 @dataclass(frozen=True)
@@ -97,23 +99,31 @@ def finish(
 
     Raises:
         UsageError: There are no parts, or they do not fit into one data set.
+        StorageError: The disk is full or gone; calling it again mends the folder.
     """
     paths = [path for group in find_parts(folder).values() for path in group[:per_task]]
     if not paths:
         raise UsageError(f"{folder} holds no demonstrations; record some into it first")
     if not (folder / PROVENANCE).exists() and any((folder / d).exists() for d in ("data", "meta")):
         raise UsageError(f"{folder} holds a data set that is not ours; choose another folder")
+    try:
+        _replace(folder, paths, facts, file_bytes)
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
+    return len(paths)
+
+
+def _replace(folder: Path, paths: list[Path], facts: Facts, file_bytes: int) -> None:
+    """Write the data set beside the earlier one, then put it in its place."""
     scratch = folder / "finish.partial"
     shutil.rmtree(scratch, ignore_errors=True)
-    provenance = _write(scratch, paths, facts, file_bytes)
-    _write_json(folder / PROVENANCE, provenance)
+    _write_json(folder / PROVENANCE, _write(scratch, paths, facts, file_bytes))
     # Without meta it is no data set, so a reader never meets one that is half the earlier one.
     for name in ("meta", "data"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("data", "meta"):
         (scratch / name).replace(folder / name)
     scratch.rmdir()
-    return len(paths)
 
 
 def _write(root: Path, paths: list[Path], facts: Facts, file_bytes: int) -> dict[str, Any]:
@@ -182,7 +192,6 @@ def _info(
 def _episode(part: Part, index: int, first: int, place: Mapping[str, int]) -> dict[str, Any]:
     """Return what meta/episodes says of a demonstration, without its statistics."""
     header = part.header
-    ours = ("benchmark", "task", "episode", "seed", "protocol")
     return {
         "episode_index": index,
         "tasks": [header["instruction"]],
@@ -191,7 +200,7 @@ def _episode(part: Part, index: int, first: int, place: Mapping[str, int]) -> di
         "dataset_to_index": first + len(part.action),
         **{f"data/{name}": number for name, number in place.items()},
         **{f"meta/episodes/{name}": 0 for name in place},
-        **{OURS + name: header[name] for name in ours},
+        **{OURS + name: header[name] for name in IDENTITY},
     }
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from harness.demonstrations.columns import ACTION, LOOKED, PICTURES, STATE
 from harness.demonstrations.dataset import (
     DATA,
+    IDENTITY,
     INFO,
     OURS,
     PROVENANCE,
@@ -160,9 +161,8 @@ class Demonstrations:
             require_known("camera", role, self.cameras)
         states, actions, marks = [], [], []
         contents: dict[str, list[bytes]] = {role: [] for role in roles}
-        for path in dict.fromkeys(map(self._file, self._episodes)):
-            with _reading(path):
-                table = pq.read_table(path, columns=self._wanted(roles))
+        with _reading(self._folder / "data"):
+            for table in self._tables(roles):
                 states.append(self._vectors(table, STATE))
                 actions.append(self._vectors(table, ACTION))
                 marks.append(self._looked(table) | (not roles))
@@ -190,6 +190,13 @@ class Demonstrations:
     def _wanted(self, roles: Sequence[str] | Mapping[str, Any]) -> list[str]:
         marked = [LOOKED] if self._marked else []
         return [STATE, ACTION, *marked, *(self._columns[role] for role in roles)]
+
+    def _tables(self, roles: Sequence[str]) -> Iterator[pa.Table]:
+        """Read the data files in order, a row group at a time, for they may be large."""
+        for path in dict.fromkeys(map(self._file, self._episodes)):
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, self._wanted(roles))
 
     def _file(self, row: Mapping[str, Any]) -> Path:
         place = {name: int(row[f"data/{name}"]) for name in ("chunk_index", "file_index")}
@@ -249,6 +256,8 @@ def _size(shape: Sequence[int]) -> tuple[int, int]:
 
 def _ours(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return whose demonstration it is; another's data set says only what it was told."""
-    unknown = {"benchmark": "lerobot", "task": row["tasks"][0], "protocol": "", "seed": 0}
-    unknown["episode"] = row["episode_index"]
-    return {name: row.get(OURS + name, value) for name, value in unknown.items()}
+    found: dict[str, Any] = {name: row.get(OURS + name) for name in IDENTITY}
+    if None in found.values():  # Data sets that were merged may have gaps.
+        known = {"task": row["tasks"][0], "episode": row["episode_index"], "seed": 0}
+        found = {"benchmark": "lerobot", "protocol": ""} | known
+    return found | {name: int(found[name]) for name in ("episode", "seed")}

@@ -354,6 +354,24 @@ def test_another_place_of_files_is_refused(tmp_path: Path) -> None:
             Demonstrations(tmp_path)
 
 
+def test_another_data_set_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    write_part(tmp_path, made(stride=1))
+    finish(tmp_path, FACTS)
+    (tmp_path / "provenance.json").unlink()
+    path = tmp_path / "meta/episodes/chunk-000/file-000.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.select([n for n in table.column_names if "assay" not in n]), path)
+    read = Demonstrations(tmp_path)
+    assert read.state_layout is None
+    assert read.tasks == ("lerobot/push the cube",)
+    assert read.episode(0).seed == 0
+    assert len(read.samples(3)) == 11
+    (tmp_path / "data/chunk-000/file-000.parquet").write_bytes(b"PAR1")
+    for use in (lambda: read.episode(0), lambda: read.samples(3)):
+        with pytest.raises(UsageError, match="cannot read"):
+            use()
+
+
 def test_a_picture_is_of_the_size_that_was_told() -> None:
     content = pictures.encode(np.zeros((4, 5, 3), np.uint8))
     assert pictures.decode(content, (4, 5)).shape == (4, 5, 3)
