@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.environment import BenchmarkEnv
+from harness.errors import UsageError
 from harness.protocol import Protocol
 
 
@@ -49,6 +50,16 @@ class Benchmark(ABC):
     @abstractmethod
     def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
         """Build the simulator of one task."""
+
+    def rehearsal(self, protocol: Protocol) -> Protocol:
+        """Return the protocol under which demonstrations are recorded.
+
+        It differs in its scenes alone: no protocol evaluates any of them.
+
+        Raises:
+            UsageError: The family has no such scenes.
+        """
+        raise UsageError(f"{self.name} has no scenes for demonstrations under {protocol.name}")
 
     @abstractmethod
     def problem(self, images: bool) -> str | None:

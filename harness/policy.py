@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.environment import Action, BenchmarkEnv, Observation
+from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
 from harness.errors import PolicyError, require_known
 from harness.layout import Layout, require_same
 from harness.spec import EpisodeSpec
@@ -71,6 +71,9 @@ class LocalPolicy(Policy):
     @abstractmethod
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Meet the environment at the start of an episode."""
+
+    def end(self, outcome: StepOutcome) -> None:
+        """Learn how the episode ended, before its record is kept."""
 
 
 def check_compatible(policy: PolicySpec, env: BenchmarkEnv) -> None:

@@ -58,6 +58,8 @@ def run_episode(
             reason = "success"
         elif env.steps >= env.max_steps:
             reason = "step_limit"
+    if isinstance(policy, LocalPolicy):
+        policy.end(outcome)
     return finish_episode(env, spec, outcome, executed, reason)
 
 

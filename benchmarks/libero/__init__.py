@@ -1,6 +1,8 @@
 """LIBERO and LIBERO-PRO: every suite whose files are installed."""
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import gymnasium
@@ -12,6 +14,10 @@ from harness.benchmark import Benchmark, Task
 from harness.environment import BenchmarkEnv
 from harness.errors import require_known
 from harness.protocol import Protocol
+
+# MuJoCo and robosuite read the backend when they are imported, and fail there if it is missing.
+# Another benchmark may import MuJoCo before LIBERO is built, as ManiSkill does.
+os.environ["MUJOCO_GL"] = choose_gl()
 
 INSTALL = 'pip install -e ".[libero]" -c constraints.txt'
 
@@ -44,6 +50,12 @@ class Libero(Benchmark):
 
         assert isinstance(protocol, LiberoProtocol)
         return LiberoEnv(benchmark, _files(benchmark, task), protocol)
+
+    def rehearsal(self, protocol: Protocol) -> Protocol:
+        """Return the protocol with scenes that the task's definition draws, none official."""
+        assert isinstance(protocol, LiberoProtocol)
+        name = f"{protocol.name}-demos"
+        return replace(protocol, name=name, init_states="sampled", env_seed="run+episode")
 
     def problem(self, images: bool) -> str | None:
         """Return what is missing: the package, its assets, or a GL library for images."""

@@ -95,8 +95,9 @@ class LiberoEnv(BenchmarkEnv):
         gripper = self._control.robots[0].gripper
         gripper.current_action = np.zeros(gripper.dof)
         self._control.seed(self.protocol.scene_seed(seed, episode))
-        self._control.reset()
-        self._sensed = self._control.set_init_state(self._files.states[episode])
+        self._sensed = self._control.reset()
+        if self.protocol.init_states == "official":
+            self._sensed = self._control.set_init_state(self._files.states[episode])
         wait_action = np.array(self.protocol.wait_action)
         for _ in range(self.protocol.wait_steps):
             self._sensed, *_ = self._control.step(wait_action)

@@ -1,17 +1,13 @@
 """Draws LIBERO's cameras when somebody looks, and the same pixels as drawing at every step."""
 
-import os
 from collections.abc import Callable
 from typing import Any
-
-from benchmarks.libero.gl import DISABLED, choose_gl
-
-# MuJoCo and robosuite read the backend when they are imported, and fail there if it is missing.
-os.environ["MUJOCO_GL"] = choose_gl()
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.libero.gl import DISABLED, choose_gl
 
 DRAWN_ARRAYS = (
     "geom_xpos",

@@ -1,6 +1,7 @@
 """ManiSkill: every task with a condition of success, and the five of RDT-1B and E0."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import gymnasium
 
@@ -46,6 +47,11 @@ class ManiSkill(Benchmark):
 
         assert isinstance(protocol, ManiSkillProtocol)
         return ManiSkillEnv(benchmark, catalog.tasks()[task], protocol)
+
+    def rehearsal(self, protocol: Protocol) -> Protocol:
+        """Return the protocol with seeds from 0 on, below those of every evaluation."""
+        assert isinstance(protocol, ManiSkillProtocol)
+        return replace(protocol, name=f"{protocol.name}-demos", first_seed=0)
 
     def problem(self, images: bool) -> str | None:
         """Return what is missing: the package or a Vulkan driver, which SAPIEN wants always."""

@@ -1,0 +1,204 @@
+"""Records demonstrations: a benchmark's expert, on scenes that no evaluation uses.
+
+python -m benchmarks.demos --benchmark maniskill_rdt --episodes 200 --out demos/maniskill_rdt
+"""
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from harness.threads import use_one_core
+
+use_one_core()
+
+import tyro
+from rich.console import Console
+from tabulate import tabulate
+
+from harness import __version__
+from harness.demonstrations.recording import Recording
+from harness.errors import StorageError, UsageError
+from harness.evaluate import Backend, evaluate
+from harness.inline import run_inline
+from harness.plan import BenchmarkRequest, Plan, Work, resolve
+from harness.progress import ProgressView
+from harness.registry import make_policy
+from harness.run import Run, RunWriter
+from harness.spec import EpisodeSpec
+from harness.statistics.interval import rate_interval
+from harness.worker import Simulators
+
+LEAST_RATE, FAIR_TRIAL = 0.1, 20
+"""An expert that masters fewer than that share of its episodes is given up, after so many."""
+
+EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 3, 130
+
+notes = Console(stderr=True)
+
+
+@dataclass(kw_only=True)
+class DemosCommand:
+    """Record demonstrations; the same command again continues where it stopped."""
+
+    benchmark: str
+    """The benchmark, or one task as benchmark/task."""
+    out: Path
+    """The data set's folder."""
+    episodes: int = 200
+    """Demonstrations for each task: episodes that the expert mastered."""
+    tasks: tuple[str, ...] = ()
+    """Task indices or names; all if not given."""
+    protocol: str = ""
+    """The protocol card, which says what is seen and done; the benchmark's default if not given."""
+    cameras: tuple[str, ...] = ()
+    """Cameras to take pictures with, e.g. main wrist; none if not given."""
+    every: int = 1
+    """Take pictures at every so many steps."""
+    workers: int = 0
+    """Environment actors on Ray, each using one core; 0 records in this process."""
+
+    def __call__(self) -> int:
+        """Record what is missing and put the data set together."""
+        for name, least in (("episodes", 1), ("every", 1), ("workers", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name} must be at least {least}, got {getattr(self, name)}")
+        work = self._work()
+        try:
+            with RunWriter(self.out / "attempts", work) as run:
+                complete = self._play(work, run)
+        except (KeyboardInterrupt, StorageError) as stop:
+            notes.print(f"\n{str(stop) or 'interrupted'}; run the same command again to continue")
+            return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
+        if not complete:
+            notes.print("some episodes ended in errors; run the same command again", style="red")
+            return EXIT_INCOMPLETE
+        self._finish(work, tallied(run))
+        return 0
+
+    def _work(self) -> Work:
+        """Return what to play, on scenes that no protocol evaluates."""
+        request = BenchmarkRequest(self.benchmark, self.tasks, self.protocol)
+        asked = resolve(Plan((), (request,), 1)).cells[0]
+        cell = replace(asked, protocol=asked.family.rehearsal(asked.protocol))
+        problem = cell.family.problem(images=bool(self.cameras))
+        if problem:
+            raise UsageError(problem)
+        self.out.mkdir(parents=True, exist_ok=True)
+        Recording(self.cameras, self.every).save(self.out)
+        reference = f"record:{self.out}"
+        policy = make_policy(reference)
+        short = cell.protocol.name.partition("/")[2]
+        plan = Plan(
+            (reference,), (BenchmarkRequest(cell.benchmark, cell.tasks, short),), self.episodes
+        )
+        name = policy.spec.name
+        return Work(plan, {name: policy}, {name: reference}, (cell,), ())
+
+    def _play(self, work: Work, run: RunWriter) -> bool:
+        """Play further episodes until there are enough that the expert mastered."""
+        cell, backend = work.cells[0], self._backend()
+        attempts = dict.fromkeys(cell.tasks, self.episodes)
+        while True:
+            specs = tuple(
+                EpisodeSpec(
+                    next(iter(work.policies)),
+                    cell.benchmark,
+                    task,
+                    episode,
+                    work.plan.seed,
+                    cell.protocol.label,
+                )
+                for task in cell.tasks
+                for episode in range(attempts[task])
+            )
+            with ProgressView(notes) as view:
+                tally = evaluate(run, replace(work, specs=specs), backend, view, self.workers or 1)
+            if not tally.complete:
+                return False
+            wanted = {
+                task: further(task, self.episodes, played, mastered)
+                for task, (played, mastered) in tallied(run).items()
+            }
+            if not any(wanted.values()):
+                return True
+            attempts = {task: attempts[task] + wanted[task] for task in cell.tasks}
+
+    def _backend(self) -> Backend:
+        if self.workers == 0:
+            return run_inline
+        from harness.parallel.backend import run_ray
+        from harness.parallel.options import RayOptions
+
+        return partial(run_ray, options=RayOptions(workers=self.workers))
+
+    def _finish(self, work: Work, tally: Mapping[str, tuple[int, int]]) -> None:
+        """Put the data set together and say what it holds."""
+        from harness.demonstrations.dataset import Facts, finish
+
+        cell = work.cells[0]
+        simulators = Simulators()
+        env = simulators.get(cell, cell.tasks[0])
+        facts = Facts(
+            env.state_layout,
+            env.action_layout,
+            {f"{cell.benchmark}/{task}": played for task, (played, _) in tally.items()},
+            {f"{cell.benchmark}/{task}": mastered for task, (_, mastered) in tally.items()},
+            dict(cell.family.versions()) | {"assay": __version__},
+        )
+        simulators.close()
+        count = finish(self.out, facts, per_task=self.episodes)
+        print(markdown_table(tally))
+        size = sum(path.stat().st_size for path in self.out.rglob("*.parquet"))
+        print(f"\n{count} demonstrations, {size / 2**20:.1f} MiB in {self.out}")
+
+
+def tallied(run: Run) -> dict[str, tuple[int, int]]:
+    """Return how many episodes of each task the expert played and mastered."""
+    records = run.records().values()
+    played = Counter(record.spec.task for record in records)
+    mastered = Counter(record.spec.task for record in records if record.success)
+    return {task: (played[task], mastered[task]) for task in played}
+
+
+def further(task: str, wanted: int, played: int, mastered: int) -> int:
+    """Return how many more episodes the expert will need.
+
+    Raises:
+        UsageError: It masters hardly any.
+    """
+    if played >= FAIR_TRIAL and mastered < played * LEAST_RATE:
+        raise UsageError(
+            f"the expert mastered {mastered} of {played} episodes of {task}: too few to go on; "
+            f"leave it out with --tasks"
+        )
+    return max(0, math.ceil((wanted - mastered) * played / max(mastered, 1)))
+
+
+def markdown_table(tally: Mapping[str, tuple[int, int]]) -> str:
+    """Return how often the expert mastered each task, with Wilson's interval."""
+    rows = []
+    for task, (played, mastered) in tally.items():
+        rate = rate_interval(mastered, played)
+        share = f"{100 * rate.estimate:.1f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+        rows.append((task, played, mastered, share))
+    return tabulate(rows, headers=("task", "played", "mastered", "%"), tablefmt="github")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run it."""
+    command = tyro.cli(
+        DemosCommand, prog="python -m benchmarks.demos", description=__doc__, args=arguments
+    )
+    try:
+        return command()
+    except UsageError as error:
+        notes.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What is recorded into a folder of demonstrations, which every worker has to know."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is recorded, as the folder of a data set says it.
+
+    Attributes:
+        cameras: Roles of the cameras; none means no pictures.
+        every: Pictures are taken at every so many steps, from a step on that is the episode's own.
+    """
+
+    cameras: tuple[str, ...] = ()
+    every: int = 1
+
+    @staticmethod
+    def path(folder: Path) -> Path:
+        """Return where it is kept."""
+        return folder / "recording.json"
+
+    @classmethod
+    def load(cls, folder: Path) -> "Recording":
+        """Read what was saved.
+
+        Raises:
+            UsageError: There is nothing, or something else.
+        """
+        try:
+            content = json.loads(cls.path(folder).read_text())
+            return cls(tuple(map(str, content["cameras"])), int(content["every"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{folder} is no folder of python -m benchmarks.demos") from error
+
+    def save(self, folder: Path) -> None:
+        """Keep it, or check that it is what the folder already holds.
+
+        Raises:
+            UsageError: The folder holds something else.
+        """
+        path = self.path(folder)
+        if path.exists() and self.load(folder) != self:
+            raise UsageError(f"{folder} holds demonstrations with other pictures; choose --out")
+        path.write_text(json.dumps(asdict(self)) + "\n")

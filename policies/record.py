@@ -1,0 +1,85 @@
+"""Plays a benchmark's expert and keeps what it saw and did: the workers' side of `demos`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.demonstrations.demonstration import Demonstration
+from harness.demonstrations.parts import write_part
+from harness.demonstrations.recording import Recording
+from harness.environment import BenchmarkEnv, Observation, StepOutcome
+from harness.errors import require_known
+from harness.policy import ActionChunk
+from harness.spec import EpisodeSpec
+from policies.scripted import OraclePolicy
+
+
+class RecordPolicy(OraclePolicy):
+    """The oracle, which writes a demonstration of every episode that it masters."""
+
+    source = "DATA_SET_FOLDER"
+    """What the command line expects after the colon."""
+
+    def __init__(self, source: str) -> None:
+        """Read what shall be recorded.
+
+        Raises:
+            UsageError: The folder does not say.
+        """
+        self._folder = Path(source).absolute()
+        self._recording = Recording.load(self._folder)
+
+    def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
+        """Start a demonstration.
+
+        Raises:
+            UsageError: The environment lacks a camera that shall be recorded.
+        """
+        super().begin(env, spec)
+        for camera in self._recording.cameras:
+            require_known(f"camera of {spec.task}", camera, env.cameras)
+        self._env, self._spec = env, spec
+        self._states: list[NDArray[np.float32]] = []
+        self._actions: list[NDArray[np.float32]] = []
+        self._looks: dict[int, dict[str, NDArray[np.uint8]]] = {}
+        # Not the same phase in every episode, so that no step is without pictures in all of them.
+        self._phase = int(spec.key, 16) % self._recording.every
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[ActionChunk]:
+        """Return the expert's next action, and keep it with what led to it."""
+        step = len(self._actions)
+        if self._recording.cameras and step % self._recording.every == self._phase:
+            self._looks[step] = self._env.observe(self._recording.cameras)["image"]
+        chunks = super().infer(observations, streams)
+        self._states.append(observations[0]["state"])
+        self._actions.append(chunks[0][0])
+        return chunks
+
+    def end(self, outcome: StepOutcome) -> None:
+        """Write the demonstration, if it is one."""
+        if not outcome.success:
+            return
+        spec, env = self._spec, self._env
+        write_part(
+            self._folder,
+            Demonstration(
+                benchmark=spec.benchmark,
+                task=spec.task,
+                episode=spec.episode,
+                seed=spec.seed,
+                protocol=spec.protocol,
+                instruction=env.instruction,
+                fps=int(env.metadata["render_fps"]),
+                state=np.array(self._states, np.float32),
+                action=np.array(self._actions, np.float32),
+                image={
+                    role: np.array([look[role] for look in self._looks.values()])
+                    for role in self._recording.cameras
+                },
+                looked=np.array(list(self._looks), np.int64),
+            ),
+        )

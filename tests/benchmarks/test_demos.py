@@ -1,0 +1,149 @@
+"""Demonstrations from the real experts, through the real workers."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import demos
+from benchmarks.libero import Libero
+from benchmarks.libero.protocol import protocols as libero_protocols
+from benchmarks.maniskill import ManiSkill
+from benchmarks.maniskill.protocol import DERIVED, protocols
+from harness.demonstrations.demonstration import Demonstration
+from harness.demonstrations.reader import Demonstrations
+from harness.environment import BenchmarkEnv
+from harness.run import Run
+
+ROOT = Path(__file__).parent.parent.parent
+TASKS = ("PushCube-v1", "PlugCharger-v1")
+
+
+def record(out: Path, *extra: str, benchmark: str = "maniskill_rdt", episodes: int = 3) -> int:
+    arguments = ["--benchmark", benchmark, "--episodes", str(episodes), "--out", str(out)]
+    return demos.main([*arguments, *extra])
+
+
+def hashes(out: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in ("data", "meta", "parts")
+        for path in sorted((out / folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+def repeat(env: BenchmarkEnv, shown: Demonstration) -> None:
+    """Play a demonstration's actions on its scene and compare what is sensed on the way."""
+    env.begin(shown.episode, shown.seed)
+    for step, action in enumerate(shown.action):
+        observation = env.observe(tuple(shown.image) if step in shown.looked else ())
+        np.testing.assert_array_equal(observation["state"], shown.state[step])
+        for role, picture in observation["image"].items():
+            at = shown.looked.tolist().index(step)
+            np.testing.assert_array_equal(picture, shown.image[role][at])
+        outcome = env.advance(action)
+    assert outcome.success
+    env.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demos") / "inline"
+    # Seven attempts at PlugCharger give six successes, so three are had in one round.
+    assert record(out, "--tasks", *TASKS) == 0
+    return out
+
+
+@pytest.mark.maniskill
+def test_every_task_has_as_many_as_were_asked_for_and_they_repeat(recorded: Path) -> None:
+    data = Demonstrations(recorded)
+    shown = [data.episode(index) for index in range(len(data))]
+    assert sorted(one.task for one in shown) == sorted(TASKS * 3)
+    for task in TASKS:
+        last = [one for one in shown if one.task == task][-1]
+        family = ManiSkill()
+        protocol = family.rehearsal(protocols()["rdt"])
+        assert last.protocol == protocol.label
+        repeat(family.make("maniskill_rdt", task, protocol), last)
+
+
+@pytest.mark.maniskill
+def test_workers_record_the_same_bytes(recorded: Path, tmp_path: Path) -> None:
+    assert record(tmp_path / "ray", "--tasks", *TASKS, "--workers", "2") == 0
+    assert hashes(tmp_path / "ray") == hashes(recorded)
+
+
+@pytest.mark.maniskill
+def test_a_killed_recording_continues_to_the_same_bytes(recorded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "benchmarks.demos", "--benchmark", "maniskill_rdt"]
+    command += ["--tasks", *TASKS, "--episodes", "3", "--out", str(out)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    log = out / "attempts" / "episodes.jsonl"
+    while not (log.exists() and log.read_text().count("\n") >= 2):
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert not (out / "meta").exists()
+    assert record(out, "--tasks", *TASKS) == 0
+    assert hashes(out) == hashes(recorded)
+
+
+@pytest.mark.maniskill
+def test_what_the_expert_misses_is_tried_on_further_scenes(tmp_path: Path) -> None:
+    out = tmp_path / "peg"
+    assert record(out, benchmark="maniskill/PegInsertionSide-v1", episodes=2) == 0
+    records = Run.existing(out / "attempts").records().values()
+    assert len(records) > sum(bool(one.success) for one in records) >= 2
+    assert len(Demonstrations(out)) == 2
+
+
+@pytest.mark.libero
+@pytest.mark.rendering
+def test_libero_is_recorded_at_scenes_of_its_own_with_pictures(tmp_path: Path) -> None:
+    out = tmp_path / "libero"
+    extra = ("--cameras", "main", "wrist", "--every", "40", "--tasks", "1")
+    assert record(out, *extra, benchmark="libero_object", episodes=1) == 0
+    shown = Demonstrations(out).episode(0)
+    assert set(shown.image) == {"main", "wrist"}
+    assert np.diff(shown.looked).tolist() == [40] * (len(shown.looked) - 1)
+    family = Libero()
+    card = libero_protocols()["openpi"]
+    repeat(family.make("libero_object", shown.task, family.rehearsal(card)), shown)
+    official = family.make("libero_object", shown.task, card)
+    official.begin(shown.episode, shown.seed)
+    assert (official.observe([])["state"] != shown.state[0]).any()
+    official.close()
+
+
+def test_no_evaluation_has_the_scenes_of_demonstrations() -> None:
+    for card in protocols().values():
+        rehearsal = ManiSkill().rehearsal(card)
+        assert rehearsal.label != card.label
+        seeds = [card.scene_seed(seed, 0) for seed in range(100)]
+        assert min(seeds) >= (DERIVED if card.first_seed is None else 20241201)
+        assert [rehearsal.scene_seed(7, episode) for episode in (0, 9999)] == [0, 9999]
+    for libero in libero_protocols().values():
+        assert Libero().rehearsal(libero).rules["init_states"] != libero.rules["init_states"]
+
+
+def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert record(tmp_path / "none", episodes=0) == 2
+    assert "--episodes must be at least 1" in capsys.readouterr().err
+    assert record(tmp_path / "none", benchmark="points_two") == 2
+    assert "points has no scenes for demonstrations" in capsys.readouterr().err
+    demos.Recording(("main",), 2).save(tmp_path)
+    assert record(tmp_path) == 2
+    assert "holds demonstrations with other pictures" in capsys.readouterr().err
+
+
+def test_an_expert_that_masters_nothing_is_given_up() -> None:
+    assert demos.further("easy", 10, 10, 10) == 0
+    assert demos.further("half", 10, 10, 5) == 10
+    assert demos.further("unlucky", 2, 2, 0) == 4
+    with pytest.raises(demos.UsageError, match="mastered 1 of 20 episodes of hard"):
+        demos.further("hard", 20, 20, 1)
