@@ -21,17 +21,17 @@ from rich.table import Table
 from harness.audit import AuditCommand
 from harness.conclude import CompareCommand, PowerCommand
 from harness.doctor import examine
+from harness.env_command import EnvCommand
 from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, Tally, evaluate
 from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
-from harness.replay import cell_of, replay_episode, video_file
+from harness.replay import Replayers, cell_of
 from harness.report.layout import layout_names, load_layout
 from harness.report.write import Report, write_report
 from harness.run import Run, RunWriter
-from harness.worker import Simulators
 
 Videos = Literal["none", "failures", "all"]
 RESULTS = Path("results")
@@ -213,14 +213,9 @@ class ReplayCommand:
         record = run.find(self.key)
         if record.outcome == "error":
             raise UsageError(f"episode {record.spec.key} ended in an error; there is no replay")
-        cell = cell_of(record)
-        env = cell.family.make(cell.benchmark, record.spec.task, cell.protocol)
-        if self.video:
-            with video_file(self.video, env) as show:
-                differences = replay_episode(run, record, env, show)
-        else:
-            differences = replay_episode(run, record, env)
-        env.close()
+        replayers = Replayers()
+        differences = replayers.play(cell_of(record), run, record, self.video)
+        replayers.close()
         for line in differences:
             print(f"DIFFERENT {line}")
         if not differences:
@@ -267,10 +262,12 @@ class DoctorCommand:
         table = Table("", "what", "found")
         checks = examine()
         for check in checks:
-            mark = "[red]no" if check.problem else "[green]ok"
+            mark = "[green]ok"
+            if check.problem:
+                mark = "[yellow]no" if check.extra else "[red]no"
             table.add_row(mark, check.name, check.problem or check.detail)
         Console().print(table)
-        return EXIT_INCOMPLETE if any(check.problem for check in checks) else 0
+        return EXIT_INCOMPLETE if any(c.problem and not c.extra for c in checks) else 0
 
 
 NOUNS = {"policy": "policies", "benchmark": "benchmarks"}
@@ -283,6 +280,7 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "audit": AuditCommand,
     "replay": ReplayCommand,
     "list": ListCommand,
+    "env": EnvCommand,
     "doctor": DoctorCommand,
 }
 
@@ -325,18 +323,16 @@ def film(run: Run, work: Work, video: Videos) -> None:
         return
     outcomes = {"failures": ("failure",), "all": ("failure", "success")}[video]
     records = run.records()
-    simulators = Simulators()
+    replayers = Replayers()
     for spec in work.specs:
         path = run.path / "videos" / f"{spec.key}.mp4"
         record = records.get(spec.key)
         if record is None or record.outcome not in outcomes or path.exists():
             continue
         notes.print(f"filming {path.name}: {spec.policy} {spec.task}", markup=False)
-        env = simulators.get(work.cell(spec), spec.task)
-        with video_file(path, env) as show:
-            for line in replay_episode(run, record, env, show):
-                notes.print(f"replay differs: {line}", style="red", markup=False)
-    simulators.close()
+        for line in replayers.play(work.cell(spec), run, record, path):
+            notes.print(f"replay differs: {line}", style="red", markup=False)
+    replayers.close()
 
 
 def default_folder(plan: Plan) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from harness.environment import BenchmarkEnv
 from harness.errors import UsageError
+from harness.own_python import OwnPython
 from harness.protocol import Protocol
 
 
@@ -30,6 +31,11 @@ class Benchmark(ABC):
 
     name: str
     default_protocol: str
+    python: OwnPython | None = None
+    """The Python environment that `make` runs in, where the engine's own cannot serve.
+
+    Everything else runs without it: tasks are listed, and problems named, before it is built.
+    """
 
     @abstractmethod
     def benchmarks(self) -> Sequence[str]:
@@ -75,4 +81,7 @@ class Benchmark(ABC):
 
     @abstractmethod
     def versions(self) -> Mapping[str, str]:
-        """Return the versions of the simulator's packages, for the records."""
+        """Return the versions of the simulator's packages, for the records.
+
+        With a Python of its own, a family returns what it declares for it: it is asked here too.
+        """

@@ -5,6 +5,8 @@ import platform
 import shutil
 from dataclasses import dataclass
 
+from harness.build_python import trial
+from harness.own_python import OwnPython
 from harness.registry import families, policy_names
 
 
@@ -16,11 +18,14 @@ class Check:
         name: What was looked at.
         problem: What is wrong and the command that mends it; None if nothing is.
         detail: What was found.
+        extra: Whether it concerns a benchmark with a Python of its own. `make setup` does not
+            set these up, so what they lack is named and does not count.
     """
 
     name: str
     problem: str | None
     detail: str = ""
+    extra: bool = False
 
 
 def examine() -> list[Check]:
@@ -36,6 +41,16 @@ def examine() -> list[Check]:
         found = len(family.benchmarks())
         states = family.problem(images=False)
         images = states or family.problem(images=True)
-        checks.append(Check(f"{name} on states", states, f"{found} benchmarks; {installed}"))
-        checks.append(Check(f"{name} with images", images, family.rendering()))
+        extra = family.python is not None
+        on_states = f"{found} benchmarks; {installed}"
+        checks.append(Check(f"{name} on states", states, on_states, extra))
+        checks.append(Check(f"{name} with images", images, family.rendering(), extra))
+        if family.python is not None:
+            checks.append(_examine_python(name, family.python))
     return checks
+
+
+def _examine_python(name: str, python: OwnPython) -> Check:
+    """Look at the environment that a family runs in, and import in it what it needs."""
+    problem = python.problem() or trial(python)
+    return Check(f"{name}'s Python", problem, str(python.home), extra=True)

@@ -1,4 +1,7 @@
-"""The inline backend: every episode in this process, where a debugger can follow it."""
+"""The inline backend: every episode in this process, where a debugger can follow it.
+
+All but those of a benchmark with a Python of its own: these are played in one worker on Ray.
+"""
 
 from collections.abc import Callable, Generator, Sequence
 
@@ -11,8 +14,20 @@ from harness.worker import Worker
 def run_inline(
     work: Work, specs: Sequence[EpisodeSpec], tell: Callable[[str], None]
 ) -> Generator[Episode, None, None]:
-    """Play the episodes in order."""
-    del tell
+    """Play the episodes in order, those that another Python has to play after the others."""
+    apart = [spec for spec in specs if work.interpreter(spec)]
+    yield from _play_here(work, [spec for spec in specs if not work.interpreter(spec)])
+    if apart:
+        # Only who needs Ray waits for it to be imported.
+        from harness.parallel.backend import run_ray
+        from harness.parallel.options import RayOptions
+
+        yield from run_ray(work, apart, tell, options=RayOptions(workers=1))
+
+
+def _play_here(work: Work, specs: Sequence[EpisodeSpec]) -> Generator[Episode, None, None]:
+    if not specs:
+        return
     for policy in work.policies.values():
         policy.load()
     worker = Worker(work.cells, work.policies)

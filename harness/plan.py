@@ -12,7 +12,7 @@ from harness.errors import UsageError, require_known
 from harness.policy import Policy
 from harness.protocol import Protocol
 from harness.registry import find_benchmark, make_policy
-from harness.sequential import rounds
+from harness.rounds import rounds
 from harness.spec import EpisodeSpec
 
 
@@ -117,6 +117,11 @@ class Work:
                 return cell
         raise KeyError(spec.key)
 
+    def interpreter(self, spec: EpisodeSpec) -> str:
+        """Return the program in which an episode is played; empty for this process's own."""
+        python = self.cell(spec).family.python
+        return "" if python is None else str(python.interpreter)
+
 
 def resolve(plan: Plan) -> Work:
     """Check every name and number of a plan and list its episodes.
@@ -160,6 +165,7 @@ def _check_can_run(
 ) -> None:
     images = any(policy.spec.cameras for policy in policies.values())
     problems = [cell.family.problem(images) for cell in cells]
+    problems += [cell.family.python.problem() for cell in cells if cell.family.python]
     for name, policy in policies.items():
         problems.append(policy.missing([spec for spec in specs if spec.policy == name]))
     for problem in problems:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import imageio.v2 as imageio
 import numpy as np
@@ -15,8 +15,65 @@ from harness.plan import BenchmarkRequest, Cell, Plan, resolve
 from harness.record import EpisodeRecord
 from harness.rollout import finish_episode
 from harness.run import Run
+from harness.worker import Simulators
+
+if TYPE_CHECKING:
+    from harness.parallel.remote_replayer import RemoteReplayer
 
 FrameSink = Callable[[NDArray[np.uint8]], None]
+
+
+class Replayer:
+    """Plays recorded episodes again in this process, and keeps the last task's simulator."""
+
+    def __init__(self) -> None:
+        """Start with no simulator."""
+        self._simulators = Simulators()
+
+    def play(self, cell: Cell, run: Run, record: EpisodeRecord, video: Path | None) -> list[str]:
+        """Play an episode's actions again, and film it if a file is named.
+
+        Returns:
+            The fields that came out different; none means that the record is reproduced.
+        """
+        env = self._simulators.get(cell, record.spec.task)
+        if video is None:
+            return replay_episode(run, record, env)
+        with video_file(video, env) as show:
+            return replay_episode(run, record, env, show)
+
+    def close(self) -> None:
+        """Give the simulator back."""
+        self._simulators.close()
+
+
+class Replayers:
+    """Plays recorded episodes again, each in the Python environment that plays its benchmark."""
+
+    def __init__(self) -> None:
+        """Start with the one that works here."""
+        self._here = Replayer()
+        self._apart: dict[str, RemoteReplayer] = {}
+
+    def play(
+        self, cell: Cell, run: Run, record: EpisodeRecord, video: Path | None = None
+    ) -> list[str]:
+        """Play one as `Replayer.play` does."""
+        if cell.family.python is None:
+            return self._here.play(cell, run, record, video)
+        interpreter = str(cell.family.python.interpreter)
+        if interpreter not in self._apart:
+            from harness.parallel.remote_replayer import RemoteReplayer
+
+            self._apart[interpreter] = RemoteReplayer(interpreter)
+        return self._apart[interpreter].play(cell, run, record, video)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._here.close()
+        # The first one may have started the Ray that the others use.
+        for replayer in reversed(self._apart.values()):
+            replayer.close()
 
 
 def cell_of(record: EpisodeRecord) -> Cell:

@@ -5,16 +5,14 @@ round a few episodes of every task, shuffled. So neither the scheduler nor an ea
 (docs/statistics.md); an episode that ended in an error takes its pair out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from harness.rounds import rounds
 from harness.statistics.sequential import Sequential, sequential_comparison
-
-ROUND = 2
-"""Episodes of each task in a round: few, to look often; not one, since simulators are built."""
 
 Scene = tuple[str, str, str, int]
 """Benchmark, protocol, task and episode."""
@@ -85,12 +83,6 @@ def decision_of(facts: Mapping[str, Any], cells: pd.DataFrame, episodes: pd.Data
         scene = (row["benchmark"], row["protocol"], row["task"], int(row["episode"]))
         decision.add(row["policy"], scene, row["outcome"])
     return decision
-
-
-def rounds(episodes: int) -> Iterator[range]:
-    """Divide the episodes of a task into rounds."""
-    for start in range(0, episodes, ROUND):
-        yield range(start, min(start + ROUND, episodes))
 
 
 def _shuffled_rounds(scenes: Sequence[Scene], seed: int) -> list[Scene]:

@@ -33,9 +33,7 @@ def run_ray(
     """Play the episodes on Ray's actors; the records are the inline backend's."""
     if not specs:
         return
-    started = not ray.is_initialized()
-    if started:
-        _connect(options)
+    started = connect(options)
     driver = Driver(work, specs, options, tell)
     try:
         yield from driver.run()
@@ -46,8 +44,14 @@ def run_ray(
             ray.shutdown()
 
 
-def _connect(options: RayOptions) -> None:
-    """Join a cluster, or start one that nobody else can reach."""
+def connect(options: RayOptions) -> bool:
+    """Join a cluster, or start one that nobody else can reach; return False if that was done.
+
+    Raises:
+        UsageError: There is no cluster at the address.
+    """
+    if ray.is_initialized():
+        return False
     runtime = {"env_vars": ONE_CORE | FRAMES_GO_DIRECTLY}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if options.address:
@@ -55,7 +59,7 @@ def _connect(options: RayOptions) -> None:
             ray.init(options.address, runtime_env=runtime, **quiet)
         except ConnectionError as error:
             raise UsageError(f"no Ray cluster answers at {options.address}: {error}") from error
-        return
+        return True
     _stay_on_loopback()
     ray.init(
         "local",  # Without this Ray would join whatever `ray start` has left running here.
@@ -64,6 +68,7 @@ def _connect(options: RayOptions) -> None:
         runtime_env=runtime,
         **quiet,
     )
+    return True
 
 
 def _stay_on_loopback() -> None:

@@ -13,6 +13,7 @@ from harness.parallel.options import RayOptions
 from harness.parallel.policy_actor import PolicyActor
 from harness.plan import Work
 from harness.policy import LocalPolicy
+from harness.registry import make_policy
 
 INFER_AGAIN = 5
 """How often an inference is asked again when its actor died under it."""
@@ -26,12 +27,14 @@ class Worker:
         actor: The actor.
         crew: Where it belongs.
         seat: Its bundle in the crew's placement group.
+        interpreter: The program it runs in; empty for this process's own.
         played: Episodes so far.
     """
 
     actor: Any
     crew: "Crew"
     seat: int
+    interpreter: str = ""
     played: int = 0
 
 
@@ -68,7 +71,13 @@ class Crew:
             for name, policy in work.policies.items()
             if not isinstance(policy, LocalPolicy)
         }
-        self._local = {n: r for n, r in work.references.items() if n not in self._remote}
+        # Made anew and sent: another Python may not know them by name, and those of the plan may
+        # have met an environment here.
+        self._local = {
+            name: make_policy(reference)
+            for name, reference in work.references.items()
+            if name not in self._remote
+        }
         self._group: PlacementGroup | None = None
         if self._remote:
             # No CPU is claimed for the policies, so that N workers fit N CPUs: who waits for a
@@ -77,8 +86,8 @@ class Crew:
             self._group = placement_group([room, *([{"CPU": 1.0}] * seats)], strategy="PACK")
         self.replicas = [self._start_replica(name, self._placed(0)) for name in self._remote]
 
-    def hire(self, seat: int) -> Worker:
-        """Start a worker."""
+    def hire(self, seat: int, interpreter: str = "") -> Worker:
+        """Start a worker, in the Python environment that its tasks need."""
         # Not restarted by Ray: a call may have run before its actor died, so the driver decides.
         make: Any = ray.remote(EnvActor)
         actor = make.options(
@@ -86,8 +95,9 @@ class Crew:
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy=self._placed(seat + 1),
+            runtime_env={"py_executable": interpreter} if interpreter else None,
         ).remote(self._work.cells, self._local, self._remote, self._options.deadline)
-        return Worker(actor, self, seat)
+        return Worker(actor, self, seat, interpreter)
 
     def grow(self, policy: str) -> None:
         """Start one more replica of a policy, beside the first if it fits there."""

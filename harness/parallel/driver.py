@@ -51,7 +51,8 @@ class Driver:
         remote = [name for name, p in work.policies.items() if not isinstance(p, LocalPolicy)]
         gpus = _gpus(options, len(remote))
         self._options, self._tell = options, tell
-        self._schedule = Schedule(specs)
+        self._work = work
+        self._schedule = Schedule(specs, work.interpreter)
         self._workers: set[Worker] = set()
         self._idle: list[Worker] = []
         self._deaths: Counter[str] = Counter()
@@ -69,7 +70,9 @@ class Driver:
             for replica in crew.replicas:
                 self._open(replica)
             for seat in range(crew.seats):
-                self._hire(crew, seat)
+                # The first workers will take the first tasks, each in the program that plays it.
+                first = self._schedule.interpreters
+                self._hire(crew, seat, first[len(self._workers) % len(first)])
 
     def run(self) -> Iterator[Episode]:
         """Yield every episode once, in the order they end."""
@@ -95,11 +98,12 @@ class Driver:
         for crew in self._crews:
             crew.dismiss([worker for worker in self._workers if worker.crew is crew])
 
-    def _hire(self, crew: Crew, seat: int) -> None:
-        worker = crew.hire(seat)
+    def _hire(self, crew: Crew, seat: int, interpreter: str) -> Worker:
+        worker = crew.hire(seat, interpreter)
         self._workers.add(worker)
         self._starting += 1
         self._pending[worker.actor.ready.remote()] = partial(self._started, worker)
+        return worker
 
     def _open(self, replica: Replica) -> None:
         asked = replica.actor.load.options(max_task_retries=0).remote()
@@ -140,9 +144,14 @@ class Driver:
     def _send(self, worker: Worker) -> None:
         """Give a worker its next episode, or let it wait in case another's comes back."""
         loading = not self._loading.isdisjoint(worker.crew.replicas)
-        spec = None if loading else self._schedule.next(worker)
+        spec = None if loading else self._schedule.next(worker, worker.interpreter)
         if spec is None:
             self._idle.append(worker)
+            return
+        interpreter = self._work.interpreter(spec)
+        if interpreter != worker.interpreter:
+            self._schedule.put_back(spec)
+            self._exchange(worker, interpreter)
             return
         replica = worker.crew.replica(spec.policy)
         if replica is not None:
@@ -184,7 +193,14 @@ class Driver:
         ray.kill(worker.actor)
         self._send_idle()
         if len(self._schedule):
-            self._hire(worker.crew, worker.seat)
+            self._hire(worker.crew, worker.seat, worker.interpreter)
+
+    def _exchange(self, worker: Worker, interpreter: str) -> None:
+        """Put a worker in a seat that runs in another Python environment, on the same task."""
+        self._workers.discard(worker)
+        ray.kill(worker.actor)
+        successor = self._hire(worker.crew, worker.seat, interpreter)
+        self._schedule.hand_over(worker, successor)
 
     def _send_idle(self) -> None:
         idle, self._idle = self._idle, []

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.parallel.crossing import plain, whole
 from harness.parallel.remote_policy import RemotePolicy
 from harness.plan import Cell
 from harness.policy import Policy, PolicySpec
-from harness.registry import make_policy
+from harness.record import EpisodeRecord
 from harness.rollout import Episode
 from harness.spec import EpisodeSpec
 from harness.worker import Worker
@@ -20,12 +21,19 @@ class Finished:
     """An episode and what the process that played it has grown to.
 
     Attributes:
-        episode: The episode.
+        record: The episode's record.
+        actions: Its actions, plain.
         memory: The process's peak memory in bytes.
     """
 
-    episode: Episode
+    record: EpisodeRecord
+    actions: Any
     memory: int
+
+    @property
+    def episode(self) -> Episode:
+        """The episode."""
+        return Episode(self.record, whole(self.actions))
 
 
 class EnvActor:
@@ -34,7 +42,7 @@ class EnvActor:
     def __init__(
         self,
         cells: Sequence[Cell],
-        local: Mapping[str, str],
+        local: Mapping[str, Policy],
         remote: Mapping[str, PolicySpec],
         deadline: float,
     ) -> None:
@@ -42,7 +50,7 @@ class EnvActor:
 
         Args:
             cells: The benchmarks.
-            local: References of the policies that live beside the environment, by identity.
+            local: The policies that live beside the environment, by identity.
             remote: What the policies need that live in actors, by identity.
             deadline: Seconds after which a step counts as hung and the process is killed.
         """
@@ -50,10 +58,9 @@ class EnvActor:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._deadline = deadline
         self._remote = {name: RemotePolicy(spec) for name, spec in remote.items()}
-        policies: dict[str, Policy] = {name: make_policy(ref) for name, ref in local.items()}
-        for policy in policies.values():
+        for policy in local.values():
             policy.load()
-        self._worker = Worker(cells, policies | self._remote, self._alive)
+        self._worker = Worker(cells, {**local, **self._remote}, self._alive)
 
     def ready(self) -> None:
         """Return once the process is up."""
@@ -70,7 +77,7 @@ class EnvActor:
         if remote is not None:
             episode = remote.billed(episode)
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Finished(episode, kilobytes * 1024)
+        return Finished(episode.record, plain(episode.actions), kilobytes * 1024)
 
     def _alive(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._deadline)

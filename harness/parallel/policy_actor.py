@@ -5,14 +5,16 @@ import signal
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition, Event, Thread
+from typing import Any
 
 import numpy as np
 import psutil
 
 from harness.environment import Observation
 from harness.parallel.batching import BatchSize, ReturnTimes, worthwhile_wait
+from harness.parallel.crossing import plain, whole, whole_stream
 from harness.policy import ActionChunk, require_one_each
 from harness.registry import make_policy
 from harness.worker import process_name
@@ -114,16 +116,16 @@ class PolicyActor:
         self._busy = 0.0
         Thread(target=self._serve, daemon=True).start()
 
-    def infer(self, observation: Observation, stream: np.random.Generator, client: str) -> Answer:
-        """Return the answer to one observation of the environment `client`."""
-        request = Request(observation, stream, client)
+    def infer(self, observation: Any, stream: Any, client: str) -> Answer:
+        """Return the answer to one observation of the environment `client`, all arrays plain."""
+        request = Request(whole(observation), whole_stream(stream), client)
         with self._arrived:
             self._returns.asked(client, time.monotonic())
             self._waiting.append(request)
             self._arrived.notify()
         request.done.wait()
         if isinstance(request.result, Answer):
-            return request.result
+            return replace(request.result, chunk=plain(request.result.chunk))
         assert request.result is not None
         raise request.result
 

@@ -14,6 +14,7 @@ from ray.exceptions import RayTaskError
 from harness.environment import Observation
 from harness.meter import rounded
 from harness.parallel.batching import histogram
+from harness.parallel.crossing import plain, plain_stream, whole
 from harness.parallel.policy_actor import Answer
 from harness.policy import ActionChunk, Policy, PolicySpec
 from harness.rollout import Episode
@@ -44,7 +45,7 @@ class RemotePolicy(Policy):
         signal.setitimer(signal.ITIMER_REAL, 0)
         start = time.perf_counter()
         asked = [
-            self._replica.infer.remote(observation, stream, self._client)
+            self._replica.infer.remote(plain(observation), plain_stream(stream), self._client)
             for observation, stream in zip(observations, streams, strict=True)
         ]
         try:
@@ -54,7 +55,7 @@ class RemotePolicy(Policy):
         self._waited += time.perf_counter() - start
         self._answers.extend(answers)
         self.evaluations += sum(answer.evaluations for answer in answers)
-        return [answer.chunk for answer in answers]
+        return [whole(answer.chunk) for answer in answers]
 
     def billed(self, episode: Episode) -> Episode:
         """Tell the actor's work from the wait for it in an episode's costs."""

@@ -1,7 +1,7 @@
 """Which worker plays which episode next: tasks stay where their simulator is."""
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 from harness.spec import EpisodeSpec
 
@@ -17,8 +17,13 @@ Group = int
 class Schedule:
     """The episodes to play, in groups that follow each other and need the same simulator."""
 
-    def __init__(self, specs: Iterable[EpisodeSpec]) -> None:
-        """Queue the episodes in their order."""
+    def __init__(
+        self,
+        specs: Iterable[EpisodeSpec],
+        interpreter: Callable[[EpisodeSpec], str] = lambda spec: "",
+    ) -> None:
+        """Queue the episodes in their order; `interpreter` says in which program each is played."""
+        self.interpreters: list[str] = []
         self._groups: dict[Group, deque[EpisodeSpec]] = {}
         self._group_of: dict[EpisodeSpec, Group] = {}
         self._at: dict[Hashable, Group] = {}
@@ -29,19 +34,20 @@ class Schedule:
             if simulator != last:
                 last = simulator
                 self._groups[len(self._groups)] = deque()
+                self.interpreters.append(interpreter(spec))
             self._group_of[spec] = len(self._groups) - 1
             self._groups[len(self._groups) - 1].append(spec)
             self._waiting += 1
 
-    def next(self, worker: Hashable) -> EpisodeSpec | None:
+    def next(self, worker: Hashable, interpreter: str = "") -> EpisodeSpec | None:
         """Return the episode that `worker` should play, or None when it can no longer help.
 
         A worker keeps its task while that has episodes; then it takes a task that nobody has, and
-        then helps the longest one.
+        then helps the longest one: of those for the program it runs in, while there are any.
         """
         group = self._at.get(worker)
         if group is None or not self._groups.get(group):
-            group = self._choose(worker)
+            group = self._choose(worker, interpreter)
             if group is None:
                 self._at.pop(worker, None)
                 return None
@@ -58,15 +64,20 @@ class Schedule:
         """Forget a worker that is gone."""
         self._at.pop(worker, None)
 
+    def hand_over(self, worker: Hashable, successor: Hashable) -> None:
+        """Let another worker have a worker's task."""
+        self._at[successor] = self._at.pop(worker)
+
     def __len__(self) -> int:
         """Return how many episodes wait."""
         return self._waiting
 
-    def _choose(self, worker: Hashable) -> Group | None:
+    def _choose(self, worker: Hashable, interpreter: str) -> Group | None:
         taken = {group for other, group in self._at.items() if other != worker}
         waiting = {group: len(queue) for group, queue in self._groups.items() if queue}
+        mine = {group for group in waiting if self.interpreters[group] == interpreter}
         free = [group for group in waiting if group not in taken]
         if free:
-            return free[0]
+            return min(free, key=lambda group: group not in mine)
         crowded = [group for group, length in waiting.items() if length >= WORTH_HELPING]
-        return max(crowded, key=lambda group: waiting[group], default=None)
+        return max(crowded, key=lambda group: (group in mine, waiting[group]), default=None)

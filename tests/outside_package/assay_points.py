@@ -16,6 +16,7 @@ from gymnasium import spaces
 from harness.benchmark import Benchmark, Task
 from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
 from harness.layout import Layout, Part
+from harness.own_python import OwnPython
 from harness.policy import LocalPolicy, Policy, PolicySpec
 from harness.protocol import Protocol
 from harness.spec import EpisodeSpec
@@ -146,6 +147,28 @@ class Points(Benchmark):
 
     def versions(self) -> Mapping[str, str]:
         return {"points": "1"}
+
+
+class PointsApart(Points):
+    """A point whose simulator needs a package that only a Python of its own has."""
+
+    name = "points_apart"
+    python = OwnPython(name="points_apart", packages=("points-lens==1",), imports=("points_lens",))
+
+    def benchmarks(self) -> Sequence[str]:
+        return ["points_apart", "points_apart_filmed"]
+
+    def episodes(self, benchmark: str, task: str) -> int | None:
+        return None
+
+    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
+        import points_lens
+
+        made = PointEnv if benchmark == "points_apart" else FilmedEnv
+        return made(points_lens.seen(task), protocol.limit(benchmark))
+
+    def versions(self) -> Mapping[str, str]:
+        return {"points-lens": "1"}
 
 
 class Homing(Policy):

@@ -1,0 +1,241 @@
+"""Benchmarks with a Python of their own: built once, played there, the same bytes."""
+
+import json
+import os
+import pickletools
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+from ray import cloudpickle
+
+import run_eval
+from harness.build_python import build
+from harness.errors import UsageError
+from harness.own_python import ENGINE, OwnPython
+from harness.parallel.backend import connect
+from harness.parallel.crossing import plain, plain_stream, whole, whole_stream
+from harness.parallel.options import RayOptions
+from harness.parallel.schedule import Schedule
+from harness.registry import families
+from harness.run import Run
+from harness.spec import EpisodeSpec, policy_stream
+from tests.harness.own_wheels import write_wheel, write_wheels
+
+DECLARED = families()["points_apart"].python
+assert DECLARED is not None
+NUMPY = "numpy==1.26.4" if np.__version__.startswith("2") else "numpy==2.3.4"
+"""The other numpy."""
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheels")
+    write_wheels(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def offline(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+
+
+@pytest.fixture(scope="module")
+def envs(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Build the environment once, and start Ray once, for the tests that only use them."""
+    folder = tmp_path_factory.mktemp("envs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_ENVS", str(folder))
+        patch.setenv("PIP_NO_INDEX", "1")
+        patch.setenv("PIP_FIND_LINKS", str(wheels))
+        assert build(DECLARED, print)
+        connect(RayOptions(workers=2))
+        yield folder
+    ray.shutdown()
+
+
+def evaluate(out: Path, *arguments: str) -> dict[str, dict[str, Any]]:
+    """Run the command line and return what follows from the specs alone, by key."""
+    assert run_eval.main(["run", "--out", str(out), *arguments]) == 0
+    records = Run.existing(out).records()
+    return {key: record.deterministic() for key, record in records.items()}
+
+
+def test_several_benchmarks_in_one_run_each_in_its_python(envs: Path, tmp_path: Path) -> None:
+    what = ("--policy", "homing", "random", "--episodes", "3")
+    where = ("--benchmark", "points_two", "points_apart")
+    inline = evaluate(tmp_path / "inline", *what, *where)
+    assert len(inline) == 2 * 2 * 2 * 3
+    assert {record["outcome"] for record in inline.values()} <= {"success", "failure"}
+    assert evaluate(tmp_path / "apart", *what, *where, "--workers", "2") == inline
+    records = Run.existing(tmp_path / "apart").records().values()
+    by_benchmark = {
+        name: {record.worker for record in records if record.spec.benchmark == name}
+        for name in ("points_two", "points_apart")
+    }
+    assert by_benchmark["points_two"].isdisjoint(by_benchmark["points_apart"])
+
+
+def test_what_ran_apart_is_replayed_and_filmed_apart(
+    envs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, film = tmp_path / "run", tmp_path / "film.mp4"
+    arguments = ("--policy", "zero", "--benchmark", "points_apart_filmed/left")
+    records = evaluate(
+        out, *arguments, "--episodes", "1", "--protocol", "short", "--video", "failures"
+    )
+    (key,) = records
+    assert (out / "videos" / f"{key}.mp4").stat().st_size > 0
+    assert run_eval.main(["replay", str(out), key, "--video", str(film)]) == 0
+    assert "identical" in capsys.readouterr().out
+    assert film.stat().st_size > 0
+
+
+def test_the_other_numpy_plays_the_same(
+    wheels: Path, envs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = tmp_path / "fetched"
+    monkeypatch.delenv("PIP_NO_INDEX")
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(fetched), NUMPY]
+    done = subprocess.run(pip, capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{NUMPY} cannot be downloaded here")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{wheels} {fetched}")
+    # A policy in an actor of this numpy, and one beside the environment in the other.
+    what = ("--policy", "homing", "random", "--benchmark", "points_apart", "--episodes", "2")
+    this = evaluate(tmp_path / "this", *what)
+    monkeypatch.setenv("ASSAY_ENVS", str(tmp_path / "envs"))
+    other = replace(DECLARED, packages=(*DECLARED.packages, NUMPY))
+    monkeypatch.setattr(families()["points_apart"], "python", other)
+    assert build(other, print)
+    assert evaluate(tmp_path / "other", *what) == this
+    versions = {r.versions["numpy"] for r in Run.existing(tmp_path / "other").records().values()}
+    assert versions == {NUMPY.partition("==")[2]}
+
+
+def test_nothing_that_travels_names_numpy() -> None:
+    stream = policy_stream(EpisodeSpec("p", "b", "t", 0, 7, "c"), 3)
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)[:, ::2]
+    observation = {"image": {"main": image}, "state": np.ones(2, np.float32), "instruction": "go"}
+    sent = cloudpickle.dumps((plain(observation), plain_stream(stream)))
+    assert not [
+        argument
+        for _, argument, _ in pickletools.genops(sent)
+        if isinstance(argument, str) and "numpy" in argument
+    ]
+    back, again = whole(plain(observation)), whole_stream(plain_stream(stream))
+    np.testing.assert_array_equal(back["image"]["main"], image)
+    assert (back["state"].dtype, back["instruction"]) == (np.float32, "go")
+    back["state"] += 1  # A policy may write to what it is given.
+    np.testing.assert_array_equal(again.normal(size=9), stream.normal(size=9))
+
+
+def test_a_worker_imports_what_its_environment_has_and_no_statistics() -> None:
+    code = (
+        "import sys, json, harness.parallel.env_actor, harness.replay; "
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert {"pandas", "scipy", "statsmodels"}.isdisjoint(loaded)
+    imported = imports_of_the_engine() & loaded
+    known = packages_distributions()
+    assert {known[name][0].lower() for name in imported} <= {name.lower() for name in ENGINE}
+
+
+def imports_of_the_engine() -> set[str]:
+    """Return what the engine's modules import themselves that is installed from a package."""
+    names: set[str] = set()
+    for path in Path(run_eval.__file__).parent.glob("harness/**/*.py"):
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]):
+                names.add(words[1].partition(".")[0])
+    return names & set(packages_distributions()) - {"harness"}
+
+
+def test_what_is_not_built_is_named_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ASSAY_ENVS", str(tmp_path))
+    assert run_eval.main(["list", "benchmarks"]) == 0
+    assert "points_apart" in capfd.readouterr().out
+    run = ["run", "--policy", "zero", "--benchmark", "points_apart", "--out", str(tmp_path / "r")]
+    assert run_eval.main(run) == 2
+    assert "python run_eval.py env build points_apart" in capfd.readouterr().err
+    assert run_eval.main(["env", "list"]) == 0
+    assert "is not built" in capfd.readouterr().out
+
+
+def test_the_command_builds_once_and_again_when_the_declaration_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ASSAY_ENVS", str(tmp_path))
+    said = []
+    for _ in range(2):
+        assert run_eval.main(["env", "build", "points_apart"]) == 0
+        said.append(capfd.readouterr().out)
+    assert said[0].startswith("points_apart: ready in")
+    assert said[1].startswith("points_apart: was ready in")
+    changed = replace(DECLARED, packages=("points-lens==2",))
+    problem = changed.problem()
+    assert problem is not None
+    assert "was built from another declaration" in problem
+    with pytest.raises(UsageError, match="points-lens==2"):
+        build(changed, print)
+    assert DECLARED.problem() is None  # What was there before is still there, and nothing else.
+    assert sorted(os.listdir(tmp_path)) == [".points_apart.lock", "points_apart"]
+    assert run_eval.main(["env", "remove", "points_apart"]) == 0
+    assert os.listdir(tmp_path) == [".points_apart.lock"]
+
+
+def test_an_environment_that_cannot_import_is_no_environment(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_ENVS", str(tmp_path))
+    write_wheel(wheels, "points-blind", "1", {"points_blind.py": "import no_such_library\n"})
+    blind = OwnPython(
+        name="blind",
+        packages=("points-blind==1",),
+        imports=("points_blind",),
+        libraries=("libno-such-library0",),
+    )
+    with pytest.raises(UsageError, match="No module named 'no_such_library'"):
+        build(blind, print)
+    assert blind.problem() is not None
+    assert os.listdir(tmp_path) == [".blind.lock"]
+
+
+def test_a_python_that_has_none_of_the_packages_is_named() -> None:
+    old = replace(DECLARED, versions=("2.7",))
+    with pytest.raises(UsageError, match=r"exist for Python 2\.7, and this is 3\..*PYTHON=python2"):
+        build(old, print)
+    with pytest.raises(UsageError, match="must not pin ray"):
+        _ = replace(DECLARED, packages=("ray==1",)).requirements
+
+
+def spec(task: str, episode: int) -> EpisodeSpec:
+    return EpisodeSpec("p", "b", task, episode, 0, "c")
+
+
+def test_a_worker_takes_tasks_of_its_python_first_and_then_others() -> None:
+    specs = [spec(task, k) for task in ("a1", "b1", "a2") for k in range(2)]
+    schedule = Schedule(specs, lambda spec: spec.task[0])
+    assert schedule.interpreters == ["a", "b", "a"]
+    assert [schedule.next("x", "a") for _ in range(4)] == [*specs[:2], *specs[4:]]
+    foreign = schedule.next("x", "a")
+    assert foreign == spec("b1", 0)
+    schedule.put_back(foreign)
+    schedule.hand_over("x", "y")
+    # The successor has the task, so nobody else starts another Python for it.
+    assert schedule.next("z", "b") is None
+    assert schedule.next("y", "b") == spec("b1", 0)
