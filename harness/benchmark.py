@@ -49,6 +49,10 @@ class Benchmark(ABC):
     def protocols(self) -> Mapping[str, Protocol]:
         """Return the protocol cards by short name."""
 
+    def protocol_of(self, benchmark: str) -> str:
+        """Return the short name of the card that a benchmark runs under if none is asked for."""
+        return self.default_protocol
+
     @abstractmethod
     def episodes(self, benchmark: str, task: str) -> int | None:
         """Return how many distinct episodes a task has; None when they are unlimited."""

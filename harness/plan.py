@@ -196,7 +196,7 @@ def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:
 def _resolve_cell(request: BenchmarkRequest, episodes: int) -> Cell:
     family = find_benchmark(request.name)
     protocols = family.protocols()
-    short = request.protocol.removeprefix(f"{family.name}/") or family.default_protocol
+    short = request.protocol.removeprefix(f"{family.name}/") or family.protocol_of(request.name)
     require_known(f"protocol of {family.name}", short, protocols)
     protocol = protocols[short]
     protocol.limit(request.name)

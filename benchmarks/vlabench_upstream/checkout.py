@@ -1,0 +1,107 @@
+"""A user's VLABench checkout: where it is, what it lacks, and which one it is."""
+
+import ast
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+
+from benchmarks.vlabench_upstream.catalog import TRACKS
+
+VARIABLE = "VLABENCH_ROOT"
+PAGE = "https://github.com/OpenMOSS/VLABench"
+EVALUATOR = Path("evaluation", "evaluator", "base.py")
+EPISODES = Path("configs", "evaluation", "tracks")
+ASSETS = (Path("assets", "obj", "meshes"), Path("assets", "scenes"))
+"""What upstream's script downloads; the robots come with the checkout."""
+
+
+def find() -> Path | None:
+    """Return the package's folder in the checkout that VLABENCH_ROOT names, or None.
+
+    Upstream's own variable names the package; here the repository's folder will do as well.
+    """
+    given = os.environ.get(VARIABLE)
+    if not given:
+        return None
+    root = Path(given).absolute()
+    return root / "VLABench" if (root / "VLABench" / "__init__.py").is_file() else root
+
+
+def problem() -> str | None:
+    """Return why nothing can run with the checkout and what mends it, or None."""
+    root = find()
+    if root is None:
+        return (
+            f"VLABench's own backend drives a checkout; run: git clone {PAGE} and set "
+            f"{VARIABLE} to its folder (see docs/vlabench-upstream.md)"
+        )
+    if not (root / "envs" / "__init__.py").is_file():
+        return f"{VARIABLE}={root} holds no VLABench; run: git clone {PAGE} and name its folder"
+    if counts_plans_as_success(root / EVALUATOR):
+        return (
+            f"{root} counts a solved inverse kinematics as a solved task in {EVALUATOR}, which "
+            f"upstream has mended (#57); run: git -C {root.parent} pull"
+        )
+    for track in TRACKS.values():
+        if not (root / EPISODES / f"{track.file}.json").is_file():
+            return f"{root / EPISODES} lacks {track.file}.json; run: git -C {root} checkout ."
+    for folder in ASSETS:
+        if not (root / folder).is_dir():
+            return (
+                f"{root / folder} is not there: VLABench's assets are a download of their own; "
+                f"run in {root.parent}: python scripts/download_assets.py (see {PAGE})"
+            )
+    return None
+
+
+def counts_plans_as_success(evaluator: Path) -> bool:
+    """Return whether an evaluator reports as success what its inverse kinematics returned.
+
+    One that cannot be read, or reports no success that could be checked, is not trusted either.
+    """
+    try:
+        tree = ast.parse(evaluator.read_text())
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return True
+    reported, planned = set[str](), set[str]()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
+            if _is_item(target, "success") and isinstance(node.value, ast.Name):
+                reported.add(node.value.id)
+            if isinstance(target, ast.Tuple) and _calls(node.value, "get_qpos_from_ee_pos"):
+                planned |= {name.id for name in target.elts if isinstance(name, ast.Name)}
+    return not reported or not reported.isdisjoint(planned)
+
+
+def _is_item(node: ast.expr, key: str) -> bool:
+    """Return whether an expression is `something["key"]`."""
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Constant)
+        and node.slice.value == key
+    )
+
+
+def _calls(node: ast.expr, method: str) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == method
+    )
+
+
+@cache
+def sources_digest(root: Path) -> str:
+    """Return a hash of the checkout's code, settings and episodes, and of its assets' names."""
+    hashed = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root)
+        if "__pycache__" in name.parts or not path.is_file():
+            continue
+        hashed.update(f"{name}\0".encode())
+        if path.suffix in (".py", ".json", ".xml"):
+            hashed.update(path.read_bytes())
+    return hashed.hexdigest()[:10]

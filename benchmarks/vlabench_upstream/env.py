@@ -1,0 +1,156 @@
+"""A task of a VLABench track as a Gymnasium environment, stepped by upstream's own code.
+
+Non-obvious behaviours:
+- Every episode builds its simulator anew, as upstream's evaluator does.
+- Only the pictures that somebody looks at are drawn: upstream's `get_observation` draws each camera
+  three times and makes two point clouds.
+- Success is the end of upstream's episode: all conditions hold after a control step. What its
+  evaluator catches and drops is raised here, and becomes an error that is reported.
+"""
+
+import gc
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from benchmarks.vlabench_upstream.protocol import UpstreamProtocol
+from benchmarks.vlabench_upstream.source import source
+from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
+from harness.layout import Layout, Part
+
+FINGERS_OPEN, FINGERS = 0.04, 2
+STATE = Layout(
+    (
+        Part("eef_position", 3, "m, robot's base"),
+        Part("eef_euler", 3, "rad, xyz"),
+        Part("gripper", 1, "0 open, 1 closed"),
+    )
+)
+ACTION = Layout(
+    (
+        Part("eef_position", 3, "m, robot's base, absolute"),
+        Part("eef_euler", 3, "rad, xyz, absolute"),
+        Part("gripper", 1, "0.1 or more open, less closed"),
+    )
+)
+LOW = (-0.6, -0.1, -0.1, -np.pi, -np.pi, -np.pi, 0.0)
+HIGH = (0.6, 0.9, 0.9, np.pi, np.pi, np.pi, 1.0)
+"""The robot's surroundings: for who draws actions at random; nothing is clipped."""
+PRINTABLE = frozenset(map(chr, range(32, 127)))
+LONGEST_INSTRUCTION = 500
+
+
+class UpstreamEnv(BenchmarkEnv):
+    """One task of one track."""
+
+    def __init__(
+        self,
+        benchmark: str,
+        task: str,
+        protocol: UpstreamProtocol,
+        render_mode: str | None = None,
+    ) -> None:
+        """Read the task's episodes.
+
+        Raises:
+            UsageError: The checkout lacks something.
+        """
+        super().__init__(render_mode)
+        self.protocol, self._task = protocol, task
+        self._source = source()
+        self._episodes = self._source.episodes(protocol.track, task)
+        self.episodes = len(self._episodes)
+        self.max_steps = protocol.task_steps.get(task, protocol.limit(benchmark))
+        self.metadata = self.metadata | {"render_fps": 10}
+        self.instruction = task.replace("_", " ")
+        self.state_layout, self.action_layout = STATE, ACTION
+        self.cameras = tuple(protocol.cameras)
+        self._base = np.array(protocol.robot_base)
+        self._sim: Any = None
+        size = (*protocol.camera_size, 3)
+        self.observation_space: spaces.Space[Any] = spaces.Dict(
+            image=spaces.Dict({role: spaces.Box(0, 255, size, np.uint8) for role in self.cameras}),
+            state=spaces.Box(-np.inf, np.inf, (STATE.size,), np.float32),
+            instruction=spaces.Text(LONGEST_INSTRUCTION, charset=PRINTABLE),
+        )
+        low, high = (np.array(bound, np.float32) for bound in (LOW, HIGH))
+        self.action_space = spaces.Box(low, high)
+
+    @property
+    def idle_action(self) -> Action:  # type: ignore[override]
+        """The action that keeps the gripper where it is now."""
+        state = self._state()
+        return np.append(state[:-1], 1 - state[-1])
+
+    def _begin(self, episode: int, seed: int) -> StepOutcome:
+        self.close()
+        name = f"{self.protocol.track}/{self._task}/{episode}/{seed}"
+        scene = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+        self._sim = self._source.load(self._task, self._episodes[episode], scene)
+        self.instruction = str(self._sim.task.get_instruction())
+        return self._outcome(False)
+
+    def _advance(self, action: Action) -> StepOutcome:
+        position = action[:3].astype(float) + self._base
+        quaternion = self._source.euler_to_quaternion(*action[3:6].astype(float))
+        # Whether a pose was found is no matter: upstream's evaluator goes where its search ended.
+        _, joints = self._sim.robot.get_qpos_from_ee_pos(
+            physics=self._sim.physics, pos=position, quat=quaternion
+        )
+        opening = FINGERS_OPEN if action[6] >= self.protocol.open_from else 0.0
+        control = np.concatenate([joints, np.full(FINGERS, opening)])
+        for _ in range(self.protocol.max_substeps):
+            if self._sim.step(control).last():
+                return self._outcome(True)
+        return self._outcome(False)
+
+    def _outcome(self, success: bool) -> StepOutcome:
+        """Return upstream's scores and the conditions that they are made of."""
+        task, physics = self._sim.task, self._sim.physics
+        names = task.config["task"]["conditions"]
+        facts = {
+            str(name): bool(condition.is_met(physics))
+            for name, condition in zip(names, task.conditions.conditions, strict=True)
+        }
+        if task.target_is_grasped:
+            facts["touched"] = all(map(bool, task.target_is_grasped.values()))
+        targets = task.target_entity
+        target = targets[-1] if isinstance(targets, list) else targets
+        # Upstream follows no thing that stays where it is, and raises when asked about one.
+        if target in task.intention_distance:
+            radius = self.protocol.intention_radius
+            facts["intention"] = bool(self._sim.get_intention_score(threshold=radius))
+        return StepOutcome(success, float(self._sim.get_task_progress()), facts)
+
+    def _state(self) -> Action:
+        """Return the gripper's pose as upstream's client of openpi sends it."""
+        state = np.asarray(self._sim.robot.get_ee_state(self._sim.physics), float)
+        euler = self._source.quaternion_to_euler(state[3:7])
+        return np.concatenate([state[:3] - self._base, euler, state[7:]]).astype(np.float32)
+
+    def _observe(self, cameras: Sequence[str]) -> Observation:
+        height, width = self.protocol.camera_size
+        number = self.protocol.cameras
+        return {
+            "image": {
+                role: self._sim.render(camera_id=number[role], height=height, width=width)
+                for role in cameras
+            },
+            "state": self._state(),
+            "instruction": self.instruction,
+        }
+
+    def state_bytes(self) -> bytes:
+        """Return positions, velocities and activations of everything."""
+        state: bytes = self._sim.physics.get_state().tobytes()
+        return state
+
+    def close(self) -> None:
+        """Give the simulator back; it is full of cycles."""
+        if self._sim is not None:
+            self._sim.close()
+            self._sim = None
+            gc.collect()

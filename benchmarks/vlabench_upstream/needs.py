@@ -1,0 +1,30 @@
+"""The Python environment that upstream's code runs in."""
+
+from pathlib import Path
+
+from benchmarks.vlabench_upstream.protocol import SIMULATOR
+from harness.own_python import OwnPython
+
+PYTHON = OwnPython(
+    name="vlabench",
+    packages=(
+        f"mujoco=={SIMULATOR['mujoco']}",
+        f"dm_control=={SIMULATOR['dm_control']}",
+        "numpy==1.26.4",
+        "scipy==1.14.0",
+        "scikit-learn==1.9.1",
+        "opencv-python-headless==4.11.0.86",
+        "colorlog==6.12.0",
+        "addict==2.4.0",
+        "dash==4.4.1",
+        "pandas==3.0.6",
+    ),
+    alone=("open3d==0.18.0",),
+    constraints=Path(__file__).parent / "constraints.txt",
+    imports=("dm_control.composer", "cv2", "sklearn", "open3d"),
+    libraries=("libegl1", "libgl1", "libgomp1", "libosmesa6", "libusb-1.0-0", "libx11-6"),
+    versions=("3.11",),
+)
+"""Upstream needs more of open3d's requirements to be imported than open3d needs to work: the last
+three are what remains of them without the notebooks. open3d 0.18 ends with Python 3.11.
+"""

@@ -1,0 +1,106 @@
+"""Upstream's modules, imported as they are from the user's checkout."""
+
+import copy
+import json
+import os
+import random
+import sys
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from benchmarks.vlabench_upstream import checkout
+from harness.errors import UsageError
+
+NEVER_CALLED = (
+    "openai",
+    "rrt_algorithms.rrt.rrt",
+    "rrt_algorithms.rrt.rrt_star",
+    "rrt_algorithms.search_space.search_space",
+    "rrt_algorithms.utilities.plotting",
+)
+"""What upstream imports to write instructions and to plan its demonstrations: no part of this.
+
+The planner is in no package registry. Who has installed them keeps them.
+"""
+
+
+class Source:
+    """What of upstream an evaluation calls."""
+
+    def __init__(self, root: Path) -> None:
+        """Import it from the package's folder `root`."""
+        # Read when MuJoCo is imported; upstream's own script chooses the same.
+        os.environ.setdefault("MUJOCO_GL", "egl")
+        sys.path.insert(0, str(root.parent))
+        for name in NEVER_CALLED:
+            _stand_in(name)
+        self._root = root
+        self._envs = import_module("VLABench.envs")
+        for name in ("VLABench.tasks", "VLABench.robots"):
+            import_module(name)  # Each registers what it holds.
+        maths = import_module("VLABench.utils.utils")
+        self.quaternion_to_euler: Any = maths.quaternion_to_euler
+        self.euler_to_quaternion: Any = maths.euler_to_quaternion
+        # Loading an environment writes into these, so that an episode would depend on the last one.
+        self._settings = {
+            name: copy.deepcopy(getattr(self._envs, name))
+            for name in ("TASK_CONFIG", "ROBOT_CONFIG")
+        }
+
+    def episodes(self, track: str, task: str) -> list[dict[str, Any]]:
+        """Return a track's episodes of a task."""
+        text = (self._root / checkout.EPISODES / f"{track}.json").read_text()
+        found: list[dict[str, Any]] = json.loads(text)[task]
+        return found
+
+    def load(self, task: str, episode: dict[str, Any], scene: int) -> Any:
+        """Return upstream's environment of an episode, as its evaluator makes one."""
+        for name, pristine in self._settings.items():
+            settings = getattr(self._envs, name)
+            settings.clear()
+            settings.update(copy.deepcopy(pristine))
+        # Tasks draw from the streams of the whole process before the episode overrides it.
+        random.seed(scene)
+        np.random.seed(scene)
+        env = self._envs.load_env(
+            task,
+            robot="franka",
+            episode_config=copy.deepcopy(episode),
+            random_init=False,
+            eval=False,
+            run_mode="eval",  # Without it upstream keeps no account of the scores.
+        )
+        env.random_state.seed(scene)
+        env.reset()
+        return env
+
+
+@cache
+def source() -> Source:
+    """Return upstream, imported once a process.
+
+    Raises:
+        UsageError: The checkout lacks something.
+    """
+    problem, root = checkout.problem(), checkout.find()
+    if problem or root is None:
+        raise UsageError(problem or "no checkout")
+    return Source(root)
+
+
+def _stand_in(name: str) -> None:
+    """Make a module importable that is not installed and whose parts nobody calls."""
+    top, _, _ = name.partition(".")
+    if top not in sys.modules and find_spec(top) is not None:
+        return
+    parts = name.split(".")
+    for length in range(1, len(parts) + 1):
+        module = ModuleType(".".join(parts[:length]))
+        module.__getattr__ = lambda attribute: object  # type: ignore[method-assign]
+        sys.modules.setdefault(module.__name__, module)
