@@ -8,10 +8,9 @@ needs to talk to this process.
 import os
 import re
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from harness.errors import UsageError
 from harness.spec import digest
@@ -73,9 +72,14 @@ class OwnPython:
     @property
     def stamp(self) -> str:
         """What a finished environment holds: a hash of all that it is built from."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["constraints"] = self.constraints.read_text() if self.constraints else ""
-        return digest(values | {"requirements": self.requirements, "python": MINOR})
+        values = {
+            "requirements": self.requirements,
+            "alone": self.alone,
+            "constraints": self.constraints.read_text() if self.constraints else "",
+            "imports": self.imports,
+            "python": MINOR,
+        }
+        return digest(values)
 
     def problem(self) -> str | None:
         """Return why nothing can run in it and the command that mends it, or None."""

@@ -22,7 +22,7 @@ PYTHON = OwnPython(
     alone=("open3d==0.18.0",),
     constraints=Path(__file__).parent / "constraints.txt",
     imports=("dm_control.composer", "cv2", "sklearn", "open3d"),
-    libraries=("libegl1", "libgl1", "libgomp1", "libosmesa6", "libusb-1.0-0", "libx11-6"),
+    libraries=("libegl1", "libgl1", "libgomp1"),
     versions=("3.11",),
 )
 """Upstream needs more of open3d's requirements to be imported than open3d needs to work: the last
