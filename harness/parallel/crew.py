@@ -96,7 +96,9 @@ class Crew:
             max_task_retries=0,
             scheduling_strategy=self._placed(seat + 1),
             runtime_env={"py_executable": interpreter} if interpreter else None,
-        ).remote(self._work.cells, self._local, self._remote, self._options.deadline)
+        ).remote(
+            self._work.cells, self._local, self._remote, self._options.deadline, bool(interpreter)
+        )
         return Worker(actor, self, seat, interpreter)
 
     def grow(self, policy: str) -> None:

@@ -45,6 +45,7 @@ class EnvActor:
         local: Mapping[str, Policy],
         remote: Mapping[str, PolicySpec],
         deadline: float,
+        apart: bool,
     ) -> None:
         """Build the policies that live here and stand-ins for the others.
 
@@ -53,11 +54,12 @@ class EnvActor:
             local: The policies that live beside the environment, by identity.
             remote: What the policies need that live in actors, by identity.
             deadline: Seconds after which a step counts as hung and the process is killed.
+            apart: Whether this is the Python environment of a benchmark's own.
         """
         # The kernel delivers this one whether or not a native call ever gives Python the floor.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._deadline = deadline
-        self._remote = {name: RemotePolicy(spec) for name, spec in remote.items()}
+        self._remote = {name: RemotePolicy(spec, apart) for name, spec in remote.items()}
         for policy in local.values():
             policy.load()
         self._worker = Worker(cells, {**local, **self._remote}, self._alive)

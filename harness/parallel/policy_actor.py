@@ -117,7 +117,7 @@ class PolicyActor:
         Thread(target=self._serve, daemon=True).start()
 
     def infer(self, observation: Any, stream: Any, client: str) -> Answer:
-        """Return the answer to one observation of the environment `client`, all arrays plain."""
+        """Return the answer to one observation of the environment `client`; both may be plain."""
         request = Request(whole(observation), whole_stream(stream), client)
         with self._arrived:
             self._returns.asked(client, time.monotonic())

@@ -24,9 +24,12 @@ from harness.worker import process_name
 class RemotePolicy(Policy):
     """Asks an actor, and keeps the bill."""
 
-    def __init__(self, spec: PolicySpec) -> None:
-        """Know what the policy needs; `attach` says where it is."""
-        self.spec = spec
+    def __init__(self, spec: PolicySpec, apart: bool) -> None:
+        """Know what the policy needs; `attach` says where it is.
+
+        `apart` is whether its numpy may be another than here.
+        """
+        self.spec, self._apart = spec, apart
         self._client = process_name()
         self._replica: Any = None
         self._answers: list[Answer] = []
@@ -44,10 +47,10 @@ class RemotePolicy(Policy):
         # The actor has a deadline of its own, and may first have to find another machine.
         signal.setitimer(signal.ITIMER_REAL, 0)
         start = time.perf_counter()
-        asked = [
-            self._replica.infer.remote(plain(observation), plain_stream(stream), self._client)
-            for observation, stream in zip(observations, streams, strict=True)
-        ]
+        pairs: list[tuple[Any, Any]] = list(zip(observations, streams, strict=True))
+        if self._apart:
+            pairs = [(plain(observation), plain_stream(stream)) for observation, stream in pairs]
+        asked = [self._replica.infer.remote(*pair, self._client) for pair in pairs]
         try:
             answers: list[Answer] = ray.get(asked)
         except RayTaskError as error:
