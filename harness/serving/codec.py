@@ -73,15 +73,22 @@ def _decoded(fields: dict[Any, Any]) -> Any:
     if b"__ndarray__" in fields:
         return _array(fields)
     if b"__npgeneric__" in fields:
-        number = fields.get(b"data")
-        if not isinstance(number, int | float):
-            raise WireError(f"a number is expected, got {type(number).__name__}")
-        return _dtype(fields).type(number)
+        return _number(fields)
     for key, value in fields.items():
         if not isinstance(key, str):
             raise WireError(f"a key must be a string, got {key!r}")
         _require_plain(value)
     return fields
+
+
+def _number(fields: Mapping[bytes, Any]) -> np.generic:
+    dtype, number = _dtype(fields), fields.get(b"data")
+    if not isinstance(number, int if dtype.kind in "iu" else int | float):
+        raise WireError(f"a number of {dtype} is expected, got {number!r}")
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
+        raise WireError(f"{number} is no number of {dtype}")
+    value: np.generic = dtype.type(number)
+    return value
 
 
 def _array(fields: Mapping[bytes, Any]) -> np.ndarray[Any, Any]:

@@ -34,7 +34,7 @@ class ServeCommand:
     prompt_key: str = "prompt"
     """The instruction's key."""
     seed: int = 0
-    """An answer is drawn from this and its number on the connection, or from the client's stream."""
+    """The n-th answer on a connection draws from this and n; a client may send its own stream."""
     max_batch: int | None = None
     """Observations of several clients that are inferred at once, at most; learnt if not given."""
 

@@ -145,6 +145,8 @@ class Connection:
                 max_size=LARGEST_MESSAGE,
                 # openpi's server answers no pings while it infers.
                 ping_interval=None,
+                # A server of policies is near; websockets would look for the machine's proxy.
+                proxy=None,
                 close_timeout=1,
             )
         except InvalidURI as error:
