@@ -35,7 +35,7 @@ DROID = ObservationKeys.parse(
 @contextmanager
 def served(reference: str, **options: Any) -> Iterator[int]:
     """Serve a policy on a free port, which is what is yielded."""
-    server = PolicyServer(Serving(reference=reference, port=0, **options), print)
+    server = PolicyServer(Serving(reference=reference, **{"port": 0, **options}), print)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
