@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from harness.spec import stream_key
+
 
 @contextmanager
 def seeded(stream: np.random.Generator) -> Iterator[None]:
@@ -15,7 +17,7 @@ def seeded(stream: np.random.Generator) -> Iterator[None]:
     So what such code draws follows from the episode and the step alone, and a simulator in the
     same process draws as if the code had not run.
     """
-    seed = int(stream.integers(2**32))
+    seed = int(stream_key(stream)[0]) % 2**32  # Nothing is drawn, so the stream is the code's.
     python, legacy = random.getstate(), np.random.get_state()
     torch = sys.modules.get("torch")
     forked = None
