@@ -77,11 +77,14 @@ class PolicyServer:
         self.port: int = self._server.socket.getsockname()[1]
 
     def serve_forever(self) -> None:
-        """Answer until `shutdown` is called."""
-        self._server.serve_forever()
+        """Answer until `shutdown` is called, or until the user interrupts."""
+        try:
+            self._server.serve_forever()
+        finally:
+            self.shutdown()
 
     def shutdown(self) -> None:
-        """Stop listening."""
+        """Stop listening and hang up on every client, each of whom would keep the process up."""
         self._server.shutdown()
 
     def _bound(self) -> Server:

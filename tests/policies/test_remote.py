@@ -92,7 +92,7 @@ def test_a_server_that_is_killed_and_started_again_loses_nothing() -> None:
         with process(port) as (second, _):
             records += [episode.record for episode in episodes]
             second.send_signal(signal.SIGINT)
-            assert second.wait() == 0
+            assert second.wait(60) == 0
     assert [record.deterministic() for record in records] == inline(work("homing"))
     assert [record.retries for record in records] == [0] * 6
 
