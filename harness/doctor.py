@@ -40,6 +40,7 @@ def examine() -> list[Check]:
         checks.append(Check(f"{name} with images", images, family.rendering()))
         if any(card.batch > 1 for card in family.protocols().values()):
             # Nothing to mend: most machines have no GPU, and all other protocols run.
-            found_here = states or family.batch_problem() or "possible"
+            why_not = states or family.batch_problem()
+            found_here = f"not here: {why_not}" if why_not else "possible"
             checks.append(Check(f"{name} in batches", None, found_here))
     return checks
