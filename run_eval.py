@@ -27,7 +27,7 @@ from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
-from harness.replay import cell_of, replay_episode, video_file
+from harness.replay import cell_of, replay_episode, require_single, video_file
 from harness.report.layout import layout_names, load_layout
 from harness.report.write import Report, write_report
 from harness.run import Run, RunWriter
@@ -294,6 +294,9 @@ def run_plan(
 ) -> int:
     """Carry out a plan and print its table."""
     work = resolve(plan)
+    if video != "none":
+        for cell in work.cells:
+            require_single(cell)
     with RunWriter(out, work) as run, ProgressView(notes) as view:
         for notice in run.notices:
             view.tell(notice)

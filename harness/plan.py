@@ -9,7 +9,7 @@ import yaml
 
 from harness.benchmark import Benchmark
 from harness.errors import UsageError, require_known
-from harness.policy import Policy
+from harness.policy import LocalPolicy, Policy
 from harness.protocol import Protocol
 from harness.registry import find_benchmark, make_policy
 from harness.sequential import rounds
@@ -160,7 +160,14 @@ def _check_can_run(
 ) -> None:
     images = any(policy.spec.cameras for policy in policies.values())
     problems = [cell.family.problem(images) for cell in cells]
+    batched = [cell for cell in cells if cell.protocol.batch > 1]
+    problems += [cell.family.batch_problem() for cell in batched]
     for name, policy in policies.items():
+        if batched and isinstance(policy, LocalPolicy):
+            problems.append(
+                f"{name} reaches into one environment, and {batched[0].protocol.name} plays "
+                f"{batched[0].protocol.batch} together; choose another protocol"
+            )
         problems.append(policy.missing([spec for spec in specs if spec.policy == name]))
     for problem in problems:
         if problem:

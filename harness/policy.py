@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
+from harness.environment import Action, BatchEnv, BenchmarkEnv, Observation, StepOutcome
 from harness.errors import PolicyError, require_known
 from harness.layout import Layout, require_same
 from harness.spec import EpisodeSpec
@@ -80,7 +80,7 @@ class LocalPolicy(Policy):
         """Learn how the episode ended, before its record is kept."""
 
 
-def check_compatible(policy: PolicySpec, env: BenchmarkEnv) -> None:
+def check_compatible(policy: PolicySpec, env: BenchmarkEnv | BatchEnv) -> None:
     """Refuse a policy that would misread the environment.
 
     Raises:

@@ -34,7 +34,21 @@ def cell_of(record: EpisodeRecord) -> Cell:
             f"the episode ran under {spec.protocol}; here it would run under "
             f"{cell.protocol.label} ({cell.protocol.rules.get('simulator')})"
         )
+    require_single(cell)
     return cell
+
+
+def require_single(cell: Cell) -> None:
+    """Refuse to replay what depends on the episodes that were played beside it.
+
+    Raises:
+        UsageError: The protocol plays in batches.
+    """
+    if cell.protocol.batch > 1:
+        raise UsageError(
+            f"{cell.protocol.name} plays {cell.protocol.batch} episodes together; "
+            f"one of them alone cannot be replayed or filmed"
+        )
 
 
 def replay_episode(
@@ -54,7 +68,8 @@ def replay_episode(
         outcome = env.advance(action)
     if show:
         show(_frame(env))
-    again = finish_episode(env, spec, outcome, list(actions), record.reason).record
+    state = env.state_bytes()
+    again = finish_episode(env, spec, outcome, list(actions), record.reason, state).record
     before, after = record.deterministic(), again.deterministic()
     return [
         f"{name}: recorded {before[name]}, replayed {after[name]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.environment import Action, BenchmarkEnv, StepOutcome, play
+from harness.environment import Action, BatchEnv, BenchmarkEnv, StepOutcome, play
 from harness.errors import PolicyError
 from harness.meter import Meter
 from harness.policy import LocalPolicy, Policy, checked_chunk, require_one_each
@@ -60,7 +60,7 @@ def run_episode(
             reason = "step_limit"
     if isinstance(policy, LocalPolicy):
         policy.end(outcome)
-    return finish_episode(env, spec, outcome, executed, reason)
+    return finish_episode(env, spec, outcome, executed, reason, env.state_bytes())
 
 
 def _ask(
@@ -85,13 +85,14 @@ def _ask(
 
 
 def finish_episode(
-    env: BenchmarkEnv,
+    env: BenchmarkEnv | BatchEnv,
     spec: EpisodeSpec,
     outcome: StepOutcome,
     executed: Sequence[Action],
     reason: str,
+    state: bytes,
 ) -> Episode:
-    """Return the episode that ends in the environment's present state."""
+    """Return the episode that ends in this state of the environment."""
     actions = np.array(executed, np.float32).reshape(len(executed), env.action_layout.size)
     record = EpisodeRecord(
         spec=spec,
@@ -103,6 +104,6 @@ def finish_episode(
         reason=reason,
         instruction=env.instruction,
         actions_sha256=hashlib.sha256(actions.tobytes()).hexdigest(),
-        state_sha256=hashlib.sha256(env.state_bytes()).hexdigest(),
+        state_sha256=hashlib.sha256(state).hexdigest(),
     )
     return Episode(record, actions)

@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
 from harness.errors import UsageError
-from harness.parallel.policy_actor import Answer, PolicyActor
+from harness.parallel.policy_actor import PolicyActor
 from harness.policy import LocalPolicy
 from harness.registry import make_policy
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
@@ -146,7 +146,7 @@ class PolicyServer:
         observation = self._serving.keys.unpack(request, self._spec)
         stream = self._stream(request.get(STREAM_KEY), calls)
         start = time.monotonic()
-        answer: Answer = self._actor.infer(observation, stream, client)
+        (answer,) = self._actor.infer([observation], [stream], client)
         waited = time.monotonic() - start
         return {
             "actions": answer.chunk,
