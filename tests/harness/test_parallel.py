@@ -56,6 +56,7 @@ def played(episodes: Iterator[Episode], plan: Work) -> list[dict[str, Any]]:
 def cluster() -> Iterator[None]:
     environment = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
     ray.init(
+        "local",
         num_cpus=4,
         include_dashboard=False,
         _node_ip_address="127.0.0.1",
