@@ -31,6 +31,7 @@ from harness.replay import cell_of, replay_episode, require_single, video_file
 from harness.report.layout import layout_names, load_layout
 from harness.report.write import Report, write_report
 from harness.run import Run, RunWriter
+from harness.serving.command import ServeCommand
 from harness.worker import Simulators
 
 Videos = Literal["none", "failures", "all"]
@@ -69,7 +70,7 @@ class RunCommand:
     """Evaluate policies on benchmarks; the same command again continues where it stopped."""
 
     policy: tuple[str, ...] = ()
-    """Policies by name, or name:source, e.g. replay:results/my-run. See: list policies."""
+    """Policies by name, or name:source, e.g. python:my_policy.py:MyPolicy. See: list policies."""
     benchmark: tuple[str, ...] = ()
     """Benchmarks by name, or one task as benchmark/task. See: list benchmarks."""
     tasks: tuple[str, ...] = ()
@@ -243,7 +244,7 @@ class ListCommand:
         """Print one line for each."""
         if self.what == "policies":
             for name in policy_names():
-                print(f"{name:12} {first_line(policy_class(name).__doc__)}")
+                print(f"{name:14} {first_line(policy_class(name).__doc__)}")
             return 0
         if self.what == "layouts":
             for name in layout_names():
@@ -286,6 +287,7 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "power": PowerCommand,
     "audit": AuditCommand,
     "replay": ReplayCommand,
+    "serve": ServeCommand,
     "list": ListCommand,
     "doctor": DoctorCommand,
 }

@@ -26,12 +26,16 @@ class PolicySpec:
         cameras: The camera roles it looks at; none means that nothing is ever rendered.
         state_layout: What it takes the state's numbers to mean; None if it ignores them.
         action_layout: What its actions mean; None if it takes the environment's.
+        image_size: Height and width of the pictures that a robot shall send; None if any will do.
+        chunk_length: How many actions a chunk has; None if that varies.
     """
 
     name: str
     cameras: tuple[str, ...] = ()
     state_layout: Layout | None = None
     action_layout: Layout | None = None
+    image_size: tuple[int, int] | None = None
+    chunk_length: int | None = None
 
 
 class Policy(ABC):

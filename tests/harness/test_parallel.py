@@ -29,6 +29,7 @@ from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.rollout import Episode
 from harness.run import Run
 from harness.spec import EpisodeSpec
+from tests.harness.test_serving import served
 
 EPISODES = 6
 TASKS = ("left", "right")
@@ -274,3 +275,13 @@ def test_nobody_builds_a_simulator_for_the_last_episodes_of_another() -> None:
     assert schedule.next("x") == one("a", 0)
     assert schedule.next("y") is None
     assert schedule.next("x") == one("a", 1)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_policy_on_a_server_gives_the_inline_records() -> None:
+    with served("homing") as port:
+        plan = work(f"remote:ws://127.0.0.1:{port}")
+        options = RayOptions(workers=2, replicas=1, max_batch=2, max_wait=0.05)
+        episodes = list(run_ray(plan, plan.specs, print, options=options))
+    assert played(iter(episodes), plan) == inline(work())
+    assert any("2" in episode.record.batches for episode in episodes)
