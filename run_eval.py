@@ -81,6 +81,9 @@ class RunCommand:
     """The run's seed (7 if not given)."""
     protocol: str = ""
     """The protocol card, e.g. openpi; the benchmark's default if not given. See: list protocols."""
+    control: tuple[str, ...] = ()
+    """Play every policy once more without something: no-image, no-instruction or
+    shuffled-instruction (another task's). What it still reaches shows what its score is made of."""
     stop_when_decided: bool = False
     """With two policies: stop when it is clear which one is better."""
     plan: Path | None = None
@@ -137,7 +140,7 @@ class RunCommand:
             "tasks": self.tasks,
         }
         given |= {"episodes": self.episodes, "seed": self.seed, "protocol": self.protocol}
-        given |= {"stop-when-decided": self.stop_when_decided or None}
+        given |= {"stop-when-decided": self.stop_when_decided or None, "control": self.control}
         if self.plan is not None:
             doubled = [
                 f"--{name}" for name, value in given.items() if value not in ((), None, "", False)
@@ -156,6 +159,7 @@ class RunCommand:
             episodes=10 if self.episodes is None else self.episodes,
             seed=7 if self.seed is None else self.seed,
             stop_when_decided=self.stop_when_decided,
+            controls=self.control,
         )
 
 
@@ -218,9 +222,9 @@ class ReplayCommand:
         env = cell.family.make(cell.benchmark, record.spec.task, cell.protocol)
         if self.video:
             with video_file(self.video, env) as show:
-                differences = replay_episode(run, record, env, show)
+                differences = replay_episode(run, record, cell, env, show)
         else:
-            differences = replay_episode(run, record, env)
+            differences = replay_episode(run, record, cell, env)
         env.close()
         for line in differences:
             print(f"DIFFERENT {line}")
@@ -337,9 +341,9 @@ def film(run: Run, work: Work, video: Videos) -> None:
         if record is None or record.outcome not in outcomes or path.exists():
             continue
         notes.print(f"filming {path.name}: {spec.policy} {spec.task}", markup=False)
-        env = simulators.get(work.cell(spec), spec.task)
+        env = simulators.get(cell := work.cell(spec), spec.task)
         with video_file(path, env) as show:
-            for line in replay_episode(run, record, env, show):
+            for line in replay_episode(run, record, cell, env, show):
                 notes.print(f"replay differs: {line}", style="red", markup=False)
     simulators.close()
 

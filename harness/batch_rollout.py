@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.block import Block
+from harness.control import Control
 from harness.environment import Action, BatchEnv, Observation, StepOutcome
 from harness.errors import PolicyError
 from harness.meter import Meter
 from harness.policy import ActionChunk, Policy, checked_chunk, require_one_each
 from harness.protocol import Protocol
 from harness.rollout import Episode, finish_episode
-from harness.spec import EpisodeSpec, policy_stream
+from harness.spec import policy_stream
 
 
 @dataclass
@@ -21,7 +22,7 @@ class _Row:
     """An environment of the batch and its episode."""
 
     index: int
-    spec: EpisodeSpec
+    control: Control
     outcome: StepOutcome
     chunk: deque[Action] = field(default_factory=deque)
     executed: list[Action] = field(default_factory=list)
@@ -30,7 +31,7 @@ class _Row:
 
     def stream(self) -> np.random.Generator:
         """Return the random stream of the chunk that starts now."""
-        return policy_stream(self.spec, len(self.executed))
+        return policy_stream(self.control.spec, len(self.executed))
 
     def next_action(self) -> Action:
         """Return the chunk's next action; once the episode is over, the one that does nothing."""
@@ -39,7 +40,7 @@ class _Row:
     def end(self, env: BatchEnv, reason: str) -> None:
         """Keep the episode as it is now, whatever happens in its environment later."""
         state = env.state_bytes(self.index)
-        self.episode = finish_episode(env, self.spec, self.outcome, self.executed, reason, state)
+        self.episode = finish_episode(env, self.control, self.outcome, self.executed, reason, state)
         self.idle = env.idle_action(self.index)
 
 
@@ -47,6 +48,7 @@ def run_block(
     env: BatchEnv,
     policy: Policy,
     block: Block,
+    instructions: Sequence[str],
     protocol: Protocol,
     meter: Meter,
     alive: Callable[[], None] = lambda: None,
@@ -60,7 +62,7 @@ def run_block(
     with meter.measure("reset"):
         outcomes = env.begin([(spec.episode, spec.seed) for spec in block.specs])
     rows = [
-        _Row(index, spec, outcome)
+        _Row(index, Control(spec, instructions), outcome)
         for index, (spec, outcome) in enumerate(zip(block.specs, outcomes, strict=True))
     ]
     wanted = [rows[index] for index in block.rows]
@@ -94,7 +96,10 @@ def _ask(
     if not rows:
         return
     with meter.measure("render"):
-        observations = env.observe(policy.spec.cameras, [row.index for row in rows])
+        seen = env.observe(policy.spec.cameras, [row.index for row in rows])
+        observations = [
+            row.control.cover(observation) for row, observation in zip(rows, seen, strict=True)
+        ]
     meter.chunks += len(rows)
     with meter.measure("policy"):
         answers = _infer(policy, rows, observations, meter)

@@ -9,6 +9,7 @@ import imageio.v2 as imageio
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.control import Control
 from harness.environment import BenchmarkEnv
 from harness.errors import UsageError
 from harness.plan import BenchmarkRequest, Cell, Plan, resolve
@@ -52,14 +53,14 @@ def require_single(cell: Cell) -> None:
 
 
 def replay_episode(
-    run: Run, record: EpisodeRecord, env: BenchmarkEnv, show: FrameSink | None = None
+    run: Run, record: EpisodeRecord, cell: Cell, env: BenchmarkEnv, show: FrameSink | None = None
 ) -> list[str]:
     """Play an episode's actions again and compare what follows with its record.
 
     Returns:
         The fields that came out different; none means that the record is reproduced.
     """
-    spec = record.spec
+    spec, control = record.spec, Control(record.spec, cell.instructions)
     actions = run.actions(spec.key)
     outcome = env.begin(spec.episode, spec.seed)
     for action in actions:
@@ -69,7 +70,7 @@ def replay_episode(
     if show:
         show(_frame(env))
     state = env.state_bytes()
-    again = finish_episode(env, spec, outcome, list(actions), record.reason, state).record
+    again = finish_episode(env, control, outcome, list(actions), record.reason, state).record
     before, after = record.deterministic(), again.deterministic()
     return [
         f"{name}: recorded {before[name]}, replayed {after[name]}"

@@ -14,6 +14,7 @@ import numpy as np
 from harness import __version__
 from harness.batch_rollout import run_block
 from harness.block import Block
+from harness.control import Control
 from harness.environment import BatchEnv, BenchmarkEnv
 from harness.errors import UsageError
 from harness.meter import Meter, rounded
@@ -131,12 +132,15 @@ class Worker:
             with meter.measure("build"):
                 batch = self._simulators.get_batch(cell, block.task)
             check_compatible(policy.spec, batch)
-            return run_block(batch, policy, block, cell.protocol, meter, self._alive)
+            return run_block(
+                batch, policy, block, cell.instructions, cell.protocol, meter, self._alive
+            )
         with meter.measure("build"):
             env = self._simulators.get(cell, block.task)
         check_compatible(policy.spec, env)
         (spec,) = block.specs
-        return [run_episode(env, policy, spec, cell.protocol, meter, self._alive)]
+        control = Control(spec, cell.instructions)
+        return [run_episode(env, policy, control, cell.protocol, meter, self._alive)]
 
     def _stamped(self, episode: Episode, retries: int, started: float, meter: Meter) -> Episode:
         spec = episode.record.spec

@@ -81,8 +81,9 @@ class ManiSkillBatch(BatchEnv):
 
     def _outcomes(self, info: Mapping[str, Any]) -> list[StepOutcome]:
         """Return what the protocol makes of ManiSkill's conditions."""
-        self._failed = self._failed | flags(info.get("fail", False), self._rows)
-        now = flags(info["success"], self._rows) & ~self._failed
+        if "fail" in info:
+            self._failed = self._failed | flags(info["fail"])
+        now = flags(info["success"]) & ~self._failed
         self._once = self._once | now
         success = now if self._protocol.success == "at_end" else self._once
         if not self._protocol.stop_at_success and self._steps < self.max_steps:

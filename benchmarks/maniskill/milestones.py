@@ -45,19 +45,18 @@ class Milestones:
 
     def look(self, info: Mapping[str, Any], success: Flags) -> list[tuple[Facts, float]]:
         """Return each environment's conditions now and its process score so far."""
-        rows = self._sim.num_envs
         seen = {
             name: value
             for name, value in info.items()
             if torch.is_tensor(value) and value.dtype == torch.bool and name != "success"
         }
         seen |= self._look(self._sim, info, self._start)
-        facts = {name: flags(value, rows) for name, value in seen.items()}
+        facts = {name: flags(value) for name, value in seen.items()}
         for name, met in self._met.items():
             met |= facts[name]
         return [
             ({name: bool(fact[row]) for name, fact in facts.items()}, self._score(row, success))
-            for row in range(rows)
+            for row in range(len(success))
         ]
 
     def _score(self, row: int, success: Flags) -> float:
@@ -67,10 +66,10 @@ class Milestones:
         return 1.0 if success[row] else met / (len(self._path) + 1)
 
 
-def flags(value: Any, rows: int) -> Flags:
-    """Return a condition, a tensor anywhere or one truth for all, as an array with these rows."""
-    found = torch.as_tensor(value).cpu().numpy().astype(bool)
-    return np.broadcast_to(found.reshape(-1), rows)
+def flags(value: Any) -> Flags:
+    """Return a condition, a tensor on any device or an array, as an array."""
+    found = value.cpu().numpy() if torch.is_tensor(value) else np.asarray(value)
+    return found.reshape(-1).astype(bool, copy=False)
 
 
 def _start(sim: Any) -> Any:

@@ -19,6 +19,7 @@ from benchmarks.maniskill.milestones import Milestones
 from benchmarks.maniskill.protocol import protocols
 from harness.batch_rollout import run_block
 from harness.block import Block
+from harness.control import Control
 from harness.doctor import examine
 from harness.environment import BatchEnv, BenchmarkEnv
 from harness.errors import UsageError
@@ -65,7 +66,7 @@ def played(batch: int) -> list[dict[str, Any]]:
     assert TASK is not None
     protocol = replace(CARD, batch=batch)
     env = ManiSkillBatch("maniskill", TASK, protocol)
-    episodes = run_block(env, Drifting(env), block(batch), protocol, Meter())
+    episodes = run_block(env, Drifting(env), block(batch), (), protocol, Meter())
     env.close()
     return [record(episode) for episode in episodes]
 
@@ -80,7 +81,7 @@ def test_a_batch_of_one_plays_what_the_ordinary_environment_plays() -> None:
     protocol = replace(CARD, batch=1)
     env = ManiSkillEnv("maniskill", TASK, protocol)
     (spec,) = block(1).specs
-    single = run_episode(env, Drifting(env), spec, protocol, Meter())
+    single = run_episode(env, Drifting(env), Control(spec), protocol, Meter())
     env.close()
     assert single.record.steps == 20
     np.testing.assert_equal(played(1), [record(single)])

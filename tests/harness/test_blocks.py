@@ -63,7 +63,7 @@ def block_of(*rows: int, policy: str = "homing", size: int = 4) -> Block:
 def play(policy: Policy, *rows: int, replan: int | None = 4) -> list[Episode]:
     protocol = replace(find_benchmark("points_two").protocols()["four"], replan=replan)
     env = PointBatch("left", 30, 4)
-    return run_block(env, policy, block_of(*rows), protocol, Meter())
+    return run_block(env, policy, block_of(*rows), (), protocol, Meter())
 
 
 def test_a_block_is_the_same_whatever_is_wanted_of_it() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harness.benchmark import Benchmark, Task
 from harness.environment import Action, BatchEnv, BenchmarkEnv, Observation, StepOutcome
+from harness.errors import PolicyError
 from harness.layout import Layout, Part
 from harness.policy import LocalPolicy, Policy, PolicySpec
 from harness.protocol import Protocol
@@ -316,3 +317,17 @@ class Single(Slow):
 
     def load(self) -> None:
         open(self._file, "x").close()
+
+
+class Witness(Policy):
+    """Ends every episode by saying what it was shown and told."""
+
+    batches = True
+    spec = PolicySpec("witness", ("main",), STATE, ACTION)
+
+    def infer(
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
+    ) -> Sequence[Any]:
+        (seen,) = observations
+        picture = seen["image"]["main"]
+        raise PolicyError(f"shown {picture.shape} {picture.mean():.0f}, told {seen['instruction']}")
