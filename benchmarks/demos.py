@@ -76,7 +76,6 @@ class DemosCommand:
         if not complete:
             notes.print("some episodes ended in errors; run the same command again", style="red")
             return EXIT_INCOMPLETE
-        self._finish(work, tallied(run))
         return 0
 
     def _work(self) -> Work:
@@ -92,14 +91,13 @@ class DemosCommand:
         reference = f"record:{self.out}"
         policy = make_policy(reference)
         short = cell.protocol.name.partition("/")[2]
-        plan = Plan(
-            (reference,), (BenchmarkRequest(cell.benchmark, cell.tasks, short),), self.episodes
-        )
+        # How many episodes it takes is not known, and more may be wanted later.
+        plan = Plan((reference,), (BenchmarkRequest(cell.benchmark, cell.tasks, short),), 0)
         name = policy.spec.name
         return Work(plan, {name: policy}, {name: reference}, (cell,), ())
 
     def _play(self, work: Work, run: RunWriter) -> bool:
-        """Play further episodes until there are enough that the expert mastered."""
+        """Play further episodes until the expert mastered enough, and make the data set of them."""
         cell, backend = work.cells[0], self._backend()
         attempts = dict.fromkeys(cell.tasks, self.episodes)
         while True:
@@ -115,15 +113,17 @@ class DemosCommand:
                 for task in cell.tasks
                 for episode in range(attempts[task])
             )
-            with ProgressView(notes) as view:
-                tally = evaluate(run, replace(work, specs=specs), backend, view, self.workers or 1)
-            if not tally.complete:
+            if unscored(run, specs):
+                with ProgressView(notes) as view:
+                    evaluate(run, replace(work, specs=specs), backend, view, self.workers or 1)
+            if unscored(run, specs):
                 return False
             wanted = {
                 task: further(task, self.episodes, played, mastered)
-                for task, (played, mastered) in tallied(run).items()
+                for task, (played, mastered) in tallied(run, specs).items()
             }
             if not any(wanted.values()):
+                self._finish(work, tallied(run, specs))
                 return True
             attempts = {task: attempts[task] + wanted[task] for task in cell.tasks}
 
@@ -156,11 +156,18 @@ class DemosCommand:
         print(f"\n{count} demonstrations, {size / 2**20:.1f} MiB in {self.out}")
 
 
-def tallied(run: Run) -> dict[str, tuple[int, int]]:
-    """Return how many episodes of each task the expert played and mastered."""
-    records = run.records().values()
-    played = Counter(record.spec.task for record in records)
-    mastered = Counter(record.spec.task for record in records if record.success)
+def unscored(run: Run, specs: Sequence[EpisodeSpec]) -> bool:
+    """Tell whether an episode is still to be played, or ended in an error."""
+    records = run.records()
+    scored = {key for key, record in records.items() if record.outcome != "error"}
+    return any(spec.key not in scored for spec in specs)
+
+
+def tallied(run: Run, specs: Sequence[EpisodeSpec]) -> dict[str, tuple[int, int]]:
+    """Return how many of these episodes of each task the expert played and mastered."""
+    records = run.records()
+    played = Counter(spec.task for spec in specs)
+    mastered = Counter(spec.task for spec in specs if records[spec.key].success)
     return {task: (played[task], mastered[task]) for task in played}
 
 
@@ -175,7 +182,11 @@ def further(task: str, wanted: int, played: int, mastered: int) -> int:
             f"the expert mastered {mastered} of {played} episodes of {task}: too few to go on; "
             f"leave it out with --tasks"
         )
-    return max(0, math.ceil((wanted - mastered) * played / max(mastered, 1)))
+    if mastered >= wanted:
+        return 0
+    expected = (wanted - mastered) * played / max(mastered, 1)
+    # Some more than expected: another round costs more than a few episodes.
+    return math.ceil(expected + math.sqrt(expected))
 
 
 def markdown_table(tally: Mapping[str, tuple[int, int]]) -> str:

@@ -124,7 +124,7 @@ class ManiSkillEnv(BenchmarkEnv):
 
     def expert(self) -> Expert | None:
         """Return ManiSkill's motion planner, where it has one for this task and controller."""
-        self._expert = plan_for(self._task.name, self._sim)
+        self._expert = plan_for(self._task.name, self._sim, self.idle_action)
         return self._expert
 
     def close(self) -> None:

@@ -25,8 +25,11 @@ SOLUTIONS = {
 """The module of each task's planner in `mani_skill.examples.motionplanning.panda.solutions`."""
 
 
-def plan_for(task: str, sim: Any) -> "PlannedExpert | None":
-    """Return the planner for a task, or None: planners move the Panda by joint targets only."""
+def plan_for(task: str, sim: Any, idle: Action) -> "PlannedExpert | None":
+    """Return the planner for a task, or None: planners move the Panda by joint targets only.
+
+    `idle` is what it does if it finds no way to begin.
+    """
     if task not in SOLUTIONS or sim.control_mode != "pd_joint_pos":
         return None
     from importlib import import_module
@@ -34,7 +37,7 @@ def plan_for(task: str, sim: Any) -> "PlannedExpert | None":
     motion = import_module("mani_skill.examples.motionplanning.base_motionplanner.motionplanner")
     motion.print = _say_nothing  # type: ignore[attr-defined]
     place = "mani_skill.examples.motionplanning.panda.solutions"
-    return PlannedExpert(import_module(f"{place}.{SOLUTIONS[task]}").solve, sim)
+    return PlannedExpert(import_module(f"{place}.{SOLUTIONS[task]}").solve, sim, idle)
 
 
 class PlannedExpert:
@@ -45,14 +48,13 @@ class PlannedExpert:
     action is repeated.
     """
 
-    def __init__(self, solve: Callable[..., Any], sim: Any) -> None:
+    def __init__(self, solve: Callable[..., Any], sim: Any, idle: Action) -> None:
         """Prepare to run a planner on the simulator's present episode."""
         self._actions: SimpleQueue[NDArray[Any] | BaseException | None] = SimpleQueue()
         self._turn = _Turn(sim, self._actions)
         self._thread = threading.Thread(target=self._run, args=(solve,), daemon=True)
-        self._last: Action | None = None
+        self._last = idle
         self._over = False
-        self._sim = sim
 
     def act(self) -> Action:
         """Return the planner's next action."""
@@ -68,8 +70,6 @@ class PlannedExpert:
             self._over = answer is None
             if answer is not None:
                 self._last = np.asarray(answer, np.float32)
-        if self._last is None:
-            raise RuntimeError("the planner found no way to start")
         return self._last
 
     def close(self) -> None:

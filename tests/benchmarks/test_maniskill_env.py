@@ -217,6 +217,14 @@ def test_what_cannot_be_built_says_why() -> None:
         make("RotateValveLevel0-v1", replace(NATIVE, state="eef"))
 
 
+def test_a_planner_that_finds_no_way_stands_still_and_fails() -> None:
+    env = make("PegInsertionSide-v1", replace(RDT, first_seed=285, max_steps={"maniskill": 20}))
+    outcomes = planned(env, episode=0, steps=20)
+    assert len(outcomes) == 21
+    assert not outcomes[-1].subgoals["grasped"]
+    env.close()
+
+
 def test_there_is_no_expert_for_other_controllers() -> None:
     for task, protocol in (("PickCube-v1", protocols()["rdt-ee"]), ("TwoRobotPickCube-v1", RDT)):
         env = make(task, protocol)
