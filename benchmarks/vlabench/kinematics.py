@@ -10,8 +10,10 @@ ITERATIONS = 100
 DAMPING = 1e-3
 LONGEST_TURN = 0.2
 """Radians that a joint turns in one iteration at most."""
-NEAR = 1e-5
-"""Metres and radians that are left over."""
+NEAR, AT_REST = 1e-5, 1e-3
+"""Metres and radians that are left over, and radians of the elbow's last swing."""
+ELBOW, SWING = 2, 0.5
+"""The joint that swings the elbow, and which share of its angle is taken back in an iteration."""
 
 
 class Kinematics:
@@ -32,14 +34,18 @@ class Kinematics:
             error = np.concatenate(
                 [position - self._tool.xpos, turn(self._tool.xmat.reshape(3, 3), rotation)]
             )
-            if np.abs(error).max() < NEAR:
-                break
             # A joint moves the tool about its axis.
             axes = self._data.xaxis[:JOINTS]
             arms = self._tool.xpos - self._data.xanchor[:JOINTS]
             jacobian = np.hstack([np.cross(axes, arms), axes]).T
             damped = jacobian @ jacobian.T + DAMPING * np.eye(6)
-            change = jacobian.T @ np.linalg.solve(damped, error)
+            # Seven joints have one freedom too many: with it the elbow is kept above the hand, so
+            # that the arm's posture follows from the tool's pose and not from how it came there.
+            swing = np.zeros(JOINTS)
+            swing[ELBOW] = -SWING * joints[ELBOW]
+            change = swing + jacobian.T @ np.linalg.solve(damped, error - jacobian @ swing)
+            if np.abs(error).max() < NEAR and np.abs(change).max() < AT_REST:
+                break
             change *= min(1.0, LONGEST_TURN / np.abs(change).max())
             joints = np.clip(joints + change, self._low, self._high)
         return joints

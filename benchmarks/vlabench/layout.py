@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from benchmarks.vlabench.catalog import Goal
+
 TABLE = 0.76
 """The height of the table's surface, as upstream's objects stand on theirs."""
 FIXED_KINDS = ("button", "painting")
@@ -32,6 +34,7 @@ class Scene:
     Attributes:
         things: All that is on the table.
         instruction: What the policy is told.
+        goal: What has to be done with the target.
         target: The thing to take, or the button to press.
         choices: What the target is chosen from, itself among them.
         container: Where the target has to go, or empty.
@@ -41,6 +44,7 @@ class Scene:
 
     things: tuple[Thing, ...]
     instruction: str
+    goal: Goal
     target: str
     choices: tuple[str, ...]
     container: str = ""
@@ -50,3 +54,7 @@ class Scene:
     def thing(self, name: str) -> Thing:
         """Return the thing of that name."""
         return next(thing for thing in self.things if thing.name == name)
+
+    def wrong(self) -> str:
+        """Return the choice after the target, which is a wrong one."""
+        return self.choices[(self.choices.index(self.target) + 1) % len(self.choices)]

@@ -2,10 +2,11 @@
 
 import xml.etree.ElementTree as ET
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import mujoco
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from benchmarks.vlabench.assets import Asset, asset
 from benchmarks.vlabench.layout import FIXED_KINDS, TABLE, Scene, Thing
@@ -32,19 +33,24 @@ PALETTES = {"wood": (0.62, 0.44, 0.27), "stone": (0.55, 0.56, 0.58), "floor": (0
 """The colour of each family of upstream's materials; their numbers vary it."""
 
 
-def build_model(scene: Scene, from_above: bool, shadow_size: int) -> mujoco.MjModel:
+def build_model(
+    scene: Scene, from_above: bool, shadow_size: int, picture: tuple[int, int]
+) -> mujoco.MjModel:
     """Return the model of a scene.
 
     Args:
         scene: What lies on the table.
         from_above: Whether the left camera looks down, as in select_painting.
         shadow_size: The side of the shadow map, 0 for no shadows.
+        picture: Height and width of the largest picture that will be drawn.
     """
     root = panda()
     ET.SubElement(root, "option", PHYSICS)
     ET.SubElement(root, "statistic", extent="0.5", center="0 -0.5 0")
     look = ET.SubElement(root, "visual")
     ET.SubElement(look, "quality", shadowsize=str(shadow_size))
+    height, width = map(str, picture)
+    ET.SubElement(look, "global", offheight=height, offwidth=width)
     ET.SubElement(look, "headlight", ambient="0.35 0.35 0.35", diffuse="0.3 0.3 0.3")
     world, assets = root.find("worldbody"), root.find("asset")
     sensors = ET.SubElement(root, "sensor")
@@ -97,8 +103,19 @@ def colour(material: str) -> str:
 
 def _placed(body: ET.Element, thing: Thing, known: Asset) -> ET.Element:
     """Return the body of a thing at its place, loose if it can move."""
-    body.set("pos", " ".join(map(repr, thing.position)))
-    body.set("quat", f"{np.cos(thing.yaw / 2)!r} 0 0 {np.sin(thing.yaw / 2)!r}")
+    x, y, z = thing.position
+    rotation = Rotation.from_euler("z", thing.yaw)
+    if known.kind == "painting":
+        # Upstream's lie on the table; what was the lower edge is the nearer one.
+        rotation *= Rotation.from_euler("x", -np.pi / 2)
+        z += known.half_size[1]
+    body.set("pos", said((x, y, z)))
+    body.set("quat", said(rotation.as_quat()[[3, 0, 1, 2]]))
     if known.kind not in FIXED_KINDS:
         body.insert(0, ET.Element("freejoint"))
     return body
+
+
+def said(numbers: Iterable[float]) -> str:
+    """Return numbers as an attribute of XML, in full."""
+    return " ".join(repr(float(number)) for number in numbers)

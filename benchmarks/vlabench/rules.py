@@ -1,7 +1,6 @@
 """When an episode succeeds and how far it came: VLABench's conditions and process score."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
@@ -9,7 +8,6 @@ from benchmarks.vlabench.assets import asset
 from benchmarks.vlabench.world import World
 from harness.environment import StepOutcome
 
-Goal = Literal["contain", "lift", "press"]
 LIFTED = 0.9
 """The height in the world from which on a thing counts as lifted."""
 FLAT_REACH = 0.1
@@ -23,9 +21,9 @@ INTENDED = 0.1
 class Rules:
     """Follows one episode's conditions."""
 
-    def __init__(self, goal: Goal, score: str, world: World) -> None:
+    def __init__(self, score: str, world: World) -> None:
         """Start with nothing met; `score` is ``code`` or ``paper``."""
-        self._goal, self._score, self._world = goal, score, world
+        self._goal, self._score, self._world = world.scene.goal, score, world
         self._ever_touched = self._ever_intended = False
 
     def look(self) -> StepOutcome:

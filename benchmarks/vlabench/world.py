@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from benchmarks.vlabench.assets import asset
 from benchmarks.vlabench.layout import Scene
@@ -10,6 +11,8 @@ from benchmarks.vlabench.panda import BASE, FINGERS, HOME, OPEN, TOOL
 
 Vector = NDArray[np.float64]
 SUBSTEPS = 100
+RATE = 10
+"""Control steps a second, of that many milliseconds each."""
 JOINTS = 7
 CLOSED_BELOW = 0.035
 """Metres: with both fingers nearer to the middle than this, upstream's state says closed."""
@@ -31,9 +34,8 @@ class World:
         self.data.ctrl[:] = pose
         self._tool = self.data.site(TOOL)
         fingers = [model.body(name).id for name in FINGERS]
-        of_fingers = np.isin(model.geom_bodyid, fingers)
-        of_fingers |= np.isin(model.body_parentid[model.geom_bodyid], fingers)
-        self._finger_geoms = of_fingers
+        bodies = [model.geom_bodyid, model.body_parentid[model.geom_bodyid]]
+        self._fingers = [np.isin(bodies, finger).any(axis=0) for finger in fingers]
         self._owners = model.body_rootid[model.geom_bodyid]
         self._presses = self.kinds[scene.target] == "button"
         self.pressed_for = 0
@@ -57,6 +59,12 @@ class World:
             touched = LOWEST_FORCE <= force[0] <= HIGHEST_FORCE
             self.pressed_for = self.pressed_for + 1 if touched else 0
 
+    def settle(self, steps: int) -> None:
+        """Hold the first pose for some control steps."""
+        for _ in range(steps):
+            self.step(self.data.ctrl.copy())
+        self.pressed_for = 0
+
     def root(self, name: str) -> Vector:
         """Return where upstream would say that a thing is."""
         body = self.data.body(name)
@@ -65,6 +73,20 @@ class World:
         height = asset(self.scene.thing(name).asset).half_size[2]
         return body.xpos + body.xmat.reshape(3, 3) @ (0, 0, height)
 
+    def base(self, name: str) -> Vector:
+        """Return where the centre of a thing's base is."""
+        return self.data.body(name).xpos.copy()
+
+    def grasp_point(self, name: str) -> Vector:
+        """Return where fingers close on a thing, or where a button is pressed."""
+        body = self.data.body(name)
+        height = asset(self.scene.thing(name).asset).grasp_height
+        return body.xpos + body.xmat.reshape(3, 3) @ (0, 0, height)
+
+    def across(self, name: str) -> Vector:
+        """Return along which horizontal direction fingers close on a thing."""
+        return self.data.body(name).xmat.reshape(3, 3)[:2, 0].copy()
+
     def seen_from(self, container: str, point: Vector) -> Vector:
         """Return a point in the frame of a container's base."""
         body = self.data.body(container)
@@ -72,10 +94,17 @@ class World:
 
     def is_touched(self, name: str) -> bool:
         """Return whether a finger touches a thing."""
+        return any(self._touching(name))
+
+    def holds(self, name: str) -> bool:
+        """Return whether both fingers touch a thing."""
+        return all(self._touching(name))
+
+    def _touching(self, name: str) -> list[bool]:
+        """Return for each finger whether it touches a thing."""
         pairs = self.data.contact.geom
-        things = self._owners[pairs] == self.model.body(name).id
-        fingers = self._finger_geoms[pairs]
-        return bool((things[:, 0] & fingers[:, 1] | things[:, 1] & fingers[:, 0]).any())
+        other = self._owners[pairs[:, ::-1]] == self.model.body(name).id
+        return [bool((finger[pairs] & other).any()) for finger in self._fingers]
 
     @property
     def joints(self) -> Vector:
@@ -93,9 +122,19 @@ class World:
         return bool((self.fingers < CLOSED_BELOW).all())
 
     @property
+    def speed(self) -> float:
+        """How fast the arm's fastest joint turns, in radians a second."""
+        return float(np.abs(self.data.qvel[:JOINTS]).max())
+
+    @property
     def tool(self) -> tuple[Vector, Vector]:
         """The position and the rotation matrix of the point between the fingertips."""
         return self._tool.xpos.copy(), self._tool.xmat.reshape(3, 3).copy()
+
+    @property
+    def angles(self) -> Vector:
+        """The extrinsic xyz Euler angles of that rotation."""
+        return Rotation.from_matrix(self.tool[1]).as_euler("xyz")
 
     def state_bytes(self) -> bytes:
         """Return all that the further course follows from."""
