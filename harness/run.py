@@ -245,6 +245,7 @@ def describe(work: Work) -> dict[str, Any]:
                 "rules": cell.protocol.rules,
                 "sources": dict(cell.protocol.sources),
             }
+            | ({"note": cell.protocol.note} if cell.protocol.note else {})
             for cell in work.cells
         },
         "versions": {"assay": __version__}

@@ -25,8 +25,9 @@ STILL = 0.05
 """Radians a second below which the arm stands still."""
 CLEARANCE = 0.03
 """Metres between what moves and the highest thing below it."""
-FINGERTIP = 0.015
-"""How far the fingers reach below the tool."""
+FINGERTIP, PALM, HIGHER = 0.015, 0.025, 0.01
+"""How far the fingers reach below the tool, how much room there is above it between them, and how far
+above its middle something large may be grasped for want of room."""
 RAISED = 1.0
 """The height to which a card is lifted."""
 DEEPEST = 0.01
@@ -70,6 +71,7 @@ class SelectionExpert:
     def _fetch(self, yaw: float) -> tuple[Vector, bool]:
         """Return where to go for the thing, and whether to open the fingers."""
         place = self._world.grasp_point(self._choice)
+        place[2] += np.clip(self._top(self._choice) - PALM - place[2], 0, HIGHER)
         here, matrix = self._world.tool
         safe = self._highest() + FINGERTIP + CLEARANCE
         away = np.linalg.norm(turn(matrix, _downward(yaw).as_matrix()))
@@ -97,11 +99,16 @@ class SelectionExpert:
         """Return how high whatever else is on the table reaches."""
         world = self._world
         tops = [
-            world.base(thing.name)[2] + 2 * asset(thing.asset).half_size[2]
+            self._top(thing.name)
             for thing in world.scene.things
             if thing.name != self._choice or not world.holds(self._choice)
         ]
         return float(max(tops, default=TABLE))
+
+    def _top(self, name: str) -> float:
+        """Return how high an upright thing reaches."""
+        height = 2 * asset(self._world.scene.thing(name).asset).half_size[2]
+        return float(self._world.base(name)[2] + height)
 
     def _upright_yaw(self) -> float:
         """Return the yaw of the tool if it only lacks to point down."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 import mujoco
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from benchmarks.vlabench.assets import Asset, asset
 from benchmarks.vlabench.layout import FIXED_KINDS, TABLE, Scene, Thing
@@ -26,6 +25,21 @@ PHYSICS = {
     "impratio": "10",
     "density": "1.225",
     "viscosity": "1.8e-5",
+}
+LIGHT = {
+    "pos": "0 0.3 3",
+    "dir": "0 -0.1 -1",
+    "directional": "true",
+    "diffuse": "0.6 0.6 0.6",
+    "specular": "0.1 0.1 0.1",
+}
+SKY = {
+    "type": "skybox",
+    "builtin": "gradient",
+    "rgb1": "0.85 0.88 0.92",
+    "rgb2": "0.7 0.72 0.75",
+    "width": "64",
+    "height": "384",
 }
 TABLE_HALF_SIZE = (0.75, 0.5, 0.02)
 TABLE_CENTRE = (0.0, 0.1)
@@ -51,11 +65,12 @@ def build_model(
     ET.SubElement(look, "quality", shadowsize=str(shadow_size))
     height, width = map(str, picture)
     ET.SubElement(look, "global", offheight=height, offwidth=width)
-    ET.SubElement(look, "headlight", ambient="0.35 0.35 0.35", diffuse="0.3 0.3 0.3")
+    ET.SubElement(look, "headlight", ambient="0.35 0.35 0.35", diffuse="0.3 0.3 0.3", specular="0 0 0")
     world, assets = root.find("worldbody"), root.find("asset")
     sensors = ET.SubElement(root, "sensor")
     assert world is not None
     assert assets is not None
+    ET.SubElement(assets, "texture", SKY)
     _furnish(world, scene)
     for name, camera in CAMERAS.items():
         view = TOP if from_above and name == "left" else camera
@@ -74,9 +89,7 @@ def build_model(
 
 def _furnish(world: ET.Element, scene: Scene) -> None:
     """Add the light, the floor and the table."""
-    ET.SubElement(
-        world, "light", pos="0 0.3 3", dir="0 -0.1 -1", directional="true", diffuse="0.6 0.6 0.6"
-    )
+    ET.SubElement(world, "light", LIGHT)
     ET.SubElement(world, "geom", type="plane", size="4 4 0.1", rgba=colour(scene.floor))
     x, y, height = *TABLE_CENTRE, TABLE_HALF_SIZE[2]
     ET.SubElement(
@@ -103,14 +116,8 @@ def colour(material: str) -> str:
 
 def _placed(body: ET.Element, thing: Thing, known: Asset) -> ET.Element:
     """Return the body of a thing at its place, loose if it can move."""
-    x, y, z = thing.position
-    rotation = Rotation.from_euler("z", thing.yaw)
-    if known.kind == "painting":
-        # Upstream's lie on the table; what was the lower edge is the nearer one.
-        rotation *= Rotation.from_euler("x", -np.pi / 2)
-        z += known.half_size[1]
-    body.set("pos", said((x, y, z)))
-    body.set("quat", said(rotation.as_quat()[[3, 0, 1, 2]]))
+    body.set("pos", said(thing.position))
+    body.set("quat", said((np.cos(thing.yaw / 2), 0, 0, np.sin(thing.yaw / 2))))
     if known.kind not in FIXED_KINDS:
         body.insert(0, ET.Element("freejoint"))
     return body
