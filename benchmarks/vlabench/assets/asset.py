@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ SPRING = 300.0
 """How far a button goes down, and its newtons per metre: far below what a press may not exceed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asset:
     """One thing, standing at the origin.
 
@@ -59,7 +60,7 @@ class Asset:
             name = f"{prefix}_{picture}"
             given = {"name": name, "type": "2d", "file": f"{name}.png"}
             resources.append(ET.Element("texture", given))
-            look = {"texture": name, "specular": "0.1", "shininess": "0.1", "emission": "0.15"}
+            look = {"texture": name, "specular": "0.1", "shininess": "0.1", "emission": "0.3"}
             resources.append(ET.Element("material", {"name": name} | look))
         body = ET.Element("body", {"name": prefix})
         resources += _add(body, self.parts, prefix)
@@ -78,7 +79,11 @@ class Asset:
 
     def files(self, prefix: str) -> dict[str, bytes]:
         """Return the pictures that the elements refer to, as PNG by the names of their files."""
-        return {f"{prefix}_{name}.png": png(draw()) for name, draw in self.pictures.items()}
+        return {f"{prefix}_{name}.png": file for name, file in self._drawn.items()}
+
+    @cached_property
+    def _drawn(self) -> dict[str, bytes]:
+        return {name: png(draw()) for name, draw in self.pictures.items()}
 
 
 def assemble(
@@ -110,11 +115,6 @@ def _add(body: ET.Element, parts: tuple[Part, ...], prefix: str) -> list[ET.Elem
         name = f"{prefix}_{index}"
         body.append(part.geom(name, material=f"{prefix}_{part.picture}", mesh=name))
         if part.mesh is not None:
-            triangles = {
-                "vertex": said(part.mesh.vertices.ravel()),
-                "texcoord": said(part.mesh.texcoords.ravel()),
-                "face": " ".join(map(str, part.mesh.faces.ravel())),
-            }
             # Nothing follows from its inertia, and a shell need not be closed to have one.
-            meshes.append(ET.Element("mesh", {"name": name, "inertia": "shell"} | triangles))
+            meshes.append(ET.Element("mesh", {"name": name, "inertia": "shell", **part.mesh.said}))
     return meshes

@@ -31,7 +31,7 @@ def front(colour: str) -> list[Part]:
 
 def trousers(colour: str) -> list[Part]:
     """Short trousers."""
-    return [Part("cylinder", (0.024, 0.011), (0, 0, 0.05), colour=colour)]
+    return [Part("cylinder", (0.0255, 0.014), (0, 0, 0.05), colour=colour)]
 
 
 def skirt(colour: str) -> list[Part]:

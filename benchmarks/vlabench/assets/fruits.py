@@ -4,7 +4,9 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy.interpolate import PchipInterpolator
 
 from benchmarks.vlabench.assets.asset import Asset, assemble
 from benchmarks.vlabench.assets.parts import Mesh, Part, lathe, tube
@@ -28,7 +30,7 @@ def _apple(name: str) -> Asset:
     profile += [(0.018, 0.064), (0.008, 0.061), (0, 0.055)]
     extras = _stem(0.055, 0.075), _leaf(0.072, "#2f8f2f")
     skin = partial(_skin, name, "#e8352a", "#b40c14")
-    return _upright(name, lathe(profile), skin, (0.033, 0.033), extras)
+    return _upright(name, lathe(_smooth(profile)), skin, (0.033, 0.033), extras)
 
 
 def _orange(name: str) -> Asset:
@@ -44,14 +46,14 @@ def _peach(name: str) -> Asset:
     depth = 1 - 0.2 * np.exp(-(((np.abs(angle) - np.pi / 2) / 0.16) ** 2))
     mesh.vertices[:, :2] *= depth[:, None]
     extras = (_leaf(0.068, "#4aa53a"),)
-    return _upright(name, mesh, partial(_skin, name, "#ffd9a0", "#ff8fa0"), (0.033, 0.033), extras)
+    return _upright(name, mesh, partial(_skin, name, "#ff7f5a", "#ffb27a"), (0.033, 0.033), extras)
 
 
 def _pear(name: str) -> Asset:
     profile = [(0, 0.002), (0.014, 0), (0.028, 0.012), (0.034, 0.03), (0.029, 0.05)]
     profile += [(0.019, 0.068), (0.014, 0.084), (0.008, 0.093), (0, 0.095)]
     skin = partial(_skin, name, "#b4cc2c", "#8fb81e")
-    return _upright(name, lathe(profile), skin, (0.033, 0.033), (_stem(0.092, 0.108),))
+    return _upright(name, lathe(_smooth(profile)), skin, (0.033, 0.033), (_stem(0.092, 0.108),))
 
 
 def _kiwi(name: str) -> Asset:
@@ -65,7 +67,7 @@ def _lemon(name: str) -> Asset:
     profile = [(0, -0.05), (0.006, -0.047), (0.01, -0.04), (0.022, -0.03), (0.029, -0.012)]
     profile += [(radius, -along) for radius, along in reversed(profile)]
     skin = partial(_skin, name, "#ffe512", "#ffee3a", 6)
-    return _lying(name, lathe(profile), skin, (0.0275, 0.02))
+    return _lying(name, lathe(_smooth(profile)), skin, (0.0275, 0.02))
 
 
 def _mango(name: str) -> Asset:
@@ -147,6 +149,13 @@ def _round(radius: float) -> list[tuple[float, float]]:
     """Return the profile of a ball that is a little flat below."""
     angles = np.linspace(0, np.pi, 13)
     return [(radius * np.sin(a), max(0.0, radius - radius * np.cos(a))) for a in angles]
+
+
+def _smooth(profile: list[tuple[float, float]]) -> NDArray[np.float64]:
+    """Return points on a curve through those of a profile."""
+    count = len(profile)
+    curve = PchipInterpolator(np.arange(count), profile)
+    return curve(np.linspace(0, count - 1, 3 * count - 2))
 
 
 def _stem(bottom: float, top: float) -> Part:

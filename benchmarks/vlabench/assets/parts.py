@@ -1,11 +1,12 @@
 """The parts that assets are made of, and how MuJoCo's XML says them."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import ImageColor
 from scipy.spatial.transform import Rotation
 
@@ -22,6 +23,15 @@ class Mesh:
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
     texcoords: NDArray[np.float64]
+
+    @cached_property
+    def said(self) -> Mapping[str, str]:
+        """It as attributes of XML."""
+        return {
+            "vertex": said(self.vertices.ravel().tolist()),
+            "texcoord": said(self.texcoords.ravel().tolist()),
+            "face": " ".join(map(str, self.faces.ravel().tolist())),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +109,18 @@ def slab(half_size: Vector) -> Mesh:
     for axis in range(3):
         for side in (-1, 1):
             for u, v in ((0, 0), (1, 0), (1, 1), (0, 1)):
-                # Seen from outside, u goes to the right.
+                # Seen from outside, u goes to the right; pictures begin at their top.
                 corner = np.roll([side, side * (2 * u - 1), 2 * v - 1], axis)
                 corners.append(list(corner * np.array(half_size)))
-                texcoords.append((u, v) if axis == 0 else (0.01, 0.01))
+                texcoords.append((u, 1 - v) if axis == 0 else (0.01, 0.01))
     first = np.arange(6)[:, None] * 4
     faces = np.concatenate([first + np.array(half) for half in ((0, 1, 2), (0, 2, 3))])
     return Mesh(np.array(corners), faces, np.array(texcoords, dtype=float))
 
 
-def lathe(profile: Iterable[tuple[float, float]], sides: int = 24) -> Mesh:
+def lathe(profile: ArrayLike, sides: int = 24) -> Mesh:
     """Return what a profile of radius and height, from the bottom up, sweeps about z."""
-    rings = np.array(list(profile))
+    rings = np.asarray(profile, dtype=float)
     angles = np.linspace(0, 2 * np.pi, sides + 1)
     radius, height = rings[:, :1], rings[:, 1:]
     places = np.stack(
@@ -122,7 +132,7 @@ def lathe(profile: Iterable[tuple[float, float]], sides: int = 24) -> Mesh:
 def tube(rings: NDArray[np.float64]) -> Mesh:
     """Return the surface through rings of points; a picture goes around them and up along them."""
     count, around = rings.shape[:2]
-    v, u = np.meshgrid(np.linspace(0, 1, count), np.linspace(0, 1, around), indexing="ij")
+    v, u = np.meshgrid(np.linspace(1, 0, count), np.linspace(0, 1, around), indexing="ij")
     corner = (np.arange(count - 1)[:, None] * around + np.arange(around - 1)).reshape(-1, 1)
     halves = (0, 1, around + 1), (0, around + 1, around)
     faces = np.concatenate([corner + np.array(half) for half in halves])

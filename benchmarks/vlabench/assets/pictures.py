@@ -11,9 +11,9 @@ Pixels = NDArray[np.float64]
 
 
 def png(image: Image.Image) -> bytes:
-    """Return a picture as a PNG."""
+    """Return a picture as a PNG, little compressed: it is read at once."""
     buffer = io.BytesIO()
-    image.save(buffer, "png")
+    image.save(buffer, "png", compress_level=1)
     return buffer.getvalue()
 
 
