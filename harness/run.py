@@ -255,6 +255,12 @@ def describe(work: Work) -> dict[str, Any]:
     }
 
 
+def notes_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return what has to be said with the numbers of a run's protocols, by their labels."""
+    cards = facts["protocols"]
+    return {label: card["note"] for label, card in cards.items() if card.get("note")}
+
+
 def git_state() -> str | None:
     """Return the commit of the code that runs, marked when it was changed since."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from benchmarks.vlabench.kinematics import Kinematics
@@ -155,9 +156,9 @@ CONTROLS: dict[str, type[Control]] = {
 
 
 def _reach(
-    world: World, solver: Kinematics, position: Vector, angles: Vector, gripper: float
+    world: World, solver: Kinematics, position: Vector, angles: ArrayLike, gripper: float
 ) -> Vector:
     rotation = Rotation.from_euler("xyz", angles).as_matrix()
-    joints = solver.solve(world.joints, np.asarray(position, np.float64), rotation)
+    joints = solver.solve(world.joints, position, rotation)
     opening = OPEN if gripper >= OPENS_FROM else CLOSED
     return np.array([*joints, opening, -opening])

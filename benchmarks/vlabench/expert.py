@@ -25,9 +25,10 @@ STILL = 0.05
 """Radians a second below which the arm stands still."""
 CLEARANCE = 0.03
 """Metres between what moves and the highest thing below it."""
-FINGERTIP, PALM, HIGHER = 0.015, 0.025, 0.01
-"""How far the fingers reach below the tool, how much room there is above it between them, and how far
-above its middle something large may be grasped for want of room."""
+FINGERTIP, PALM = 0.015, 0.025
+"""How far the fingers reach below the tool, and how much room there is above it between them."""
+HIGHER = 0.01
+"""How far above its middle something large is grasped at most for want of that room."""
 RAISED = 1.0
 """The height to which a card is lifted."""
 DEEPEST = 0.01
@@ -62,10 +63,10 @@ class SelectionExpert:
 
     def _press(self) -> Vector:
         """Return where to go with closed fingers: above the button, then gently down."""
-        top = self._world.grasp_point(self._choice) + (0, 0, FINGERTIP)
+        top = self._world.grasp_point(self._choice) + np.array([0, 0, FINGERTIP])
         here, _ = self._world.tool
         if _apart(here, top) > ABOVE:
-            return top + (0, 0, 2 * CLEARANCE)
+            return top + np.array([0, 0, 2 * CLEARANCE])
         return np.array([*top[:2], max(here[2] - GENTLE, top[2] - DEEPEST)])
 
     def _fetch(self, yaw: float) -> tuple[Vector, bool]:
@@ -86,14 +87,16 @@ class SelectionExpert:
         world, (here, _) = self._world, self._world.tool
         if world.scene.goal == "lift":
             return np.array([*here[:2], RAISED])
-        container = world.base(world.scene.container)
+        name = world.scene.container
+        container = world.base(name)
         base, root = world.base(self._choice), world.root(self._choice)
         shift = container - root
         if _apart(container, root) > ABOVE:
             up = self._highest() + CLEARANCE - base[2]
-            return here + (*(shift[:2] if up < CLEARANCE / 2 else (0, 0)), up)
-        floor = container[2] + asset(world.scene.thing(world.scene.container).asset).grasp_height
-        return here + (*shift[:2], floor - base[2])
+            sideways = shift[:2] if up < CLEARANCE / 2 else (0, 0)
+            return here + np.array([*sideways, up])
+        floor = world.grasp_point(name)[2]
+        return here + np.array([*shift[:2], floor - base[2]])
 
     def _highest(self) -> float:
         """Return how high whatever else is on the table reaches."""

@@ -65,7 +65,9 @@ def build_model(
     ET.SubElement(look, "quality", shadowsize=str(shadow_size))
     height, width = map(str, picture)
     ET.SubElement(look, "global", offheight=height, offwidth=width)
-    ET.SubElement(look, "headlight", ambient="0.35 0.35 0.35", diffuse="0.3 0.3 0.3", specular="0 0 0")
+    ET.SubElement(
+        look, "headlight", ambient="0.35 0.35 0.35", diffuse="0.3 0.3 0.3", specular="0 0 0"
+    )
     world, assets = root.find("worldbody"), root.find("asset")
     sensors = ET.SubElement(root, "sensor")
     assert world is not None

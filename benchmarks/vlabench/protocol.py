@@ -127,7 +127,7 @@ def _unseen(card: LiteProtocol) -> LiteProtocol:
         card,
         name=f"{FAMILY}/unseen",
         summary="As openpi, with targets from upstream's unseen things, as in track 2.",
-        sources=card.sources
+        sources=dict(card.sources)
         | {"scenes": "VLABench@47b04bf VLABench/tasks/config_manager.py: get_unseen_task_config."},
         scenes="unseen",
     )
@@ -139,7 +139,8 @@ def _of_paper(card: LiteProtocol) -> LiteProtocol:
         card,
         name=f"{FAMILY}/paper",
         summary="As openpi, with the process score as the paper defines it.",
-        sources=card.sources | {"process_score": "The VLABench paper, and VLABench issue 55."},
+        sources=dict(card.sources)
+        | {"process_score": "The VLABench paper, and VLABench issue 55."},
         process_score="paper",
     )
 
@@ -153,7 +154,8 @@ def _of_track(card: LiteProtocol, number: int, folder: str) -> LiteProtocol:
         card,
         name=f"{FAMILY}/track{number}",
         summary=f"As openpi, on the places and instructions of track {TRACKS[number]}{here}.",
-        sources=card.sources | {"scenes": where, "track": where, "track_sha256": "the file here"},
+        sources=dict(card.sources)
+        | {"scenes": where, "track": where, "track_sha256": "the file here"},
         scenes="track",
         track=number,
         track_sha256=file.digest if file else "",

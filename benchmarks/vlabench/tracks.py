@@ -62,8 +62,8 @@ class Track:
             UsageError: The track has no such task or episode, or the file is damaged.
         """
         if task not in self.episodes:
-            known = ", ".join(self.episodes)
-            raise UsageError(f"{self.path.name} has no episodes of {task}; it has those of {known}")
+            there = ", ".join(self.episodes)
+            raise UsageError(f"{self.path.name} has no episodes of {task}; it has those of {there}")
         known = self.episodes[task]
         if episode >= len(known):
             raise UsageError(
