@@ -224,7 +224,7 @@ def test_pressing_too_hard_does_not_count() -> None:
     assert 0 < world.pressed_for
     # The cap is at its stop, and the arm pushes on.
     hard = env.idle_action
-    hard[2] -= 0.4
+    hard[2] -= 0.03
     for _ in range(5):
         outcome = env.advance(hard)
     assert force[0] > 100
@@ -235,11 +235,11 @@ def test_pressing_too_hard_does_not_count() -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.rendering
-@pytest.mark.parametrize("task", ["select_poker", "select_painting"])
-def test_a_task_is_a_gymnasium_environment(task: str) -> None:
-    env = gymnasium.make(f"vlabench_lite/{task}-v0", render_mode="rgb_array")
-    check_env(env.unwrapped, skip_render_check=True)
-    env.close()
+def test_a_task_is_a_gymnasium_environment() -> None:
+    env = gymnasium.make("vlabench_lite/select_painting-v0", protocol="openpi")
+    assert isinstance(env.unwrapped, LiteEnv)
+    # Smaller pictures are drawn sooner.
+    check_env(make("select_painting"), skip_render_check=True)
 
 
 def test_an_episode_of_a_track_is_played_as_it_says(
