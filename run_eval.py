@@ -28,10 +28,11 @@ from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
-from harness.replay import Replayers, cell_of
+from harness.replay import Replayers, cell_of, require_single
 from harness.report.layout import layout_names, load_layout
 from harness.report.write import Report, write_report
 from harness.run import Run, RunWriter
+from harness.serving.command import ServeCommand
 
 Videos = Literal["none", "failures", "all"]
 RESULTS = Path("results")
@@ -69,7 +70,7 @@ class RunCommand:
     """Evaluate policies on benchmarks; the same command again continues where it stopped."""
 
     policy: tuple[str, ...] = ()
-    """Policies by name, or name:source, e.g. replay:results/my-run. See: list policies."""
+    """Policies by name, or name:source, e.g. python:my_policy.py:MyPolicy. See: list policies."""
     benchmark: tuple[str, ...] = ()
     """Benchmarks by name, or one task as benchmark/task. See: list benchmarks."""
     tasks: tuple[str, ...] = ()
@@ -80,6 +81,9 @@ class RunCommand:
     """The run's seed (7 if not given)."""
     protocol: str = ""
     """The protocol card, e.g. openpi; the benchmark's default if not given. See: list protocols."""
+    control: tuple[str, ...] = ()
+    """Play every policy once more without something: no-image, no-instruction or
+    shuffled-instruction (another task's). What it still reaches shows what its score is made of."""
     stop_when_decided: bool = False
     """With two policies: stop when it is clear which one is better."""
     plan: Path | None = None
@@ -136,7 +140,7 @@ class RunCommand:
             "tasks": self.tasks,
         }
         given |= {"episodes": self.episodes, "seed": self.seed, "protocol": self.protocol}
-        given |= {"stop-when-decided": self.stop_when_decided or None}
+        given |= {"stop-when-decided": self.stop_when_decided or None, "control": self.control}
         if self.plan is not None:
             doubled = [
                 f"--{name}" for name, value in given.items() if value not in ((), None, "", False)
@@ -155,6 +159,7 @@ class RunCommand:
             episodes=10 if self.episodes is None else self.episodes,
             seed=7 if self.seed is None else self.seed,
             stop_when_decided=self.stop_when_decided,
+            controls=self.control,
         )
 
 
@@ -234,7 +239,7 @@ class ListCommand:
         """Print one line for each."""
         if self.what == "policies":
             for name in policy_names():
-                print(f"{name:12} {first_line(policy_class(name).__doc__)}")
+                print(f"{name:14} {first_line(policy_class(name).__doc__)}")
             return 0
         if self.what == "layouts":
             for name in layout_names():
@@ -279,6 +284,7 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "power": PowerCommand,
     "audit": AuditCommand,
     "replay": ReplayCommand,
+    "serve": ServeCommand,
     "list": ListCommand,
     "env": EnvCommand,
     "doctor": DoctorCommand,
@@ -290,6 +296,9 @@ def run_plan(
 ) -> int:
     """Carry out a plan and print its table."""
     work = resolve(plan)
+    if video != "none":
+        for cell in work.cells:
+            require_single(cell)
     with RunWriter(out, work) as run, ProgressView(notes) as view:
         for notice in run.notices:
             view.tell(notice)

@@ -45,6 +45,11 @@ def examine() -> list[Check]:
         on_states = f"{found} benchmarks; {installed}"
         checks.append(Check(f"{name} on states", states, on_states, extra))
         checks.append(Check(f"{name} with images", images, family.rendering(), extra))
+        if any(card.batch > 1 for card in family.protocols().values()):
+            # Nothing to mend: most machines have no GPU, and all other protocols run.
+            why_not = states or family.batch_problem()
+            found_here = f"not here: {why_not}" if why_not else "possible"
+            checks.append(Check(f"{name} in batches", None, found_here))
         if family.python is not None:
             checks.append(_examine_python(name, family.python))
     return checks

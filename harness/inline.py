@@ -5,6 +5,7 @@ All but those of a benchmark with a Python of its own: these are played in one w
 
 from collections.abc import Callable, Generator, Sequence
 
+from harness.block import blocks
 from harness.plan import Work
 from harness.rollout import Episode
 from harness.spec import EpisodeSpec
@@ -32,7 +33,7 @@ def _play_here(work: Work, specs: Sequence[EpisodeSpec]) -> Generator[Episode, N
         policy.load()
     worker = Worker(work.cells, work.policies)
     try:
-        for spec in specs:
-            yield worker.play(spec)
+        for block in blocks(work, specs):
+            yield from worker.play(block)
     finally:
         worker.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.gl import choose_gl
 from benchmarks.vlabench_upstream import checkout
 from benchmarks.vlabench_upstream.catalog import BENCHMARKS, short_name
 from benchmarks.vlabench_upstream.needs import PYTHON
@@ -51,7 +52,7 @@ class VLABenchUpstream(Benchmark):
 
     def rendering(self) -> str:
         """Return what draws where upstream runs."""
-        return "MuJoCo, with EGL unless MUJOCO_GL says otherwise"
+        return f"MuJoCo's {choose_gl()}"
 
     def versions(self) -> Mapping[str, str]:
         """Return which sources these are and what they run on."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gl import choose_gl
 from benchmarks.vlabench_upstream import checkout
 from harness.errors import UsageError
 
@@ -35,8 +36,8 @@ class Source:
 
     def __init__(self, root: Path) -> None:
         """Import it from the package's folder `root`."""
-        # Read when MuJoCo is imported; upstream's own script chooses the same.
-        os.environ.setdefault("MUJOCO_GL", "egl")
+        # MuJoCo reads the backend when it is imported, and fails there if it is missing.
+        os.environ["MUJOCO_GL"] = choose_gl()
         sys.path.insert(0, str(root.parent))
         for name in NEVER_CALLED:
             _stand_in(name)

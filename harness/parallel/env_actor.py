@@ -6,38 +6,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.block import Block
 from harness.parallel.crossing import plain, whole
 from harness.parallel.remote_policy import RemotePolicy
 from harness.plan import Cell
 from harness.policy import Policy, PolicySpec
 from harness.record import EpisodeRecord
 from harness.rollout import Episode
-from harness.spec import EpisodeSpec
 from harness.worker import Worker
 
 
 @dataclass(frozen=True)
 class Finished:
-    """An episode and what the process that played it has grown to.
+    """A block's episodes and what the process that played them has grown to.
 
     Attributes:
-        record: The episode's record.
-        actions: Its actions, plain.
+        played: Their records, each with its actions, plain.
         memory: The process's peak memory in bytes.
     """
 
-    record: EpisodeRecord
-    actions: Any
+    played: Sequence[tuple[EpisodeRecord, Any]]
     memory: int
 
     @property
-    def episode(self) -> Episode:
-        """The episode."""
-        return Episode(self.record, whole(self.actions))
+    def episodes(self) -> list[Episode]:
+        """The episodes."""
+        return [Episode(record, whole(actions)) for record, actions in self.played]
 
 
 class EnvActor:
-    """Plays the episodes that the driver sends, one at a time."""
+    """Plays the blocks that the driver sends, one at a time."""
 
     def __init__(
         self,
@@ -47,7 +45,7 @@ class EnvActor:
         deadline: float,
         apart: bool,
     ) -> None:
-        """Build the policies that live here and stand-ins for the others.
+        """Load the policies that live here and build stand-ins for the others.
 
         Args:
             cells: The benchmarks.
@@ -67,19 +65,20 @@ class EnvActor:
     def ready(self) -> None:
         """Return once the process is up."""
 
-    def play(self, spec: EpisodeSpec, replica: Any) -> Finished:
-        """Play one episode, asking `replica` if the policy lives in an actor."""
-        remote = self._remote.get(spec.policy)
+    def play(self, block: Block, replica: Any) -> Finished:
+        """Play one block, asking `replica` if the policy lives in an actor."""
+        remote = self._remote.get(block.policy)
         if remote is not None:
             remote.attach(replica)
         try:
-            episode = self._worker.play(spec)
+            episodes = self._worker.play(block)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if remote is not None:
-            episode = remote.billed(episode)
+            episodes = remote.billed(episodes)
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Finished(episode.record, plain(episode.actions), kilobytes * 1024)
+        played = [(episode.record, plain(episode.actions)) for episode in episodes]
+        return Finished(played, kilobytes * 1024)
 
     def _alive(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._deadline)

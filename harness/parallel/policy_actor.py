@@ -69,7 +69,7 @@ class Request:
     Attributes:
         observation: The observation.
         stream: Its episode's random stream.
-        client: The environment that asks.
+        client: The worker that asks.
         done: Set once `result` is there.
         result: The answer, or what went wrong.
     """
@@ -116,18 +116,24 @@ class PolicyActor:
         self._busy = 0.0
         Thread(target=self._serve, daemon=True).start()
 
-    def infer(self, observation: Any, stream: Any, client: str) -> Answer:
-        """Return the answer to one observation of the environment `client`; both may be plain."""
-        request = Request(whole(observation), whole_stream(stream), client)
+    def infer(self, observations: Any, streams: Any, client: str) -> list[Answer]:
+        """Return the answers to all that the worker `client` asks at once; it may all be plain."""
+        requests = [
+            Request(whole(observation), whole_stream(stream), client)
+            for observation, stream in zip(observations, streams, strict=True)
+        ]
         with self._arrived:
             self._returns.asked(client, time.monotonic())
-            self._waiting.append(request)
+            self._waiting.extend(requests)
             self._arrived.notify()
-        request.done.wait()
-        if isinstance(request.result, Answer):
-            return replace(request.result, chunk=plain(request.result.chunk))
-        assert request.result is not None
-        raise request.result
+        answers: list[Answer] = []
+        for request in requests:
+            request.done.wait()
+            if not isinstance(request.result, Answer):
+                assert request.result is not None
+                raise request.result
+            answers.append(replace(request.result, chunk=plain(request.result.chunk)))
+        return answers
 
     def load(self) -> Load:
         """Return how busy the actor is."""

@@ -17,6 +17,7 @@ import ray
 from ray import cloudpickle
 
 import run_eval
+from harness.block import Block
 from harness.build_python import build
 from harness.errors import UsageError
 from harness.own_python import ENGINE, OwnPython
@@ -141,25 +142,22 @@ def test_nothing_that_travels_names_numpy() -> None:
 def test_a_worker_imports_what_its_environment_has_and_no_statistics() -> None:
     code = (
         "import sys, json, harness.parallel.env_actor, harness.replay; "
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+        "print(json.dumps({name: getattr(m, '__file__', '') for name, m in sys.modules.items()}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout))
+    loaded: dict[str, str] = json.loads(done.stdout)
     assert {"pandas", "scipy", "statsmodels"}.isdisjoint(loaded)
-    imported = imports_of_the_engine() & loaded
-    known = packages_distributions()
-    assert {known[name][0].lower() for name in imported} <= {name.lower() for name in ENGINE}
+    engine = [Path(file) for name, file in loaded.items() if name.startswith("harness.")]
+    packages = packages_distributions()
+    imported = {name for path in engine for name in imports(path) if name in packages}
+    there = {name.lower() for name in (*ENGINE, "assay")}
+    assert {packages[name][0].lower() for name in imported & loaded.keys()} <= there
 
 
-def imports_of_the_engine() -> set[str]:
-    """Return what the engine's modules import themselves that is installed from a package."""
-    names: set[str] = set()
-    for path in Path(run_eval.__file__).parent.glob("harness/**/*.py"):
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if words[:1] in (["import"], ["from"]):
-                names.add(words[1].partition(".")[0])
-    return names & set(packages_distributions()) - {"harness"}
+def imports(path: Path) -> set[str]:
+    """Return the top-level names of what a file imports."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {words[1].partition(".")[0] for words in lines if words[:1] in (["import"], ["from"])}
 
 
 def test_what_is_not_built_is_named_with_its_command(
@@ -222,19 +220,19 @@ def test_a_python_that_has_none_of_the_packages_is_named() -> None:
         _ = replace(DECLARED, packages=("ray==1",)).requirements
 
 
-def spec(task: str, episode: int) -> EpisodeSpec:
-    return EpisodeSpec("p", "b", task, episode, 0, "c")
+def one(task: str, episode: int) -> Block:
+    return Block((EpisodeSpec("p", "b", task, episode, 0, "c"),))
 
 
 def test_a_worker_takes_tasks_of_its_python_first_and_then_others() -> None:
-    specs = [spec(task, k) for task in ("a1", "b1", "a2") for k in range(2)]
-    schedule = Schedule(specs, lambda spec: spec.task[0])
+    blocks = [one(task, k) for task in ("a1", "b1", "a2") for k in range(2)]
+    schedule = Schedule(blocks, lambda block: block.task[0])
     assert schedule.interpreters == ["a", "b", "a"]
-    assert [schedule.next("x", "a") for _ in range(4)] == [*specs[:2], *specs[4:]]
+    assert [schedule.next("x", "a") for _ in range(4)] == [*blocks[:2], *blocks[4:]]
     foreign = schedule.next("x", "a")
-    assert foreign == spec("b1", 0)
+    assert foreign == one("b1", 0)
     schedule.put_back(foreign)
     schedule.hand_over("x", "y")
     # The successor has the task, so nobody else starts another Python for it.
     assert schedule.next("z", "b") is None
-    assert schedule.next("y", "b") == spec("b1", 0)
+    assert schedule.next("y", "b") == one("b1", 0)
