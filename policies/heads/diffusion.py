@@ -1,12 +1,12 @@
 """Denoising diffusion in training (DDPM), its implicit form in use (DDIM), as Diffusion Policy's.
 
-    x_k = sqrt(A_k) a + sqrt(1 - A_k) n,   k uniform in 0 .. K-1,   n ~ N(0, I)
-    A_k = (1 - b_0) .. (1 - b_k),   b_k = min(0.999, 1 - f(k + 1) / f(k)),
-    f(k) = cos^2(pi/2 (k/K + 0.008) / 1.008)
-    loss = mean (y - n)^2  where y predicts the noise, or  mean (y - a)^2  where it predicts a
-    sampling at N of the K times, from the noisiest on:
-        a^ = (x_k - sqrt(1 - A_k) n^) / sqrt(A_k), kept within +-bound;  n^ follows from a^
-        x_j = sqrt(A_j) a^ + sqrt(1 - A_j) n^;   the last step returns a^
+x_k = sqrt(A_k) a + sqrt(1 - A_k) n,   k uniform in 0 .. K-1,   n ~ N(0, I)
+A_k = (1 - b_0) .. (1 - b_k),   b_k = min(0.999, 1 - f(k + 1) / f(k)),
+f(k) = cos^2(pi/2 (k/K + 0.008) / 1.008)
+loss = mean (y - n)^2  where y predicts the noise, or  mean (y - a)^2  where it predicts a
+sampling at N of the K times, from the noisiest on:
+    a^ = (x_k - sqrt(1 - A_k) n^) / sqrt(A_k), kept within +-bound;  n^ follows from a^
+    x_j = sqrt(A_j) a^ + sqrt(1 - A_j) n^;   the last step returns a^
 """
 
 import math

@@ -1,8 +1,8 @@
 """Flow matching: pi0's head and, with `adaptive`, pi0.5's.
 
-    x_t = t n + (1 - t) a,   n ~ N(0, I),   t = 0.999 b + 0.001,   b ~ Beta(1.5, 1)
-    loss = mean (v(x_t, t, o) - (n - a))^2
-    sampling: x_1 = n;  x_{t - 1/N} = x_t - v(x_t, t, o) / N;  exactly N evaluations
+x_t = t n + (1 - t) a,   n ~ N(0, I),   t = 0.999 b + 0.001,   b ~ Beta(1.5, 1)
+loss = mean (v(x_t, t, o) - (n - a))^2
+sampling: x_1 = n;  x_{t - 1/N} = x_t - v(x_t, t, o) / N;  exactly N evaluations
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import Expert, Head, HeadConfig, mean_over_valid
+from policies.heads.head import Expert, Head, HeadConfig, hold_last, mean_over_valid
 
 LOSSES = {
     "l1": functional.l1_loss,
@@ -55,8 +55,10 @@ class RegressionHead(Head):
     ) -> Tensor:
         """Return the distance to what was done."""
         del generator
-        distance = LOSSES[self.config.distance]
-        return mean_over_valid(distance(self._answer(expert), actions, reduction="none"), valid)
+        distance = LOSSES[self.config.distance](
+            self._answer(expert), hold_last(actions, valid), reduction="none"
+        )
+        return mean_over_valid(distance, valid)
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
