@@ -4,7 +4,6 @@ Every rate is of 300 chunks, and every limit far outside its Wilson interval. Th
 short: `perf/joint_consistency.py` measures longer ones.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -76,8 +75,8 @@ def test_regression_lies_between_the_answers() -> None:
 
 
 @pytest.fixture(scope="module")
-def masked() -> Iterator[tuple[Head, ToyNetwork]]:
-    yield trained("masked", {"bins": BINS}, 300)
+def masked() -> tuple[Head, ToyNetwork]:
+    return trained("masked", {"bins": BINS}, 300)
 
 
 def test_masked_tokens_need_rounds(masked: tuple[Head, ToyNetwork]) -> None:
@@ -91,3 +90,18 @@ def test_masked_tokens_need_rounds(masked: tuple[Head, ToyNetwork]) -> None:
     assert rates[0] < rates[1] < rates[2]
     assert rates[3] > 0.6
     assert 0.35 < of_the_first(found) < 0.65
+
+
+def test_e0_needs_a_loud_signal_and_drawn_tokens() -> None:
+    head, network = trained("e0", {"bins": BINS}, 400)
+    found = judge(*draw(head, network, CHUNKS))
+    assert rate(found) > 0.6
+    assert 0.35 < of_the_first(found) < 0.65
+    quiet = {"bins": BINS, "smoothing": 0.1, "renoise": "fixed", "decode": "argmax"}
+    assert rate(judge(*draw(decoding(head, "e0", quiet), network, CHUNKS))) < rate(found) - 0.2
+
+
+def test_e0_as_the_paper_has_it_does_not_keep_both_answers() -> None:
+    papers = {"bins": BINS, "smoothing": 0.1, "decode": "argmax"}
+    found = judge(*draw(*trained("e0", papers, 300), CHUNKS))
+    assert rate(found) < 0.5
