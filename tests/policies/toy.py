@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import Head
+from policies.heads.head import Head, Memory
 
 HORIZON, ACTION_SIZE = 4, 2
 CLOSE = 0.1
@@ -37,7 +37,8 @@ class ToyLayer(nn.Module):
         self.adapt = nn.ModuleList(nn.Linear(width, 3 * width) for _ in range(2 * adaptive))
 
     def split(self, values: Tensor) -> Tensor:
-        return values.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        parted = values.view(*values.shape[:-1], self.heads, -1)
+        return parted.transpose(1, 2)
 
     def attend(
         self, tokens: Tensor, seen: Tensor, causal: bool, layer: int, m: ToyMemory
@@ -55,7 +56,8 @@ class ToyLayer(nn.Module):
             [torch.ones(n, before, dtype=torch.bool), mask.tril() if causal else mask], 1
         )
         found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.out(found.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(found.transpose(1, 2).flatten(2))
+        return out
 
     def forward(
         self,
@@ -110,16 +112,18 @@ class ToyExpert:
         *,
         condition: Tensor | None = None,
         causal: bool = False,
-        memory: ToyMemory | None = None,
+        memory: Memory | None = None,
     ) -> Tensor:
         self.calls += 1
         memory = memory or ToyMemory()
+        assert isinstance(memory, ToyMemory)
         places = self._network.places[memory.count : memory.count + tokens.shape[1]]
         memory.count += tokens.shape[1]
         x = tokens + places
         for number, layer in enumerate(self._network.layers):
             x = layer(x, self._seen, condition, causal, number, memory)
-        return self._network.norm(x)
+        normed: Tensor = self._network.norm(x)
+        return normed
 
 
 def answers(observations: Tensor) -> Tensor:
@@ -150,7 +154,7 @@ def train(
         observations, chunks = examples(batch, generator)
         loss = head.loss(network.bind(observations), chunks, valid, generator).mean()
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
 
