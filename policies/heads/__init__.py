@@ -1,1 +1,66 @@
 """The ways in which actions leave the network, one file each."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from harness.errors import UsageError, require_known
+from policies.heads.bins import BinsConfig, BinsHead
+from policies.heads.diffusion import DiffusionConfig, DiffusionHead
+from policies.heads.e0 import E0Config, E0Head
+from policies.heads.e0_hybrid import E0HybridConfig, E0HybridHead
+from policies.heads.fast import FastConfig, FastHead
+from policies.heads.flow import FlowConfig, FlowHead
+from policies.heads.head import Head, HeadConfig
+from policies.heads.masked import MaskedConfig, MaskedHead
+from policies.heads.regression import RegressionConfig, RegressionHead
+
+HEADS: dict[str, tuple[type[HeadConfig], type[Head]]] = {
+    "bins": (BinsConfig, BinsHead),
+    "diffusion": (DiffusionConfig, DiffusionHead),
+    "e0": (E0Config, E0Head),
+    "e0-hybrid": (E0HybridConfig, E0HybridHead),
+    "fast": (FastConfig, FastHead),
+    "flow": (FlowConfig, FlowHead),
+    "masked": (MaskedConfig, MaskedHead),
+    "regression": (RegressionConfig, RegressionHead),
+}
+
+
+def build(name: str, options: Mapping[str, Any], width: int) -> Head:
+    """Return a head by its name.
+
+    Args:
+        name: One of HEADS.
+        options: The fields of its configuration, as JSON gives them.
+        width: Of the expert that it sits on.
+
+    Raises:
+        UsageError: There is no such head or option, or a value is none of its option's.
+    """
+    require_known("action head", name, HEADS)
+    config, head = HEADS[name]
+    hints = get_type_hints(config)
+    for option, value in options.items():
+        require_known(
+            f"option of the head {name}", option, (field.name for field in fields(config))
+        )
+        _require_of_type(f"{option} of the head {name}", value, hints[option])
+    for field in fields(config):
+        if field.name not in options and field.name in ("horizon", "action_size"):
+            raise UsageError(f"the head {name} needs the option {field.name}")
+    return head(config(**options), width)
+
+
+def _require_of_type(what: str, value: object, hint: Any) -> None:
+    if get_origin(hint) is Literal:
+        known = get_args(hint)
+        fits, wanted = value in known, " or ".join(map(repr, known))
+    else:
+        accepted = (int, float) if hint is float else (hint,)
+        fits, wanted = (
+            type(value) in accepted,
+            {int: "a whole number", float: "a number"}.get(hint, "true or false"),
+        )
+    if not fits:
+        raise UsageError(f"{what} must be {wanted}, not {value!r}")

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from harness.errors import UsageError
 
 
 class Memory(Protocol):
@@ -19,8 +21,8 @@ class Expert(Protocol):
     """The action expert, bound to a batch of observations whose prefix has been computed.
 
     Calling it runs the expert's layers over action tokens, which attend to the prefix and to each
-    other, and is one evaluation of the network. The prefix is computed once a chunk, however often
-    the expert is called.
+    other, and is one evaluation of the network. The expert tells tokens apart by their place, so a
+    head adds no positions. The prefix is computed once a chunk, however often the expert is called.
 
     Attributes:
         batch: How many observations there are.
@@ -45,7 +47,8 @@ class Expert(Protocol):
             condition: What scales, shifts and gates every layer (adaRMS), (batch, width); only
                 where the head says that it is `adaptive`.
             causal: Whether a token sees only itself and those before it, or all.
-            memory: With `causal`, the tokens before these; these are added to it.
+            memory: The tokens before these, all of which these see, whether `causal` or not; these
+                are added to it. Gradients flow through it.
         """
         ...
 
@@ -66,6 +69,20 @@ class HeadConfig:
     horizon: int
     action_size: int
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            UsageError: A value is out of its range.
+        """
+        require_within("horizon", self.horizon, 1)
+        require_within("action_size", self.action_size, 1)
+
+    @property
+    def length(self) -> int:
+        """How many numbers a chunk has."""
+        return self.horizon * self.action_size
+
 
 class Head(nn.Module, ABC):
     """Turns action tokens into a loss in training, and into actions in use.
@@ -77,14 +94,16 @@ class Head(nn.Module, ABC):
         evaluations: How often the expert has run in `sample` so far.
     """
 
-    adaptive: ClassVar[bool] = False
-    """Whether the expert's layers take a condition (adaRMS)."""
-
     def __init__(self, config: HeadConfig, width: int) -> None:
         """Make the weights for an expert of this width."""
         super().__init__()
         self.config, self.width = config, width
         self.evaluations = 0
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the expert's layers take a condition (adaRMS)."""
+        return False
 
     @abstractmethod
     def loss(
@@ -95,7 +114,8 @@ class Head(nn.Module, ABC):
         Args:
             expert: Bound to the samples' observations.
             actions: What was done, (batch, horizon, action_size).
-            valid: Which of it counts, (batch, horizon): not what lies behind an episode's end.
+            valid: Which of it counts, (batch, horizon): not what lies behind an episode's end. What
+                does not count changes nothing, whatever it is.
             generator: Where all randomness comes from.
         """
 
@@ -120,10 +140,39 @@ class Head(nn.Module, ABC):
         """Take up what another's `fitted` gave."""
 
 
+def require_within(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    """Refuse an option that is out of its range.
+
+    Raises:
+        UsageError: It is.
+    """
+    if not low <= value <= high:
+        limits = f"at least {low}" if high == float("inf") else f"from {low} to {high}"
+        raise UsageError(f"{name} must be {limits}, not {value}")
+
+
 def normal(streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Tensor:
     """Return standard normal numbers, (batch, *shape), each row from its own stream."""
     drawn = [stream.standard_normal(shape, dtype=np.float32) for stream in streams]
     return torch.from_numpy(np.stack(drawn))
+
+
+def uniform(streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Tensor:
+    """Return numbers from [0, 1), (batch, *shape), each row from its own stream."""
+    drawn = [stream.random(shape, dtype=np.float32) for stream in streams]
+    return torch.from_numpy(np.stack(drawn))
+
+
+def hold_last(actions: Tensor, valid: Tensor) -> Tensor:
+    """Return the chunks with the last action that counts in place of all behind it.
+
+    An expert whose action tokens see each other sees also those that do not count. This way they
+    are what the chunk before them says, and not what happened to lie in memory.
+    """
+    places = torch.arange(actions.shape[1], device=actions.device)
+    last = torch.where(valid, places, 0).amax(1, keepdim=True)
+    held = torch.minimum(places, last)[..., None].expand_as(actions)
+    return actions.gather(1, held)
 
 
 def mean_over_valid(losses: Tensor, valid: Tensor) -> Tensor:

@@ -1,0 +1,131 @@
+"""FAST tokens written one by one, as pi0-FAST does.
+
+    tokens k_1 .. k_n, END of a chunk as in `fast_tokens`;   loss = mean -log p(k_i | k_<i, o)
+    sampling: k_i = argmax p (`temperature` 0, as published), or drawn from p^(1/temperature),
+    until END
+
+n differs from chunk to chunk, so what a chunk costs does too. A chunk's tokens are of all its time,
+so those of a chunk that is cut short by an episode's end are of the chunk with its last action
+held. Tokens that do not add up to a chunk are zeros, as released, and counted in `broken`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.errors import UsageError
+from policies.heads.fast_tokens import FastTokens
+from policies.heads.head import Expert, HeadConfig, hold_last, require_within
+from policies.heads.writing import WritingHead
+
+KEPT_AS = "fast.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastConfig(HeadConfig):
+    """What the FAST head is told.
+
+    Attributes:
+        vocabulary: How many tokens there are at most, without the end.
+        scale: By how much coefficients are multiplied before they are rounded.
+        temperature: Of drawing tokens; 0 takes the likeliest.
+    """
+
+    vocabulary: int = 1024
+    scale: float = 10.0
+    temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        super().__post_init__()
+        require_within("vocabulary", self.vocabulary, 2)
+        require_within("scale", self.scale, 1e-3)
+        require_within("temperature", self.temperature, 0)
+
+
+class FastHead(WritingHead):
+    """Writes as many tokens as the chunk needs.
+
+    Attributes:
+        broken: How many of the sampled chunks were zeros, because their tokens made none.
+    """
+
+    config: FastConfig
+
+    def __init__(self, config: FastConfig, width: int) -> None:
+        """Make the two ends; the last embedding is the end's."""
+        super().__init__(config, width, config.vocabulary + 1)
+        self._fitted: FastTokens | None = None
+        self.broken = 0
+
+    @property
+    def tokens(self) -> FastTokens:
+        """What `fit` learned.
+
+        Raises:
+            UsageError: It has not been called.
+        """
+        if self._fitted is None:
+            raise UsageError("the FAST head has no tokens yet: call fit, or restore a checkpoint")
+        return self._fitted
+
+    def fit(self, chunks: NDArray[np.float32]) -> None:
+        """Learn the tokens."""
+        self._fitted = FastTokens.learn(chunks, self.config.scale, self.config.vocabulary)
+
+    def fitted(self) -> dict[str, str]:
+        """Return the tokens as JSON."""
+        return {KEPT_AS: self.tokens.to_text()}
+
+    def restore(self, fitted: dict[str, str]) -> None:
+        """Take up another's tokens.
+
+        Raises:
+            UsageError: There are none, or more than this head can write.
+        """
+        if KEPT_AS not in fitted:
+            raise UsageError(f"the checkpoint has no {KEPT_AS}: it is not of a FAST head")
+        tokens = FastTokens.from_text(fitted[KEPT_AS])
+        if tokens.count > self.config.vocabulary:
+            raise UsageError(f"{tokens.count} FAST tokens, `vocabulary` is less: raise it to that")
+        self._fitted = tokens
+
+    def loss(
+        self, expert: Expert, actions: Tensor, valid: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the cross-entropy of each token and the end, given those before it."""
+        del generator
+        held = hold_last(actions, valid).cpu().numpy()
+        written = [[*tokens, self.config.vocabulary] for tokens in self.tokens.write(held)]
+        lengths = torch.tensor([len(tokens) for tokens in written], device=actions.device)
+        padded = torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(tokens) for tokens in written], batch_first=True
+        ).to(actions.device)
+        losses = self.token_losses(expert, padded)
+        counts = torch.arange(padded.shape[1], device=actions.device) < lengths[:, None]
+        return (losses * counts).sum(1) / lengths
+
+    @torch.no_grad()
+    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+        """Return chunks, each after as many evaluations as the longest needs.
+
+        No chunk has more tokens than numbers.
+        """
+        config, end = self.config, self.config.vocabulary
+        most = config.length + 1
+        rows = self.write(
+            expert, streams, most, config.temperature, self.tokens.count, end
+        ).tolist()
+        chunks = np.zeros((len(rows), config.horizon, config.action_size), np.float32)
+        for place, row in enumerate(rows):
+            tokens = row[: row.index(end)] if end in row else row
+            chunk = self.tokens.read(tokens, config.horizon, config.action_size)
+            if chunk is None:
+                self.broken += 1
+            else:
+                chunks[place] = chunk
+        return torch.from_numpy(chunks).to(expert.device)
