@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.demonstrations.pictures import Pictures
-from harness.demonstrations.reader import Demonstrations, Samples
+from harness.demonstrations.reader import Demonstrations
 from harness.demonstrations.statistics import of_numbers
 from harness.errors import UsageError, require_known
 from harness.layout import Layout
@@ -70,12 +70,18 @@ class Corpus:
         return found.hexdigest()[:16]
 
     def validation(self, every: int) -> NDArray[np.bool_]:
-        """Return which samples are of held-out demonstrations: every so many-th of an instruction."""
+        """Return which samples are held out: whole demonstrations, some of each instruction.
+
+        Args:
+            every: One of so many; 0 holds none out.
+        """
         held: list[int] = []
         firsts = np.unique(self.episode, return_index=True)[1]
         told = self.instruction[firsts]
         for instruction in np.unique(told):
-            held += np.flatnonzero(told == instruction)[every - 1 :: every].tolist() if every else []
+            held += (
+                np.flatnonzero(told == instruction)[every - 1 :: every].tolist() if every else []
+            )
         return np.isin(self.episode, held)
 
     def normalization(self, settings: Settings, chosen: NDArray[np.int64]) -> Normalization:
@@ -187,9 +193,7 @@ def cameras_of(
     return roles
 
 
-def decoded(
-    parts: Iterable[Pictures], pixels: int, folder: Path | None
-) -> NDArray[np.uint8]:
+def decoded(parts: Iterable[Pictures], pixels: int, folder: Path | None) -> NDArray[np.uint8]:
     """Decode a camera's pictures and resize them as the policy will.
 
     Args:
@@ -238,6 +242,8 @@ def counted_from(relative: int, corpus: Corpus) -> tuple[int | None, ...]:
     first = 0
     for part in corpus.action_layout.parts if corpus.action_layout else ():
         if first < relative and "delta" in part.meaning:
-            raise UsageError(f"--relative {relative}: {part} is counted from the state already")
+            raise UsageError(
+                f"--relative {relative}: {part} is a difference already; use --relative {first}"
+            )
         first += part.size
     return tuple(range(relative)) + (None,) * (size - relative)

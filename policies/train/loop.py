@@ -2,9 +2,10 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,12 +26,13 @@ from policies.train.state import Kept, load_state, save_state
 from policies.vla.model import VLA, Batch
 from policies.vla.normalize import Normalization
 from policies.vla.preparation import Preparation
+from policies.vla.text import Text
 
 MOST_VALIDATED = 512
 """Held-out samples that are looked at, drawn once, so that a validation takes little."""
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     """Somebody stopped the training; what is kept suffices to continue."""
 
 
@@ -53,22 +55,27 @@ class Task:
 
     Attributes:
         model: Whose weights are changed, where they are used.
-        preparation: What is done to observations.
         normalization: What is done to states and actions.
+        text: How instructions become tokens.
         corpus: What is learned from.
         settings: How.
         training: Which samples are learned from.
         validation: Which are held out.
+        device: Where it is computed.
     """
 
     model: VLA
-    preparation: Preparation
     normalization: Normalization
+    text: Text
     corpus: Corpus
     settings: Settings
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device
+
+    @cached_property
+    def _preparation(self) -> Preparation:
+        return Preparation(self.model.config, self.normalization, self.text)
 
     def samples(self, rows: NDArray[np.int64], augmented_by: torch.Generator | None) -> Batch:
         """Return samples as the network takes them.
@@ -78,7 +85,7 @@ class Task:
             augmented_by: Where the randomness of augmentation comes from; None leaves it out.
         """
         corpus, augmentation = self.corpus, self.settings.augmentation
-        inputs = self.preparation.inputs(
+        inputs = self._preparation.inputs(
             {role: images[rows] for role, images in corpus.images.items()},
             corpus.state[rows],
             [corpus.instructions[number] for number in corpus.instruction[rows]],
@@ -120,13 +127,13 @@ def split(corpus: Corpus, settings: Settings) -> tuple[NDArray[np.int64], NDArra
     training = np.flatnonzero(~held)
     if len(training) < settings.batch:
         raise UsageError(
-            f"there are {len(training)} samples, fewer than a batch; --batch {len(training)} or more data"
+            f"{len(training)} samples are fewer than a batch; record more, or lower --batch"
         )
     order = np.random.default_rng(chance.number(settings.seed, "validation", 0))
     return training, order.permutation(np.flatnonzero(held))
 
 
-def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> dict[str, Any]:
+def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:
     """Train until the settings' last step, and leave the average of the weights in the model.
 
     Args:
@@ -136,10 +143,10 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> dict[str,
         view: Shows how it goes.
 
     Returns:
-        The seconds that it took, and the last losses.
+        The seconds that it took, in all the times that it was started.
 
     Raises:
-        Interrupted: Somebody stopped it.
+        StoppedError: Somebody stopped it.
         StorageError: The disk is full or gone.
     """
     settings = task.settings
@@ -153,7 +160,6 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> dict[str,
     started = time.perf_counter() - seconds
     task.model.train()
     view.start(settings.steps, optimizer.step)
-    line: Mapping[str, Any] = {}
     with _signals() as stopped:
         while optimizer.step < settings.steps:
             line = update(task, optimizer)
@@ -171,10 +177,10 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> dict[str,
                 save_state(folder, Kept(optimizer.step, done, optimizer.kept()))
             if stopped() and not last:
                 log.close()
-                raise Interrupted
+                raise StoppedError
     log.close()
     optimizer.adopt_average()
-    return {"seconds": time.perf_counter() - started}
+    return time.perf_counter() - started
 
 
 def update(task: Task, optimizer: Optimizer) -> dict[str, Any]:

@@ -74,6 +74,11 @@ class Optimizer:
             for name, parameter in self._parameters.items():
                 parameter.data = own[name]
 
+    def adopt_average(self) -> None:
+        """Make the average the model's weights, at the end."""
+        for name, parameter in self._parameters.items():
+            parameter.data = self._average[name]
+
     def kept(self) -> dict[str, Tensor]:
         """Return all that the next update depends on."""
         found = {WEIGHTS + name: value for name, value in self._model.state_dict().items()}
@@ -109,7 +114,8 @@ class Optimizer:
         share = min(self._settings.ema, (1 + self.step) / (10 + self.step))
         if self._settings.ema == 0:
             share = 0.0
-        old, new = list(self._average.values()), list(self._parameters.values())
+        old: list[Tensor] = list(self._average.values())
+        new: list[Tensor] = list(self._parameters.values())
         torch._foreach_lerp_(old, new, 1 - share)
 
 

@@ -1,15 +1,16 @@
 """What decides how a policy turns out, apart from its data."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
 from harness.errors import UsageError, require_known
 from policies.augment.pictures import Augmentation
-from policies.augment.spherical import Spherical
 from policies.vla.config import Acting, State
 from policies.vla.normalize import Kind
 
@@ -21,7 +22,7 @@ class Settings:
     """Everything that changes a trained policy; a YAML file or the command line sets it."""
 
     head: str = "flow"
-    """How actions leave the network; see: python -m policies.train heads."""
+    """How actions leave the network; e.g. regression, flow, e0; see docs/heads.md."""
     options: tuple[str, ...] = ()
     """The head's options as NAME=VALUE, e.g. steps=10."""
     size: str = "tiny"
@@ -142,7 +143,8 @@ def load_settings(name: str) -> Settings:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
-    return _made(Settings(), content, path)
+    made: Settings = _made(Settings(), content, path)
+    return made
 
 
 def _made(default: Any, content: Any, path: Path) -> Any:
@@ -150,28 +152,29 @@ def _made(default: Any, content: Any, path: Path) -> Any:
     if not isinstance(content, Mapping):
         raise UsageError(f"{path} must hold a mapping from settings to values")
     known = {f.name.replace("_", "-"): f.name for f in fields(default)}
-    values = {}
+    hints, values = get_type_hints(type(default)), {}
     for key, value in content.items():
         require_known(f"setting in {path}", key, known)
         old = getattr(default, known[key])
-        values[known[key]] = _value(old, value, f"{path}: {key}", path)
+        if is_dataclass(old):
+            values[known[key]] = _made(old, value, path)
+        else:
+            values[known[key]] = _value(hints[known[key]], value, f"{path}: {key}")
     return replace(default, **values)
 
 
-def _value(old: Any, value: Any, where: str, path: Path) -> Any:
-    """Return a value of the same type as the one that it replaces."""
-    if isinstance(old, Augmentation | Spherical):
-        return _made(old, value, path)
-    if isinstance(old, tuple):
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """Return a value as a setting of that type takes it."""
+    if get_origin(hint) is Literal and value in get_args(hint):
+        return value
+    if get_origin(hint) is tuple:
         if isinstance(value, Mapping):  # A head's options read better so.
-            value = [f"{name}={yaml.safe_dump(one).splitlines()[0]}" for name, one in value.items()]
+            value = [f"{name}={json.dumps(one)}" for name, one in value.items()]
         if isinstance(value, list) and all(isinstance(one, str) for one in value):
             return tuple(value)
-    elif isinstance(value, type(old)) and not (isinstance(value, bool) and not isinstance(old, bool)):
+    if type(value) is hint:
         return value
-    elif isinstance(old, float) and isinstance(value, int | str):
-        try:  # YAML takes 1e-3 for a text.
+    if hint is float and type(value) in (int, str):
+        with suppress(ValueError):  # YAML takes 1e-3 for a text.
             return float(value)
-        except ValueError:
-            pass
     raise UsageError(f"{where} cannot be {value!r}")

@@ -14,7 +14,8 @@ from torch import Tensor
 from harness.demonstrations.parts import whole_file
 from harness.errors import UsageError
 
-SETTINGS, STATE = "training/settings.json", "training/state.safetensors"
+SETTINGS, DATA = "training/settings.json", "training/data.json"
+STATE = "training/state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,12 @@ def load_state(folder: Path, device: torch.device) -> Kept | None:
         raise UsageError(f"{path} is damaged ({error}); delete it to start again") from error
 
 
-def claim(folder: Path, said: Mapping[str, Any]) -> None:
-    """Write down what a folder is for, or check that it is for the same.
+def claim(path: Path, said: Mapping[str, Any]) -> None:
+    """Write down what a training depends on, or check that it is what was written before.
 
     Raises:
-        UsageError: It holds another training.
+        UsageError: It is something else.
     """
-    path = folder / SETTINGS
     wanted = json.loads(json.dumps(said))
     if not path.is_file():
         with whole_file(path) as file:
@@ -80,6 +80,4 @@ def claim(folder: Path, said: Mapping[str, Any]) -> None:
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"cannot read {path}: {error}; choose another --out") from error
     if other:
-        raise UsageError(
-            f"{folder} holds a training with other {', '.join(other)}; choose another --out"
-        )
+        raise UsageError(f"{path} says another {', '.join(other)}; choose another --out")
