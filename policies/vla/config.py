@@ -1,7 +1,8 @@
 """How large the network is: four sizes, each field of which a checkpoint keeps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from harness.errors import require_known
 
@@ -45,7 +46,7 @@ class ConvConfig:
     @property
     def grid(self) -> int:
         """Tokens in a row and in a column."""
-        return self.pixels // 2 ** len(self.channels)
+        return self.pixels >> len(self.channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class VLAConfig:
         language: What reads images and the instruction.
         expert: What acts. Depth, heads and their sizes are those of `language`.
         vocabulary: Rows of the table of word embeddings.
-        text_length: Tokens that an instruction is cut off or filled up to.
+        text_length: Tokens that an instruction is cut off at.
     """
 
     cameras: tuple[str, ...]
@@ -114,6 +115,17 @@ class VLAConfig:
         if self.acting == "language" and (self.state == "token" or self.adaptive):
             raise ValueError("without an expert, a state is text or none, and nothing is adaptive")
 
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "VLAConfig":
+        """Read what `dataclasses.asdict` wrote, as JSON gives it back."""
+        told, images = dict(written), dict(written["images"])
+        encoder = SiglipConfig if "patch" in images else ConvConfig
+        if "channels" in images:
+            images["channels"] = tuple(images["channels"])
+        stacks = {name: StackConfig(**told[name]) for name in ("language", "expert")}
+        cameras = {"cameras": tuple(told["cameras"])}
+        return cls(**(told | stacks | cameras | {"images": encoder(**images)}))
+
     @property
     def width(self) -> int:
         """Numbers in an action token."""
@@ -130,7 +142,7 @@ _SIZES = {
     "tiny": VLAConfig(
         cameras=(),
         state_size=0,
-        images=ConvConfig(pixels=128, channels=(24, 48, 96, 128)),
+        images=ConvConfig(pixels=128, channels=(16, 32, 64, 128)),
         language=_LITTLE,
         expert=_LITTLE,
         vocabulary=1024,

@@ -22,12 +22,13 @@ class Embedding(nn.Module):
         width = config.language.width
         self.cameras = config.cameras
         self.images: ConvNet | Siglip
+        self.positions: nn.Parameter | None = None
         if isinstance(config.images, ConvConfig):
             self.images = ConvNet(config.images, width)
             grid = (len(config.cameras), config.images.grid**2, width)
             self.positions = nn.Parameter(torch.randn(grid) / 2)
         else:
-            self.images, self.positions = Siglip(config.images, width), None
+            self.images = Siglip(config.images, width)
         self.words = nn.Embedding(config.vocabulary, width)
         nn.init.normal_(self.words.weight, std=width**-0.5)
         # Without a bias, a camera that was not moved changes nothing, nor does an untrained one.
@@ -48,8 +49,8 @@ class Embedding(nn.Module):
 
     def _look(self, inputs: Inputs) -> Tensor:
         """Return each camera's tokens, (batch, cameras, N, width)."""
-        stacked = torch.stack([inputs.images[role] for role in self.cameras], dim=1)
-        seen: Tensor = self.images(stacked.flatten(0, 1)).unflatten(0, stacked.shape[:2])
+        together = torch.cat([inputs.images[role] for role in self.cameras])
+        seen: Tensor = self.images(together).unflatten(0, (len(self.cameras), -1)).transpose(0, 1)
         if self.positions is not None:
             seen = seen + self.positions
         if self.viewpoint is not None and inputs.viewpoint:

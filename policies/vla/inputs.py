@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -26,3 +27,14 @@ class Inputs:
     token_mask: Tensor
     state: Tensor
     viewpoint: Mapping[str, Tensor]
+
+    def to(self, device: torch.device) -> "Inputs":
+        """Return the inputs on another device."""
+        return Inputs(
+            images={role: each.to(device) for role, each in self.images.items()},
+            present={role: each.to(device) for role, each in self.present.items()},
+            tokens=self.tokens.to(device),
+            token_mask=self.token_mask.to(device),
+            state=self.state.to(device),
+            viewpoint={role: each.to(device) for role, each in self.viewpoint.items()},
+        )

@@ -90,7 +90,8 @@ class Attention(nn.Module):
 
     def offer(self, tokens: Tensor, rotation: Rotation) -> KeysValues:
         """Return the keys and values that the tokens make."""
-        return KeysValues(rotation.turn(self._split(self.keys(tokens))), self._split(self.values(tokens)))
+        keys, values = self._split(self.keys(tokens)), self._split(self.values(tokens))
+        return KeysValues(rotation.turn(keys), values)
 
     def forward(
         self, tokens: Tensor, rotation: Rotation, offered: KeysValues, seen: Tensor
@@ -107,7 +108,7 @@ class Attention(nn.Module):
 
     def _split(self, vectors: Tensor) -> Tensor:
         """Return (batch, N, heads x head_size) as (batch, heads, N, head_size)."""
-        return vectors.unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+        return vectors.view(*vectors.shape[:2], -1, self.head_size).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -186,7 +187,9 @@ class Stack(nn.Module):
         for number, layer in enumerate(self.layers[:-1]):
             tokens, own = layer(tokens, rotation, past and past[number], seen, condition)
             made.append(own)
-        return [*made, self.layers[-1].offer(tokens, rotation, condition)]
+        last = self.layers[-1]
+        assert isinstance(last, Layer)
+        return [*made, last.offer(tokens, rotation, condition)]
 
     def forward(
         self,

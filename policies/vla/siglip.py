@@ -27,7 +27,7 @@ class SiglipLayer(nn.Module):
         """Return the tokens after the layer."""
         normed = self.attention_norm(tokens)
         queries, keys, values = (
-            made(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            made(normed).view(*normed.shape[:2], self.heads, -1).transpose(1, 2)
             for made in (self.queries, self.keys, self.values)
         )
         gathered = functional.scaled_dot_product_attention(queries, keys, values)

@@ -1,4 +1,4 @@
-"""The network below the head: a prefix that is computed once a chunk, and an expert that sees it."""
+"""The network below the head: a prefix, computed once a chunk, and an expert that sees it."""
 
 from dataclasses import dataclass, field
 

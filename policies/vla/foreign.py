@@ -1,0 +1,127 @@
+"""Takes over weights of openpi's PyTorch models and LeRobot's: pi0 and pi0.5.
+
+Both have the same modules under the same names; LeRobot's stand under `model.`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from harness.demonstrations.statistics import Statistics
+from harness.errors import UsageError
+from policies.vla.checkpoint import fill
+from policies.vla.model import VLA
+
+_LAYER = {
+    "input_layernorm": "attention_norm",
+    "post_attention_layernorm": "forward_norm",
+    "self_attn.q_proj": "attention.queries",
+    "self_attn.k_proj": "attention.keys",
+    "self_attn.v_proj": "attention.values",
+    "self_attn.o_proj": "attention.out",
+    "mlp.gate_proj": "feed_forward.gate",
+    "mlp.up_proj": "feed_forward.up",
+    "mlp.down_proj": "feed_forward.down",
+    "norm": "norm",
+}
+_SIGLIP = {
+    "embeddings.patch_embedding": "patches",
+    "embeddings.position_embedding.weight": "positions",
+    "layer_norm1": "attention_norm",
+    "layer_norm2": "forward_norm",
+    "self_attn.q_proj": "queries",
+    "self_attn.k_proj": "keys",
+    "self_attn.v_proj": "values",
+    "self_attn.out_proj": "gathered",
+    "mlp.fc1": "up",
+    "mlp.fc2": "down",
+    "post_layernorm": "norm",
+}
+_PARTS = {
+    "paligemma.model.vision_tower.vision_model.": ("trunk.embedding.images.", _SIGLIP),
+    "paligemma.model.multi_modal_projector.linear.": ("trunk.embedding.images.out.", {}),
+    "paligemma.model.language_model.embed_tokens.": ("trunk.embedding.words.", {}),
+    "paligemma.model.language_model.": ("trunk.language.", _LAYER),
+    "gemma_expert.model.": ("trunk.actor.", _LAYER),
+    "state_proj.": ("trunk.state.", {}),
+    "action_": ("head.action_", {}),
+    "time_mlp_": ("head.time_mlp_", {}),
+}
+_EMBEDDINGS = "paligemma.model.language_model.embed_tokens.weight"
+_LOGITS = "paligemma.lm_head.weight"
+"""The table of word embeddings once more; files hold it under one of the names, or both."""
+_UNUSED = "gemma_expert.lm_head.weight"
+"""The action expert writes no words."""
+
+
+def adopt(model: VLA, weights: Mapping[str, Tensor], source: str) -> None:
+    """Put another's weights into a model of the same dimensions: every one, and no other.
+
+    Args:
+        model: With a flow head; `adaptive` for pi0.5.
+        weights: By the names that openpi or LeRobot gave them.
+        source: Where they are from, for the message.
+
+    Raises:
+        UsageError: Some are missing or left over; the message lists them.
+    """
+    plain = {
+        name.removeprefix("model.").removeprefix("paligemma_with_expert."): weight
+        for name, weight in weights.items()
+    }
+    plain.pop(_UNUSED, None)
+    logits = plain.pop(_LOGITS, None)
+    if logits is not None and not torch.equal(plain.setdefault(_EMBEDDINGS, logits), logits):
+        raise UsageError(f"{source}: {_LOGITS} and {_EMBEDDINGS} differ, but are one in PaliGemma")
+    fill(model, {ours(name): weight for name, weight in plain.items()}, source)
+
+
+def ours(name: str) -> str:
+    """Return our name for a weight, or the same if there is none."""
+    for theirs, (place, inner) in _PARTS.items():
+        if name.startswith(theirs):
+            rest = name.removeprefix(theirs)
+            layer = re.match(r"(?:encoder\.)?(layers\.\d+\.)", rest)
+            if layer:
+                place, rest = place + layer[1], rest.removeprefix(layer[0])
+            for part, new in inner.items():
+                if rest == part or rest.startswith(f"{part}."):
+                    rest = new + rest.removeprefix(part)
+                    break
+            return place + rest.replace("norm.dense.", "norm.condition.")
+    return name
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def read_statistics(path: Path) -> dict[str, Statistics]:
+    """Read openpi's norm_stats.json: the statistics of `state` and `action`.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    try:
+        written = json.loads(path.read_text())["norm_stats"]
+        return {
+            kind: {name: np.array(values) for name, values in written[key].items() if values}
+            for kind, key in (("state", "state"), ("action", "actions"))
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"cannot read {path}: {type(error).__name__}: {error}") from error
