@@ -53,7 +53,7 @@ class BinsHead(WritingHead):
         del generator
         tokens = to_tokens(hold_last(actions, valid), self.config.bins)
         losses = self.token_losses(expert, tokens)
-        return mean_over_valid(losses.unflatten(1, (self.config.horizon, -1)), valid)
+        return mean_over_valid(losses.view(len(tokens), self.config.horizon, -1), valid)
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:

@@ -8,8 +8,8 @@
         z_s = alpha onehot(k^) + eps'                            (`fixed`)
 
 The paper's first version counts its tau from noise to data and the second the other way round, as
-here: with tau = 1 - t it is the same process. `fixed` is the second version's "fixed-variance" noise
-and what the released code does by default. eps' is fresh.
+here: with tau = 1 - t it is the same process. `fixed` is how we read the second version's
+"fixed-variance" noise, and what the released code does by default. eps' is fresh.
 
 The defaults are not the paper's, because with those the loop carries next to nothing. alpha is how
 much louder a token is than its noise: at the paper's 0.1 and 2048 bins, half of the tokens can be
@@ -93,7 +93,7 @@ class E0Head(TimedHead):
         noise = draw_normal(torch.Size((*tokens.shape, config.bins)), actions, generator)
         logits = self.logits(expert, self.noised(tokens, times, noise), times)
         losses = functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
-        return mean_over_valid(losses.unflatten(1, (config.horizon, -1)), valid)
+        return mean_over_valid(losses.view(len(tokens), config.horizon, -1), valid)
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:

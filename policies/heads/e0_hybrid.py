@@ -6,7 +6,7 @@
     loss = 1/2 mean (v - (n - a))^2  +  1/2 mean -log p(k | z_t, x_t, t, o)
     sampling at t = 1, 1 - 1/N, .. 1/N:
         x <- x - v/N;   k^ = argmax p
-        z <- 0.1 onehot(k^) + eps,   or with `decay_noise`  (1 - sqrt t) 0.1 onehot(k^) + sqrt(t) eps
+        z <- 0.1 onehot(k^) + eps,  or  (1 - sqrt t) 0.1 onehot(k^) + sqrt(t) eps  (`decay_noise`)
         with the same eps at every step, which is also the first z
     a^ = 1/2 x + 1/2 (2 k^/B - 1): the lower edges of the bins
 
@@ -100,7 +100,8 @@ class E0HybridHead(TimedHead):
         )
         flow = mean_over_valid((velocity - (noise - actions)).square(), valid)
         losses = functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
-        return (flow + mean_over_valid(losses.unflatten(1, (config.horizon, -1)), valid)) / 2
+        decided = mean_over_valid(losses.view(len(tokens), config.horizon, -1), valid)
+        return (flow + decided) / 2
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:

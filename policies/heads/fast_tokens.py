@@ -106,13 +106,14 @@ class FastTokens:
             learnt = json.loads(text)
             tokenizer = Tokenizer.from_str(json.dumps(learnt["tokenizer"]))
             return cls(tokenizer, float(learnt["scale"]), int(learnt["low"]), int(learnt["high"]))
-        except Exception as error:  # noqa: BLE001 - the library raises nothing more precise
+        except Exception as error:  # The library raises nothing more precise.
             raise UsageError(f"these are no FAST tokens ({error}): train the head again") from error
 
 
 def _rounded(chunks: Chunks, scale: float) -> NDArray[np.int64]:
     coefficients = dct(np.asarray(chunks, np.float64), axis=1, norm="ortho")
-    return np.rint(coefficients * scale).astype(np.int64)
+    rounded: NDArray[np.int64] = np.rint(coefficients * scale).astype(np.int64)
+    return rounded
 
 
 def _texts(places: NDArray[np.int64]) -> Iterator[str]:

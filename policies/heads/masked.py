@@ -2,13 +2,13 @@
 
     training: a share gamma = cos(pi/2 u), u uniform, of the L tokens is replaced by [MASK];
         loss = mean over the hidden ones of -log p(k_i | what is left, o)
-    sampling in K rounds from all hidden; after round r = 1 .. K, floor(L cos(pi/2 r/K)) stay hidden:
+    sampling in K rounds from all hidden; after round r, floor(L cos(pi/2 r/K)) stay hidden:
         draw k^_i from p_i for every hidden i
         rank by  log p_i(k^_i) + temperature (1 - r/K) Gumbel;  the last ones stay hidden
         what was shown before is hidden again where p_i(k_i) < remask r/K; the last round shows all
 
 K = 1 decides every token without the others, which is parallel decoding; K is 12 in the paper, and
-{1, 2, 4} in dVLA-RL. The paper's threshold, 0.5 (1 - t/T) with its t counting down, is `remask` 0.5.
+{1, 2, 4} in dVLA-RL. The paper's threshold, 0.5 (1 - t/T) with t counting down, is `remask` 0.5.
 The default is 0. A token's probability is small wherever a motion is spread over several bins, not
 only where the token is wrong; and where a token is shown, the loss never taught the network what to
 answer.
@@ -118,7 +118,7 @@ class MaskedHead(Head):
             if step + 1 == config.steps:
                 break
             scores = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
-            doubted = ~hidden & (scores < math.log(max(config.remask * done, 1e-9)))
+            doubted = ~hidden & (scores.exp() < config.remask * done)
             noise = gumbel(streams, config.length).to(expert.device)
             ranked = scores + config.temperature * (1 - done) * noise
             ranked = ranked.masked_fill(~hidden, math.inf).argsort(1).argsort(1)

@@ -30,7 +30,7 @@ def to_actions(tokens: Tensor, bins: int, action_size: int, place: float = 0.5) 
         place: Where in its bin a number lies: 0 is the lower edge, 0.5 the centre.
     """
     actions = (tokens.float() + place) / bins * 2 - 1
-    return actions.unflatten(1, (-1, action_size))
+    return actions.view(len(tokens), -1, action_size)
 
 
 def pick(

@@ -1,0 +1,109 @@
+"""How often each action head gives a chunk that is one of two right answers, whole.
+
+    python perf/joint_consistency.py [--heads flow e0] [--steps 1000] [--chunks 1000] [--seed 0]
+
+The question of `tests/policies/toy.py`: 4 actions of 2 numbers, and an observation to which one
+chunk and its negative are equally right. A head that decides numbers on their own mixes the two.
+Every head sits on the same small network and is trained for as long; where a head decodes in
+several ways, all are of one training. Of the consistent chunks, about half should be of either
+answer. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from harness.threads import use_one_core
+
+use_one_core()
+
+import torch
+
+from harness.statistics.interval import rate_interval
+from policies.heads import build
+from policies.heads.head import Head
+from tests.policies.toy import ACTION_SIZE, HORIZON, ToyNetwork, draw, judge, train
+
+WIDTH, BINS = 64, 64
+SIZE = {"horizon": HORIZON, "action_size": ACTION_SIZE}
+Options = Mapping[str, Any]
+
+E0_DECODINGS: tuple[Options, ...] = ({"decode": "sample"}, {"decode": "argmax"})
+CASES: tuple[tuple[str, Options, tuple[Options, ...]], ...] = (
+    ("regression", {"distance": "mse"}, ({},)),
+    ("regression", {"distance": "l1"}, ({},)),
+    ("flow", {}, ({},)),
+    ("flow", {"adaptive": True}, ({},)),
+    ("diffusion", {"predicts": "noise"}, ({},)),
+    ("diffusion", {"predicts": "chunk"}, ({},)),
+    ("bins", {"bins": BINS}, ({"temperature": 0.0}, {"temperature": 1.0})),
+    ("fast", {"vocabulary": 256}, ({"temperature": 0.0}, {"temperature": 1.0})),
+    (
+        "masked",
+        {"bins": BINS},
+        (*({"steps": steps} for steps in (1, 2, 4, 8, 12)), {"steps": 12, "remask": 0.5}),
+    ),
+    ("e0", {"bins": BINS, "smoothing": 0.1}, E0_DECODINGS),
+    (
+        "e0",
+        {"bins": BINS, "smoothing": 1.0},
+        (*E0_DECODINGS, {"smoothing": 0.1, "renoise": "fixed", "decode": "argmax"}),
+    ),
+    ("e0", {"bins": BINS, "smoothing": 3.0}, E0_DECODINGS),
+    ("e0", {"bins": BINS, "smoothing": 10.0}, E0_DECODINGS),
+    ("e0-hybrid", {"bins": BINS}, ({}, {"decay_noise": True})),
+)
+
+
+def measure(head: Head, network: ToyNetwork, chunks: int) -> dict[str, Any]:
+    """Return the rate of consistent chunks and what they are."""
+    found = judge(*draw(head, network, chunks))
+    kept = int(found.consistent.sum())
+    rate = rate_interval(kept, chunks)
+    return {
+        "consistent": round(rate.estimate, 3),
+        "interval": [round(rate.low, 3), round(rate.high, 3)],
+        "first_answer": round(float(found.positive[found.consistent].float().mean()), 3)
+        if kept
+        else None,
+        "median_error": round(float(found.errors.median()), 3),
+        "evaluations": head.evaluations,
+    }
+
+
+def main() -> None:
+    """Train each head once and draw from it in every way."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--heads", nargs="+", default=sorted({name for name, _, _ in CASES}))
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--chunks", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rows = []
+    for name, trained, decodings in CASES:
+        if name not in options.heads:
+            continue
+        torch.manual_seed(options.seed)
+        head = build(name, {**SIZE, **trained}, WIDTH)
+        network = ToyNetwork(1, WIDTH, head.adaptive)
+        began = time.process_time()
+        train(head, network, options.steps, seed=options.seed)
+        seconds = round(time.process_time() - began, 1)
+        for decoding in decodings:
+            decoder = build(name, {**SIZE, **trained, **decoding}, WIDTH)
+            decoder.load_state_dict(head.state_dict())
+            decoder.restore(head.fitted())
+            row = {"head": name, "trained": trained, "decoded": decoding, "cpu_s": seconds}
+            rows.append({**row, **measure(decoder, network, options.chunks)})
+            print(rows[-1], flush=True)
+    print(json.dumps({"chunks": options.chunks, "steps": options.steps, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
