@@ -77,7 +77,11 @@ def shrink(module: Any, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def small(config: Any) -> nn.Module:
         sees = config.vision_config
-        sees.image_size, sees.patch_size, sees.hidden_size = vision.pixels, vision.patch, vision.width
+        sees.image_size, sees.patch_size, sees.hidden_size = (
+            vision.pixels,
+            vision.patch,
+            vision.width,
+        )
         sees.num_hidden_layers, sees.num_attention_heads = vision.depth, vision.heads
         sees.intermediate_size, sees.projection_dim = vision.mlp, gemma.width
         config.projection_dim, config.text_config.vocab_size = gemma.width, 512
@@ -121,7 +125,9 @@ def test_the_prefix_is_the_same(pair: tuple[VLA, nn.Module]) -> None:
     seen, (images, present, tokens, mask, *_) = observations(ours)
     module = modeling_pi05 if ours.config.adaptive else modeling_pi0
     embedded, padded, blocks = theirs.embed_prefix(images, present, tokens, mask)
-    theirs.paligemma_with_expert.paligemma.model.language_model.config._attn_implementation = "eager"
+    theirs.paligemma_with_expert.paligemma.model.language_model.config._attn_implementation = (
+        "eager"
+    )
     _, cache = theirs.paligemma_with_expert.forward(
         attention_mask=module.prepare_attention_masks_4d(module.make_att_2d_masks(padded, blocks)),
         position_ids=padded.cumsum(1) - 1,
@@ -134,7 +140,9 @@ def test_the_prefix_is_the_same(pair: tuple[VLA, nn.Module]) -> None:
     there = padded[:, None, :, None]
     for layer, made in enumerate(prefix.made):
         for name, mine, other in zip(
-            ("keys", "values"), made, (cache.layers[layer].keys, cache.layers[layer].values),
+            ("keys", "values"),
+            made,
+            (cache.layers[layer].keys, cache.layers[layer].values),
             strict=True,
         ):
             here = mine[:, :, :number]
