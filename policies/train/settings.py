@@ -169,7 +169,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     if get_origin(hint) is tuple:
         if isinstance(value, Mapping):  # A head's options read better so.
-            value = [f"{name}={json.dumps(one)}" for name, one in value.items()]
+            value = [f"{name}={_text(one)}" for name, one in value.items()]
         if isinstance(value, list) and all(isinstance(one, str) for one in value):
             return tuple(value)
     if type(value) is hint:
@@ -178,3 +178,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         with suppress(ValueError):  # YAML takes 1e-3 for a text.
             return float(value)
     raise UsageError(f"{where} cannot be {value!r}")
+
+
+def _text(value: Any) -> str:
+    """Return a value as YAML reads it again."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -40,7 +40,7 @@ def test_a_handful_of_demonstrations_is_learned_by_heart(data: Path, tmp_path: P
     settings += ("--warmup", "10")
     assert run(data, tmp_path, *PLAIN, *settings) == 0
     found = losses(tmp_path)
-    assert np.mean(found[-10:]) < np.mean(found[:5]) / 8
+    assert np.mean(found[-10:]) < np.mean(found[:5]) / 5
     # The policy undoes what training did to actions: it goes where the demonstration went.
     policy = LearnedPolicy(str(tmp_path))
     policy.load()
@@ -65,23 +65,17 @@ def test_the_recipe_trains_every_head_and_skips_what_is_done(
     assert folders == [f"vla:{tmp_path / name}" for name in HEADS]
     identities = {LearnedPolicy(folder.partition(":")[2]).spec.name for folder in folders}
     assert len(identities) == len(HEADS)
+    said = [json.loads((tmp_path / name / "training/settings.json").read_text()) for name in HEADS]
+    assert [each.pop("head") for each in said] == list(HEADS)
+    assert all(each == said[0] for each in said)
+    assert len({(tmp_path / name / "training/data.json").read_text() for name in HEADS}) == 1
     # One of them is missing its page, as if the recipe had been killed in it.
     (tmp_path / "flow" / "README.md").unlink()
     weights = (tmp_path / "flow" / "model.safetensors").read_bytes()
     assert run(data, tmp_path, *settings) == 0
-    said = " ".join(capsys.readouterr().err.split())
-    assert said.count("is trained already") == len(HEADS) - 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("is trained already") == len(HEADS) - 1
     assert (tmp_path / "flow" / "model.safetensors").read_bytes() == weights
-
-
-def test_the_recipe_gives_every_head_the_same_beginning(data: Path, tmp_path: Path) -> None:
-    settings = ("--recipe", "tiny-all", "--steps", "1", "--batch", "4")
-    assert run(data, tmp_path, *settings) == 0
-    said = [json.loads((tmp_path / name / "training/settings.json").read_text()) for name in HEADS]
-    assert [each.pop("head") for each in said] == list(HEADS)
-    assert all(each == said[0] for each in said)
-    held = {(tmp_path / name / "training/data.json").read_text() for name in HEADS}
-    assert len(held) == 1
 
 
 def test_a_blind_policy_looks_at_no_camera(data: Path, tmp_path: Path) -> None:
@@ -106,7 +100,7 @@ def test_what_the_seed_decides(data: Path, tmp_path: Path) -> None:
 def test_a_trained_policy_plays_in_the_simulator(tmp_path: Path) -> None:
     data, out, card = tmp_path / "demos", tmp_path / "checkpoint", "rdt-small"
     command = ["--benchmark", "maniskill_rdt/PushCube-v1", "--protocol", card, "--episodes", "1"]
-    command += ["--cameras", "main", "wrist", "--every", "8", "--out", str(data)]
+    command += ["--cameras", "main", "--every", "8", "--out", str(data)]
     assert demos.main(command) == 0
     assert run(data, out, "--relative", "7", "--steps", "5", "--batch", "2") == 0
     policy = LearnedPolicy(str(out))
