@@ -57,6 +57,8 @@ CASES: tuple[tuple[str, Options, tuple[Options, ...]], ...] = (
     ),
     ("e0", {"bins": BINS, "smoothing": 3.0}, E0_DECODINGS),
     ("e0", {"bins": BINS, "smoothing": 10.0}, E0_DECODINGS),
+    ("e0", {"bins": BINS, "smoothing": 3.0, "adaptive": True}, E0_DECODINGS),
+    ("e0", {"bins": 256, "smoothing": 3.0}, E0_DECODINGS),
     ("e0-hybrid", {"bins": BINS}, ({}, {"decay_noise": True})),
 )
 

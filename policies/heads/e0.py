@@ -46,7 +46,7 @@ class E0Config(TimedConfig):
     """
 
     bins: int = 256
-    smoothing: float = 1.0
+    smoothing: float = 3.0
     time_shape: float = 1.5
     decode: Literal["sample", "argmax"] = "sample"
     renoise: Literal["interpolated", "fixed"] = "interpolated"

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -56,7 +55,8 @@ _PARTS = {
 }
 _EMBEDDINGS = "paligemma.model.language_model.embed_tokens.weight"
 _LOGITS = "paligemma.lm_head.weight"
-"""The table of word embeddings once more; files hold it under one of the names, or both."""
+"""The same table once more in openpi, whose files hold it under one of the names. In LeRobot's
+they are two tables, of which pi0 and pi0.5 use the first."""
 _UNUSED = "gemma_expert.lm_head.weight"
 """The action expert writes no words."""
 
@@ -78,8 +78,8 @@ def adopt(model: VLA, weights: Mapping[str, Tensor], source: str) -> None:
     }
     plain.pop(_UNUSED, None)
     logits = plain.pop(_LOGITS, None)
-    if logits is not None and not torch.equal(plain.setdefault(_EMBEDDINGS, logits), logits):
-        raise UsageError(f"{source}: {_LOGITS} and {_EMBEDDINGS} differ, but are one in PaliGemma")
+    if logits is not None:
+        plain.setdefault(_EMBEDDINGS, logits)
     fill(model, {ours(name): weight for name, weight in plain.items()}, source)
 
 

@@ -70,7 +70,7 @@ def test_every_head_is_tested() -> None:
 )
 def test_a_head_learns_a_batch_by_heart(name: str, options: dict[str, Any], steps: int) -> None:
     head, network = made(name, options)
-    observations, chunks, valid = batch()
+    observations, chunks, _ = batch()
     several = [tensor.repeat(4, *[1] * (tensor.ndim - 1)) for tensor in batch()]
     weights = [*head.parameters(), *network.parameters()]
     optimizer = torch.optim.AdamW(weights, 4e-3)
@@ -84,9 +84,8 @@ def test_a_head_learns_a_batch_by_heart(name: str, options: dict[str, Any], step
         schedule.step()
     with torch.no_grad():
         drawn = head.sample(network.bind(observations), streams(range(BATCH)))
-    # Half a bin, and for FAST half a coefficient, cannot be learnt; the chunks are 0.5 apart.
-    assert (drawn - chunks).abs().max() < 0.15
-    assert valid.all()
+    # The chunks of two rows are 0.1 to 1 apart in the mean; half a bin is 0.03.
+    assert (drawn - chunks).abs().mean((1, 2)).max() < 0.08
 
 
 @EVERY

@@ -1,0 +1,120 @@
+"""FAST's tokens lose no more than rounding does, and survive a checkpoint."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from harness.errors import UsageError
+from policies.heads.fast import FastConfig, FastHead
+from policies.heads.fast_tokens import FastTokens
+from tests.policies.toy import ToyNetwork
+
+SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 4))
+CHUNKS = SHAPES.flatmap(
+    lambda shape: arrays.arrays(np.float32, shape, elements=st.floats(-1, 1, width=32))
+)
+
+
+def smooth(count: int, seed: int = 0) -> np.ndarray:
+    """Return chunks of 16 actions of 4 numbers that wander, and a gripper."""
+    random = np.random.default_rng(seed)
+    knots = random.normal(size=(count, 5, 4)).cumsum(1)
+    times = np.linspace(0, 4, 16)
+    low = times.astype(int).clip(max=3)
+    share = (times - low)[None, :, None]
+    chunks = np.tanh((knots[:, low] * (1 - share) + knots[:, low + 1] * share) / 2)
+    chunks[:, :, 3] = np.where(random.random((count, 1)) < 0.5, 1, -1)
+    return chunks.astype(np.float32)
+
+
+@settings(max_examples=60)
+@given(CHUNKS, st.sampled_from([1.0, 5.0, 10.0, 30.0]))
+def test_a_chunk_comes_back_within_the_bound(chunks: np.ndarray, scale: float) -> None:
+    tokens = FastTokens.learn(chunks, scale, 1024)
+    horizon, action_size = chunks.shape[1:]
+    for chunk, written in zip(chunks, tokens.write(chunks), strict=True):
+        read = tokens.read(written, horizon, action_size)
+        assert read is not None
+        assert np.abs(read - chunk).max() <= math.sqrt(horizon) / (2 * scale) + 1e-5
+
+
+@settings(max_examples=30)
+@given(CHUNKS)
+def test_what_was_learnt_survives_text(chunks: np.ndarray) -> None:
+    tokens = FastTokens.learn(chunks, 10.0, 1024)
+    again = FastTokens.from_text(tokens.to_text())
+    assert again.write(chunks) == tokens.write(chunks)
+    assert again.to_text() == tokens.to_text() == FastTokens.learn(chunks, 10.0, 1024).to_text()
+
+
+def test_smooth_chunks_are_short_also_when_they_are_new() -> None:
+    tokens = FastTokens.learn(smooth(1000), 10.0, 512)
+    assert tokens.count == 512
+    new = smooth(200, seed=1)
+    lengths = [len(written) for written in tokens.write(new)]
+    assert np.mean(lengths) < new[0].size / 2
+    errors = [
+        np.abs(tokens.read(written, 16, 4) - chunk).max()
+        for written, chunk in zip(tokens.write(new), new, strict=True)
+    ]
+    assert np.median(errors) <= math.sqrt(16) / 20
+
+
+def test_coefficients_that_were_never_met_are_moved_to_the_range() -> None:
+    tokens = FastTokens.learn(
+        np.linspace(-0.5, 0.5, 40, dtype=np.float32).reshape(10, 4, 1), 10, 64
+    )
+    read = tokens.read(tokens.write(np.full((1, 4, 1), 9.0, np.float32))[0], 4, 1)
+    assert read is not None
+    assert 0.4 < read.max() < 1.0
+
+
+def test_too_small_a_vocabulary_is_refused() -> None:
+    with pytest.raises(UsageError, match="do not fit into a vocabulary of 8"):
+        FastTokens.learn(smooth(10), 10.0, 8)
+    with pytest.raises(UsageError, match="there are no chunks"):
+        FastTokens.learn(np.zeros((0, 4, 2), np.float32), 10.0, 8)
+
+
+def head(vocabulary: int = 256) -> FastHead:
+    torch.manual_seed(0)
+    config = FastConfig(horizon=16, action_size=4, vocabulary=vocabulary, temperature=1.0)
+    return FastHead(config, 16)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", json.dumps({"scale": 1, "low": 0, "high": 1, "tokenizer": {"a": 1}})]
+)
+def test_a_damaged_checkpoint_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no FAST tokens"):
+        head().restore({"fast.json": text})
+    with pytest.raises(UsageError, match="not of a FAST head"):
+        head().restore({})
+
+
+def test_tokens_go_from_head_to_head_but_into_no_smaller_one() -> None:
+    first, second = head(), head()
+    with pytest.raises(UsageError, match="call fit"):
+        first.fitted()
+    first.fit(smooth(300))
+    second.restore(first.fitted())
+    assert second.tokens.write(smooth(5)) == first.tokens.write(smooth(5))
+    with pytest.raises(UsageError, match="raise it to that"):
+        head(vocabulary=100).restore(first.fitted())
+
+
+def test_tokens_that_make_no_chunk_are_zeros_and_counted() -> None:
+    untrained = head()
+    untrained.fit(smooth(300))
+    expert = ToyNetwork(1, 16, False).bind(torch.zeros(20, 1))
+    expert._network.places = torch.nn.Parameter(torch.zeros(100, 16))
+    with torch.no_grad():
+        chunks = untrained.sample(expert, [np.random.default_rng(row) for row in range(20)])
+    assert untrained.broken == int((chunks == 0).all((1, 2)).sum()) > 10
+    assert untrained.evaluations <= 65

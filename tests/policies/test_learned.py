@@ -1,0 +1,103 @@
+"""A checkpoint as a policy: what it takes, what it gives, and that it gives the same anywhere."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import run_eval
+from harness.environment import Observation
+from harness.errors import UsageError
+from harness.layout import Layout, Part
+from harness.policy import check_compatible
+from harness.registry import find_benchmark, make_policy
+from harness.run import Run
+from policies.learned import LearnedPolicy
+from policies.vla.checkpoint import contract_of, save
+from policies.vla.config import sized
+from policies.vla.normalize import Normalization, Scaling
+from tests.policies.vla_examples import CAMERAS, STATE, model, network, normalization, text
+
+LAYOUT = Layout((Part("arm", STATE, "rad"),))
+
+
+def observation(seed: int) -> Observation:
+    drawn = np.random.default_rng(seed)
+    return {
+        "image": {role: drawn.integers(0, 256, (40, 40, 3), dtype=np.uint8) for role in CAMERAS},
+        "state": drawn.normal(size=STATE).astype(np.float32),
+        "instruction": "push the cube to the goal",
+    }
+
+
+def played(folder: Path, head: str = "flow", **more: Any) -> LearnedPolicy:
+    vla = model(network(), head)
+    contract = contract_of(vla, normalization(), state_layout=LAYOUT, **more)
+    save(folder, vla, text(vla.config), contract)
+    policy = make_policy(f"vla:{folder}")
+    assert isinstance(policy, LearnedPolicy)
+    policy.load()
+    return policy
+
+
+def test_an_action_depends_on_its_observation_and_stream_alone(tmp_path: Path) -> None:
+    policy = played(tmp_path)
+    seen = [observation(number) for number in range(3)]
+
+    def act(numbers: list[int], streams: list[int]) -> list[np.ndarray]:
+        drawn = [np.random.default_rng(stream) for stream in streams]
+        return [policy.infer([seen[n]], [s])[0] for n, s in zip(numbers, drawn, strict=True)]
+
+    forth, back = act([0, 1, 2], [5, 6, 7]), act([2, 1, 0], [7, 6, 5])
+    for one, other in zip(forth, back[::-1], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.allclose(act([0], [5])[0], act([0], [6])[0])
+    assert not np.allclose(act([0], [5])[0], act([1], [5])[0])
+    assert not policy.batches
+
+
+def test_the_network_s_runs_are_counted(tmp_path: Path) -> None:
+    policy = played(tmp_path)
+    for number in range(2):
+        policy.infer([observation(number)], [np.random.default_rng(0)])
+    # One for the prefix and ten for the flow's steps, each time.
+    assert policy.evaluations == 2 * 11
+
+
+def test_a_chunk_is_cut_to_what_is_executed(tmp_path: Path) -> None:
+    whole = played(tmp_path / "a").infer([observation(0)], [np.random.default_rng(0)])[0]
+    cut = played(tmp_path / "b", replan=2).infer([observation(0)], [np.random.default_rng(0)])[0]
+    assert (len(whole), len(cut)) == (4, 2)
+    np.testing.assert_array_equal(whole[:2], cut)
+
+
+def test_building_one_reads_no_weights(tmp_path: Path) -> None:
+    name = played(tmp_path).spec.name
+    (tmp_path / "model.safetensors").unlink()
+    policy = LearnedPolicy(str(tmp_path))
+    assert policy.spec.name == name
+    with pytest.raises(UsageError, match=r"model\.safetensors"):
+        policy.load()
+
+
+@pytest.fixture(scope="module")
+def pushing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained policy for ManiSkill's PushCube."""
+    family = find_benchmark("maniskill_rdt")
+    env = family.make("maniskill_rdt", "PushCube-v1", family.protocol("maniskill_rdt", "rdt-small"))
+    sizes = env.state_layout.size, env.action_layout.size
+    config = sized("tiny", cameras=("main",), state_size=sizes[0])
+    vla = model(config, "flow", action_size=sizes[1], horizon=8)
+    scaling = (Scaling((0.0,) * size, (1.0,) * size) for size in sizes)
+    contract = contract_of(
+        vla,
+        Normalization(*scaling),
+        state_layout=env.state_layout,
+        action_layout=env.action_layout,
+    )
+    folder = tmp_path_factory.mktemp("pushing")
+    save(folder, vla, text(config), contract)
+    check_compatible(LearnedPolicy(str(folder)).spec, env)
+    env.close()
+    return folder

@@ -1,0 +1,129 @@
+"""Checkpoints: whole, or refused with the reason."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from harness.errors import UsageError
+from harness.layout import Layout, Part
+from policies.heads import HEADS
+from policies.vla.checkpoint import Checkpoint, contract_of, save
+from policies.vla.config import SIZES, VLAConfig, sized
+from policies.vla.model import VLA
+from tests.policies.vla_examples import (
+    ACTION,
+    CAMERAS,
+    HORIZON,
+    inputs,
+    model,
+    network,
+    normalization,
+    streams,
+    text,
+)
+
+CPU = torch.device("cpu")
+LAYOUT = Layout((Part("joints", 2, "rad"), Part("gripper", 1, "-1 open, +1 close")))
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+def saved(folder: Path, vla: VLA) -> Checkpoint:
+    contract = contract_of(vla, normalization(), replan=3, action_layout=LAYOUT)
+    return save(folder, vla, text(vla.config), contract)
+
+
+def every_head() -> list[tuple[str, dict[str, Any]]]:
+    """Every head, and those of them that can be adaptive also so."""
+    plain: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in HEADS]
+    adaptive = [(n, {"adaptive": True}) for n, (c, _) in HEADS.items() if hasattr(c, "adaptive")]
+    return plain + adaptive
+
+
+@pytest.mark.parametrize(("head", "options"), every_head(), ids=str)
+def test_what_is_saved_is_what_is_loaded(head: str, options: dict[str, Any], tmp_path: Path) -> None:
+    vla = model(network("dummy"), head, **options)
+    drawn = torch.Generator().manual_seed(3)
+    vla.head.fit(torch.rand(64, HORIZON, ACTION, generator=drawn).mul(2).sub(1).numpy())
+    first = saved(tmp_path / "first", vla)
+    loaded, words = Checkpoint.open(tmp_path / "first").load(CPU)
+    again = save(tmp_path / "again", loaded, words, first.contract)
+    assert again.identity == first.identity
+    for file in (tmp_path / "first").iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+    assert again.contract == contract_of(vla, normalization(), replan=3, action_layout=LAYOUT)
+    seen = inputs(vla.config)
+    assert torch.equal(loaded.act(seen, streams(2)), vla.act(seen, streams(2)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_can_be_written_down(size: str) -> None:
+    config = sized(size, cameras=CAMERAS, state_size=4, state="text", adaptive=True)
+    from dataclasses import asdict
+
+    assert VLAConfig.from_json(json.loads(json.dumps(asdict(config)))) == config
+
+
+def test_other_weights_are_another_policy(tmp_path: Path) -> None:
+    one, other = (saved(tmp_path / f"{n}", model(network(), seed=n)) for n in (0, 1))
+    assert one.identity != other.identity
+
+
+def rewrite(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Change the weights with their hash, as somebody would who knows the format."""
+    import hashlib
+
+    save_file(weights, folder / WEIGHTS)
+    config = json.loads((folder / CONFIG).read_text())
+    config["files"][WEIGHTS] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    (folder / CONFIG).write_text(json.dumps(config))
+
+
+def test_every_weight_has_to_be_there_and_no_other(tmp_path: Path) -> None:
+    saved(tmp_path, model(network()))
+    weights = load_file(tmp_path / WEIGHTS)
+    lost = weights.pop("trunk.language.norm.weight")
+    rewrite(tmp_path, {**weights, "trunk.extra": lost.clone()})
+    with pytest.raises(UsageError) as caught:
+        Checkpoint.open(tmp_path).load(CPU)
+    assert "1 missing: trunk.language.norm.weight" in str(caught.value)
+    assert "1 left over: trunk.extra" in str(caught.value)
+    rewrite(tmp_path, {**weights, "trunk.language.norm.weight": lost[:5].clone()})
+    with pytest.raises(UsageError, match=r"norm.weight \(5,\) for \(128,\)"):
+        Checkpoint.open(tmp_path).load(CPU)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "tokenizer.json"])
+def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
+    checkpoint = saved(tmp_path, model(network()))
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=f"{name} is not what was saved"):
+        checkpoint.load(CPU)
+    (tmp_path / name).unlink()
+    with pytest.raises(UsageError, match=name):
+        checkpoint.load(CPU)
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no config.json"):
+        Checkpoint.open(tmp_path)
+    saved(tmp_path, model(network()))
+    config = json.loads((tmp_path / CONFIG).read_text())
+    for wrong in (
+        {**config, "format": 2},
+        {**config, "files": {"../../etc/passwd": "0"}},
+        {**config, "contract": {}},
+    ):
+        (tmp_path / CONFIG).write_text(json.dumps(wrong))
+        with pytest.raises(UsageError, match=r"cannot read .*config.json"):
+            Checkpoint.open(tmp_path)
+
+
+def test_a_head_for_another_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="adaptive"):
+        VLA(network("tiny", adaptive=True), model(network("tiny")).head)

@@ -1,0 +1,195 @@
+"""Weights under the names that openpi's PyTorch models and LeRobot's give them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from harness.environment import Observation
+from harness.errors import UsageError
+from policies.heads import build
+from policies.learned import LearnedPolicy
+from policies.vla import convert
+from policies.vla.config import SiglipConfig, VLAConfig, sized
+from policies.vla.foreign import adopt
+from policies.vla.model import VLA
+from tests.policies.vla_examples import CAMERAS, text
+
+LAYER = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
+MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+NORMS = ("input_layernorm", "post_attention_layernorm")
+
+
+def network(kind: str) -> VLAConfig:
+    adaptive = kind == "pi05"
+    state = "text" if adaptive else "token"
+    return sized("dummy", cameras=CAMERAS, state_size=8, state=state, adaptive=adaptive)
+
+
+def shapes(config: VLAConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The names and shapes in LeRobot's state_dict of this model, without its `model.`."""
+    root = "paligemma_with_expert."
+    sees, reads, acts = config.images, config.language, config.expert
+    assert isinstance(sees, SiglipConfig)
+    vision = root + "paligemma.model.vision_tower.vision_model."
+    yield vision + "embeddings.patch_embedding.weight", (sees.width, 3, sees.patch, sees.patch)
+    yield vision + "embeddings.patch_embedding.bias", (sees.width,)
+    yield vision + "embeddings.position_embedding.weight", (sees.grid**2, sees.width)
+    for number in range(sees.depth):
+        layer = f"{vision}encoder.layers.{number}."
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield f"{layer}self_attn.{name}.weight", (sees.width, sees.width)
+            yield f"{layer}self_attn.{name}.bias", (sees.width,)
+        for name, size in (("fc1", (sees.mlp, sees.width)), ("fc2", (sees.width, sees.mlp))):
+            yield f"{layer}mlp.{name}.weight", size
+            yield f"{layer}mlp.{name}.bias", size[:1]
+        for name in ("layer_norm1", "layer_norm2"):
+            yield f"{layer}{name}.weight", (sees.width,)
+            yield f"{layer}{name}.bias", (sees.width,)
+    for part in ("weight", "bias"):
+        yield f"{vision}post_layernorm.{part}", (sees.width,)
+    projector = root + "paligemma.model.multi_modal_projector.linear."
+    yield projector + "weight", (reads.width, sees.width)
+    yield projector + "bias", (reads.width,)
+    words = (config.vocabulary, reads.width)
+    yield root + "paligemma.model.language_model.embed_tokens.weight", words
+    yield root + "paligemma.lm_head.weight", words
+    yield root + "gemma_expert.lm_head.weight", (3, acts.width)
+    stacks = (("paligemma.model.language_model.", reads), ("gemma_expert.model.", acts))
+    for place, stack in stacks:
+        adaptive = config.adaptive and stack is acts and "expert" in place
+
+        def norm(name: str, width: int = stack.width, adaptive: bool = adaptive) -> Iterator[
+            tuple[str, tuple[int, ...]]
+        ]:
+            if adaptive:
+                yield f"{name}.dense.weight", (3 * width, width)
+                yield f"{name}.dense.bias", (3 * width,)
+            else:
+                yield f"{name}.weight", (width,)
+
+        for number in range(stack.depth):
+            layer = f"{root}{place}layers.{number}."
+            inner, shared = stack.heads * stack.head_size, stack.kv_heads * stack.head_size
+            for name, rows in zip(LAYER[:3], (inner, shared, shared), strict=True):
+                yield f"{layer}{name}.weight", (rows, stack.width)
+            yield f"{layer}{LAYER[3]}.weight", (stack.width, inner)
+            for name in MLP[:2]:
+                yield f"{layer}{name}.weight", (stack.mlp, stack.width)
+            yield f"{layer}{MLP[2]}.weight", (stack.width, stack.mlp)
+            for name in NORMS:
+                yield from norm(layer + name)
+        yield from norm(f"{root}{place}norm")
+    yield "action_in_proj.weight", (acts.width, 32)
+    yield "action_out_proj.weight", (32, acts.width)
+    yield "action_in_proj.bias", (acts.width,)
+    yield "action_out_proj.bias", (32,)
+    if config.state == "token":
+        yield "state_proj.weight", (acts.width, 32)
+        yield "state_proj.bias", (acts.width,)
+    kind, before = ("time", 1) if config.adaptive else ("action_time", 2)
+    for name, width in (("in", before * acts.width), ("out", acts.width)):
+        yield f"{kind}_mlp_{name}.weight", (acts.width, width)
+        yield f"{kind}_mlp_{name}.bias", (acts.width,)
+
+
+def weights(kind: str, prefix: str = "") -> dict[str, Tensor]:
+    drawn = torch.Generator().manual_seed(0)
+    return {
+        prefix + name: 0.1 * torch.randn(shape, generator=drawn)
+        for name, shape in shapes(network(kind))
+    }
+
+
+def empty(kind: str) -> VLA:
+    options = {"horizon": 4, "action_size": 32, "adaptive": kind == "pi05"}
+    config = network(kind)
+    return VLA(config, build("flow", options, config.width))
+
+
+@pytest.mark.parametrize("kind", ["pi0", "pi05"])
+def test_every_weight_finds_its_place(kind: str) -> None:
+    model, given = empty(kind), weights(kind, "model.")
+    adopt(model, given, "LeRobot's")
+    sums = sorted(float(weight.double().sum()) for weight in model.state_dict().values())
+    unused = ("lm_head",)
+    theirs = [w for name, w in given.items() if not any(part in name for part in unused)]
+    assert sums == sorted(float(weight.double().sum()) for weight in theirs)
+    # openpi's files hold the one table that is two names only once.
+    plain = weights(kind)
+    plain["paligemma_with_expert.paligemma.lm_head.weight"] = plain.pop(
+        "paligemma_with_expert.paligemma.model.language_model.embed_tokens.weight"
+    )
+    other = empty(kind)
+    adopt(other, plain, "openpi's")
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, other.state_dict()[name]), name
+
+
+def test_what_is_missing_or_left_over_is_listed() -> None:
+    given = weights("pi0")
+    del given["state_proj.bias"]
+    given["lora.weight"] = torch.zeros(1)
+    given["action_in_proj.weight"] = torch.zeros(64, 7)
+    with pytest.raises(UsageError) as caught:
+        adopt(empty("pi0"), given, "there.safetensors")
+    message = str(caught.value)
+    assert "there.safetensors" in message
+    assert "1 missing: trunk.state.bias" in message
+    assert "1 left over: lora.weight" in message
+    assert "1 of another shape: head.action_in_proj.weight (64, 7) for (64, 32)" in message
+
+
+def test_pi05_is_not_taken_for_pi0() -> None:
+    with pytest.raises(UsageError, match=r"missing.*left over"):
+        adopt(empty("pi0"), weights("pi05"), "there")
+
+
+def files(folder: Path, kind: str) -> list[str]:
+    folder.mkdir()
+    save_file(weights(kind, "model."), folder / "model.safetensors")
+    told = {"mean": [0.5] * 8, "std": [2.0] * 8, "q01": [-1.0] * 8, "q99": [3.0] * 8}
+    acted = {name: values[:7] for name, values in told.items()}
+    statistics = {"norm_stats": {"state": told, "actions": acted}}
+    (folder / "norm_stats.json").write_text(json.dumps(statistics))
+    (folder / "tokenizer.json").write_text(text(network(kind)).dumps())
+    given = {"weights": "model.safetensors", "statistics": "norm_stats.json"}
+    given |= {"tokenizer": "tokenizer.json"}
+    paths = [part for name, file in given.items() for part in (f"--{name}", str(folder / file))]
+    more = ["--size", "dummy", "--horizon", "4", "--out", str(folder / "out")]
+    return ["--model", kind, *paths, *more]
+
+
+@pytest.mark.parametrize("kind", ["pi0", "pi05"])
+def test_a_converted_checkpoint_plays(kind: str, tmp_path: Path) -> None:
+    arguments = files(tmp_path / "given", kind)
+    assert convert.main([*arguments, "--relative", "6", "--replan", "2"]) == 0
+    policy = LearnedPolicy(str(tmp_path / "given/out"))
+    assert policy.spec.cameras == CAMERAS
+    policy.load()
+    seen: Observation = {
+        "image": {role: np.full((20, 30, 3), 90, np.uint8) for role in CAMERAS},
+        "state": np.full(8, 100, np.float32),
+        "instruction": "push the cube",
+    }
+    chunk = policy.infer([seen], [np.random.default_rng(0)])[0]
+    assert chunk.shape == (2, 7)
+    assert np.isfinite(chunk).all()
+    # Counted from a state of 100 are the first six numbers of an action and not the gripper.
+    assert (chunk[:, :6] > 50).all()
+    assert (abs(chunk[:, 6]) < 50).all()
+
+
+def test_a_wrong_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = files(tmp_path / "given", "pi0")
+    (tmp_path / "given/tokenizer.json").unlink()
+    assert convert.main(arguments) == 2
+    assert "google/paligemma-3b-pt-224" in capsys.readouterr().err
+    (tmp_path / "given/norm_stats.json").write_text("{}")
+    assert convert.main(arguments) == 2
+    assert "norm_stats.json" in capsys.readouterr().err
