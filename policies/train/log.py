@@ -16,6 +16,7 @@ class Log:
     def __init__(self, folder: Path, step: int) -> None:
         """Continue the log of a training after so many updates."""
         self._path = folder / LOG
+        self._waiting: list[str] = []
         kept = [line for line in read_log(self._path, torn=True) if line["step"] <= step]
         try:
             partial = self._path.with_suffix(".partial")
@@ -26,19 +27,21 @@ class Log:
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 
     def add(self, **line: Any) -> None:
-        """Write a line; it is on the disk with the next `flush`."""
-        self._file.write(_written(line))
+        """Note a line; it is in the file after the next `flush`."""
+        self._waiting.append(_written(line))
 
     def flush(self) -> None:
-        """Bring what was written to the disk.
+        """Write what was noted.
 
         Raises:
-            StorageError: It is full or gone.
+            StorageError: The disk is full or gone.
         """
         try:
+            self._file.write("".join(self._waiting))
             self._file.flush()
         except OSError as error:
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
+        self._waiting.clear()
 
     def close(self) -> None:
         """Finish writing."""

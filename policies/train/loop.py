@@ -1,5 +1,6 @@
 """The training loop: goes on where it stopped, to the same bits."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -148,6 +149,7 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:
     Raises:
         StoppedError: Somebody stopped it.
         StorageError: The disk is full or gone.
+        UsageError: The loss grew beyond all bounds.
     """
     settings = task.settings
     optimizer = Optimizer(task.model, settings)
@@ -184,7 +186,11 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:
 
 
 def update(task: Task, optimizer: Optimizer) -> dict[str, Any]:
-    """Make one update, and return its line of the log."""
+    """Make one update, and return its line of the log.
+
+    Raises:
+        UsageError: The weights are of no more use.
+    """
     settings, step, started = task.settings, optimizer.step, time.perf_counter()
     chosen = chance.batch(len(task.training), settings.batch, settings.seed, step)
     pictures = chance.generator(settings.seed, "pictures", step)
@@ -196,6 +202,11 @@ def update(task: Task, optimizer: Optimizer) -> dict[str, Any]:
             yield lambda batch=batch: task.loss(batch, draws)  # type: ignore[misc]
 
     loss, rate, norm = optimizer.update(losses())
+    if not math.isfinite(loss + norm):
+        raise UsageError(
+            f"the loss of step {optimizer.step} is {loss} and its gradient {norm}; "
+            "lower --learning-rate or raise --warmup, and choose another --out"
+        )
     return {
         "step": optimizer.step,
         "loss": loss,

@@ -100,7 +100,10 @@ class Optimizer:
             for name, parameter in self._parameters.items():
                 self._average[name].copy_(kept[AVERAGE + name])
                 self._adam.state[parameter] = {
-                    kind: kept[f"{ADAM}{kind}/{name}"]
+                    # AdamW counts on the CPU, wherever the weights are.
+                    kind: kept[f"{ADAM}{kind}/{name}"].to(
+                        "cpu" if kind == "step" else parameter.device
+                    )
                     for kind in ("step", "exp_avg", "exp_avg_sq")
                     if f"{ADAM}{kind}/{name}" in kept
                 }

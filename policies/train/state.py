@@ -1,6 +1,7 @@
 """What a training that continues needs: one file, whole or not at all, that executes nothing."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from harness.demonstrations.parts import whole_file
-from harness.errors import UsageError
+from harness.errors import StorageError, UsageError
 
 SETTINGS, DATA = "training/settings.json", "training/data.json"
 STATE = "training/state.safetensors"
@@ -40,8 +41,16 @@ def save_state(folder: Path, kept: Kept) -> None:
         StorageError: The disk is full or gone; what was kept before is still there.
     """
     note = {"step": str(kept.step), "seconds": repr(kept.seconds)}
-    with whole_file(folder / STATE) as file:
-        file.write(save(dict(kept.tensors), note))
+    path = folder / STATE
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(dict(kept.tensors), partial, note)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"cannot write {path}: {error}") from error
 
 
 def load_state(folder: Path, device: torch.device) -> Kept | None:

@@ -96,6 +96,15 @@ def test_what_the_seed_decides(data: Path, tmp_path: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_a_loss_without_bounds_ends_the_training(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = ("--learning-rate", "1e30", "--warmup", "0", "--head", "flow")
+    assert run(data, tmp_path, "--steps", "20", "--batch", "4", *wild) == 2
+    assert "lower --learning-rate" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 @pytest.mark.maniskill
 def test_a_trained_policy_plays_in_the_simulator(tmp_path: Path) -> None:
     data, out, card = tmp_path / "demos", tmp_path / "checkpoint", "rdt-small"
