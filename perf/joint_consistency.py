@@ -1,6 +1,6 @@
 """How often each action head gives a chunk that is one of two right answers, whole.
 
-    python perf/joint_consistency.py [--heads flow e0] [--steps 1000] [--chunks 1000] [--seed 0]
+    python perf/joint_consistency.py [--heads flow e0] [--steps 600] [--chunks 1000] [--seed 0]
 
 The question of `tests/policies/toy.py`: 4 actions of 2 numbers, and an observation to which one
 chunk and its negative are equally right. A head that decides numbers on their own mixes the two.
@@ -30,7 +30,7 @@ from policies.heads import build
 from policies.heads.head import Head
 from tests.policies.toy import ACTION_SIZE, HORIZON, ToyNetwork, draw, judge, train
 
-WIDTH, BINS = 64, 64
+WIDTH, BINS = 48, 32
 SIZE = {"horizon": HORIZON, "action_size": ACTION_SIZE}
 Options = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ CASES: tuple[tuple[str, Options, tuple[Options, ...]], ...] = (
     ("diffusion", {"predicts": "noise"}, ({},)),
     ("diffusion", {"predicts": "chunk"}, ({},)),
     ("bins", {"bins": BINS}, ({"temperature": 0.0}, {"temperature": 1.0})),
-    ("fast", {"vocabulary": 256}, ({"temperature": 0.0}, {"temperature": 1.0})),
+    ("fast", {"vocabulary": 128}, ({"temperature": 0.0}, {"temperature": 1.0})),
     (
         "masked",
         {"bins": BINS},
@@ -83,7 +83,7 @@ def main() -> None:
     """Train each head once and draw from it in every way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--heads", nargs="+", default=sorted({name for name, _, _ in CASES}))
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--chunks", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from harness.demonstrations.parts import whole_file
 from harness.errors import StorageError, UsageError
 from harness.layout import Layout, Part
 from harness.registry import SAFE_NAME
@@ -151,21 +150,19 @@ def save(folder: Path, model: VLA, text: Text, contract: Contract) -> Checkpoint
     Raises:
         StorageError: The disk is full or gone.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).unlink(missing_ok=True)
     weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
-    try:
-        save_file(weights, folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f"cannot write {folder / WEIGHTS}: {error}") from error
     written = {TOKENIZER: text.dumps(), **model.head.fitted()}
-    for name, content in written.items():
-        with whole_file(folder / name) as file:
-            file.write(content.encode())
-    hashes = {name: _hash(folder / name) for name in (WEIGHTS, *written)}
-    config = {"format": FORMAT, "contract": contract.as_json(), "files": hashes}
-    with whole_file(folder / CONFIG) as file:
-        file.write((json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).unlink(missing_ok=True)
+        save_file(weights, folder / WEIGHTS)
+        for name, content in written.items():
+            (folder / name).write_text(content)
+        hashes = {name: _hash(folder / name) for name in (WEIGHTS, *written)}
+        config = {"format": FORMAT, "contract": contract.as_json(), "files": hashes}
+        (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"cannot write a checkpoint to {folder}: {error}") from error
     return Checkpoint.open(folder)
 
 

@@ -1,7 +1,7 @@
 """Makes a checkpoint of pi0 or pi0.5 out of openpi's or LeRobot's weights.
 
-python -m policies.vla.convert --model pi05 --weights model.safetensors --statistics norm_stats.json \
-    --tokenizer tokenizer.json --cameras main wrist --horizon 10 --out checkpoints/pi05_libero
+python -m policies.vla.convert --model pi05 --weights model.safetensors \
+    --statistics norm_stats.json --tokenizer tokenizer.json --horizon 10 --out checkpoints/pi05
 """
 
 import sys

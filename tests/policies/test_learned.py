@@ -85,10 +85,10 @@ def test_building_one_reads_no_weights(tmp_path: Path) -> None:
 def pushing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained policy for ManiSkill's PushCube."""
     family = find_benchmark("maniskill_rdt")
-    env = family.make("maniskill_rdt", "PushCube-v1", family.protocol("maniskill_rdt", "rdt-small"))
+    env = family.make("maniskill_rdt", "PushCube-v1", family.protocols()["rdt-small"])
     sizes = env.state_layout.size, env.action_layout.size
     config = sized("tiny", cameras=("main",), state_size=sizes[0])
-    vla = model(config, "flow", action_size=sizes[1], horizon=8)
+    vla = model(config, "flow", action_size=sizes[1], horizon=40, steps=3)
     scaling = (Scaling((0.0,) * size, (1.0,) * size) for size in sizes)
     contract = contract_of(
         vla,
@@ -101,3 +101,29 @@ def pushing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     check_compatible(LearnedPolicy(str(folder)).spec, env)
     env.close()
     return folder
+
+
+@pytest.mark.maniskill
+@pytest.mark.rendering
+def test_one_process_and_two_workers_give_the_same(pushing: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    cell = "{name: maniskill_rdt, tasks: [PushCube-v1], protocol: rdt-small}"
+    plan.write_text(f"policies: ['vla:{pushing}']\nepisodes: 2\nbenchmarks: [{cell}]\n")
+    logs = []
+    for workers in ("0", "2"):
+        out = tmp_path / workers
+        told = ["run", "--plan", str(plan), "--out", str(out), "--workers", workers]
+        assert run_eval.main(told) == 0
+        records = Run.existing(out).records()
+        assert {record.evaluations for record in records.values()} == {10 * (1 + 3)}
+        logs.append([record.deterministic() for _, record in sorted(records.items())])
+    assert len(logs[0]) == 2
+    assert logs[0] == logs[1]
+
+
+def test_an_environment_that_means_something_else_is_refused(tmp_path: Path) -> None:
+    policy = played(tmp_path)
+    family = find_benchmark("points_two")
+    env = family.make("points_two", "left", next(iter(family.protocols().values())))
+    with pytest.raises(UsageError, match=r"disagree about the state.*arm\[5\]"):
+        check_compatible(policy.spec, env)

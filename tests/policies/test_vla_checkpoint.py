@@ -1,6 +1,8 @@
 """Checkpoints: whole, or refused with the reason."""
 
+import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,9 @@ def every_head() -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(("head", "options"), every_head(), ids=str)
-def test_what_is_saved_is_what_is_loaded(head: str, options: dict[str, Any], tmp_path: Path) -> None:
+def test_what_is_saved_is_what_is_loaded(
+    head: str, options: dict[str, Any], tmp_path: Path
+) -> None:
     vla = model(network("dummy"), head, **options)
     drawn = torch.Generator().manual_seed(3)
     vla.head.fit(torch.rand(64, HORIZON, ACTION, generator=drawn).mul(2).sub(1).numpy())
@@ -62,8 +66,6 @@ def test_what_is_saved_is_what_is_loaded(head: str, options: dict[str, Any], tmp
 @pytest.mark.parametrize("size", SIZES)
 def test_every_size_can_be_written_down(size: str) -> None:
     config = sized(size, cameras=CAMERAS, state_size=4, state="text", adaptive=True)
-    from dataclasses import asdict
-
     assert VLAConfig.from_json(json.loads(json.dumps(asdict(config)))) == config
 
 
@@ -74,8 +76,6 @@ def test_other_weights_are_another_policy(tmp_path: Path) -> None:
 
 def rewrite(folder: Path, weights: dict[str, torch.Tensor]) -> None:
     """Change the weights with their hash, as somebody would who knows the format."""
-    import hashlib
-
     save_file(weights, folder / WEIGHTS)
     config = json.loads((folder / CONFIG).read_text())
     config["files"][WEIGHTS] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
@@ -110,7 +110,7 @@ def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no config.json"):
+    with pytest.raises(UsageError, match=r"no config\.json"):
         Checkpoint.open(tmp_path)
     saved(tmp_path, model(network()))
     config = json.loads((tmp_path / CONFIG).read_text())

@@ -64,9 +64,9 @@ def shapes(config: VLAConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
     for place, stack in stacks:
         adaptive = config.adaptive and stack is acts and "expert" in place
 
-        def norm(name: str, width: int = stack.width, adaptive: bool = adaptive) -> Iterator[
-            tuple[str, tuple[int, ...]]
-        ]:
+        def norm(
+            name: str, width: int = stack.width, adaptive: bool = adaptive
+        ) -> Iterator[tuple[str, tuple[int, ...]]]:
             if adaptive:
                 yield f"{name}.dense.weight", (3 * width, width)
                 yield f"{name}.dense.bias", (3 * width,)
