@@ -165,14 +165,15 @@ class ServedPolicy(Policy):
         while len(self._connections) < len(observations):
             self._connections.append(Connection(self._endpoint))
         asked = zip(self._connections, observations, streams, strict=False)
-        if len(observations) == 1:
-            return [self._ask(*each) for each in asked]
         with ThreadPoolExecutor(len(observations)) as threads:
-            return list(threads.map(lambda each: self._ask(*each), asked))
+            replies = list(threads.map(lambda each: self._ask(*each), asked))
+        # The server makes a batch of them, and counts it in every reply.
+        self.evaluations += max(map(_evaluations, replies))
+        return [reply["actions"] for reply in replies]
 
     def _ask(
         self, connection: Connection, observation: Observation, stream: np.random.Generator
-    ) -> ActionChunk:
+    ) -> Mapping[str, Any]:
         request = self._keys.pack(observation)
         if self._repeatable:
             request[STREAM_KEY] = stream_key(stream)
@@ -183,17 +184,9 @@ class ServedPolicy(Policy):
         if not isinstance(reply, dict) or "actions" not in reply:
             has = sorted(reply) if isinstance(reply, dict) else type(reply).__name__
             raise PolicyError(f"policy_reply: no actions in the server's reply, but {has}")
-        self._count(reply)
-        chunk: ActionChunk = reply["actions"]
         if not self._repeatable:
-            self._require_stated_size(chunk)
-        return chunk
-
-    def _count(self, reply: Mapping[str, Any]) -> None:
-        timing = reply.get("policy_timing")
-        ran = timing.get("evaluations") if isinstance(timing, dict) else None
-        # A server of openpi's own does not count; it ran at least once.
-        self.evaluations += ran if type(ran) is int else 1
+            self._require_stated_size(reply["actions"])
+        return reply
 
     def _require_stated_size(self, chunk: Any) -> None:
         """Refuse actions of another size than the user stated: that is no failure of the policy."""
@@ -206,6 +199,13 @@ class ServedPolicy(Policy):
                 f"its layout {layout.size} ({layout}); is this the checkpoint for the benchmark? "
                 f"layout=environment takes the environment's"
             )
+
+
+def _evaluations(reply: Mapping[str, Any]) -> int:
+    """Return how often the network ran; a server of openpi's own does not count: at least once."""
+    timing = reply.get("policy_timing")
+    ran = timing.get("evaluations") if isinstance(timing, dict) else None
+    return ran if type(ran) is int else 1
 
 
 def _kind(option: str) -> str:
