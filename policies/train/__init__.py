@@ -1,0 +1,1 @@
+"""Trains policies from demonstrations."""

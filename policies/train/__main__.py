@@ -1,0 +1,135 @@
+"""Train a policy from demonstrations; the same command again continues where it stopped.
+
+python -m policies.train --head e0 --data demos/push --size tiny --out checkpoints/push-e0
+
+python -m policies.train --config e0-libero --data demos/libero_object --out checkpoints/e0
+
+python -m policies.train plot checkpoints/*/log.jsonl
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from harness.errors import StorageError, UsageError
+from policies.train.loop import Pace, StoppedError
+from policies.train.plot import plot_logs
+from policies.train.run import Job, train_all
+from policies.train.settings import Settings, config_names, load_settings
+
+EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 3, 130
+
+notes = Console(stderr=True)
+
+
+@dataclass(kw_only=True)
+class TrainCommand:
+    """What to train from, where to, and how; a setting given here wins over the file's."""
+
+    data: tuple[Path, ...] = ()
+    """Folders with demonstrations; several become one policy if they mean the same."""
+    out: Path | None = None
+    """The checkpoint's folder; with a recipe the folder of all its checkpoints."""
+    config: str = ""
+    """Settings by name or as a YAML file; what is not in it has the default below."""
+    recipe: Literal["", "tiny-all"] = ""
+    """tiny-all trains every head with the same settings, one after another."""
+    device: str = ""
+    """Where to compute, e.g. cpu or cuda; a GPU if there is one."""
+    memory: float = 4.0
+    """GiB of pictures to keep in memory; more go to a file beside the checkpoint."""
+    save_every: int = 500
+    """Steps between two savings of what is needed to continue."""
+    validate_every: int = 500
+    """Steps between two looks at the held-out demonstrations."""
+    typed: tyro.conf.Suppress[tuple[str, ...]] = ()
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+
+    def __call__(self) -> int:
+        """Train, and say where the checkpoint is."""
+        if self.out is None:
+            raise UsageError("--out is missing: the folder that the checkpoint goes to")
+        for name in ("save_every", "validate_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
+        job = Job(
+            data=self.data,
+            device=self.device,
+            memory=self.memory,
+            pace=Pace(save=self.save_every, validate=self.validate_every),
+            command=self.typed,
+        )
+        try:
+            written = train_all(job, self.settings, self.out, bool(self.recipe), notes)
+        except (StoppedError, StorageError) as stop:
+            why = str(stop) or "interrupted"
+            notes.print(f"\n{why}; run the same command again to continue", markup=False)
+            return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
+        for folder in written:
+            print(f"vla:{folder}")
+        return 0
+
+
+@dataclass
+class PlotCommand:
+    """Draw the logs of one or more trainings into one picture."""
+
+    logs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The logs: log.jsonl in a checkpoint's folder."""
+    out: Path = Path("training.png")
+    """Where the picture goes; .pdf and .svg work as well."""
+
+    def __call__(self) -> int:
+        """Draw."""
+        for log in self.logs:
+            if not log.is_file():
+                raise UsageError(f"there is no {log}")
+        plot_logs({log.parent.name or log.stem: log for log in self.logs}, self.out)
+        print(f"written to {self.out}")
+        return 0
+
+
+def parse(arguments: Sequence[str]) -> TrainCommand | PlotCommand:
+    """Return what the command line asks for.
+
+    Raises:
+        UsageError: A file of settings cannot be read.
+    """
+    prog = "python -m policies.train"
+    if arguments and arguments[0] == "plot":
+        return tyro.cli(PlotCommand, prog=f"{prog} plot", args=arguments[1:])
+    # The file's settings have to be there before --help can show them and others replace them.
+    settings = load_settings(name) if (name := _config(arguments)) else Settings()
+    default = TrainCommand(settings=settings, typed=(*prog.split(), *arguments))
+    names = ", ".join(config_names())
+    description = f"{__doc__}\nSettings that come with it: {names}."
+    return tyro.cli(
+        TrainCommand, prog=prog, default=default, description=description, args=arguments
+    )
+
+
+def _config(arguments: Sequence[str]) -> str:
+    for number, argument in enumerate(arguments):
+        if argument == "--config":
+            return next(iter(arguments[number + 1 : number + 2]), "")
+        if argument.startswith("--config="):
+            return argument.partition("=")[2]
+    return ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run it."""
+    try:
+        return parse(sys.argv[1:] if arguments is None else arguments)()
+    except UsageError as error:
+        notes.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The page in a checkpoint's folder: what it was trained from, how, where, and how that ended."""
+
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tabulate import tabulate
+
+from harness import __version__
+from harness.demonstrations.parts import whole_file
+from policies.train.log import LOG, read_log
+from policies.train.loop import Task
+
+CARD = "README.md"
+"""Written last: a folder with it holds a finished training."""
+PICTURE = "training.png"
+AT_THE_END = 100
+"""Updates whose mean loss is given; a single one is mostly noise."""
+
+
+def write_card(folder: Path, task: Task, command: Sequence[str], seconds: float) -> None:
+    """Write the page.
+
+    Args:
+        folder: The checkpoint's, with the training's log.
+        task: What was trained.
+        command: What was typed.
+        seconds: How long it took.
+
+    Raises:
+        StorageError: The disk is full or gone.
+    """
+    settings, corpus = task.settings, task.corpus
+    lines = read_log(folder / LOG)
+    losses = [line["loss"] for line in lines if "loss" in line][-AT_THE_END:]
+    held_out = [line["validation"] for line in lines if "validation" in line]
+    weights = sum(parameter.numel() for parameter in task.model.parameters())
+    facts = {
+        "network": f"{settings.size}, {weights / 1e6:.2f} million weights",
+        "cameras": ", ".join(corpus.images) or "none",
+        "tasks": ", ".join(corpus.tasks),
+        "data": f"{corpus.episodes} demonstrations, {len(task.training)} samples, "
+        f"{len(task.validation)} more held out; hash {corpus.digest()}",
+        "training": f"{settings.steps} steps of {settings.batch} samples, seed {settings.seed}",
+        "time": f"{seconds / 60:.1f} min",
+        "hardware": hardware(task.device),
+        "versions": f"assay {__version__}, torch {torch.__version__}",
+        "loss": f"{sum(losses) / len(losses):.5f}, the mean of the last {len(losses)} steps",
+        "held-out loss": f"{held_out[-1]:.5f}" if held_out else "nothing was held out",
+    }
+    chosen = sorted((name, str(value)) for name, value in settings.as_json().items())
+    parts = (
+        f"# {settings.head}, trained on {', '.join(corpus.tasks)}",
+        tabulate(facts.items(), headers=("", "found"), tablefmt="github", disable_numparse=True),
+        f"```console\n{shlex.join(command)}\n```",
+        f"How it went is in `{LOG}` and `{PICTURE}`.",
+        tabulate(chosen, headers=("setting", ""), tablefmt="github", disable_numparse=True),
+    )
+    with whole_file(folder / CARD) as file:
+        file.write(("\n\n".join(parts) + "\n").encode())
+
+
+def hardware(device: torch.device) -> str:
+    """Return the name of what computed."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores, {platform.machine()}"

@@ -1,0 +1,233 @@
+"""The training loop: goes on where it stopped, to the same bits."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.errors import UsageError
+from policies.train import chance
+from policies.train.data import Corpus
+from policies.train.log import Log
+from policies.train.optimizer import Optimizer
+from policies.train.progress import TrainingView
+from policies.train.settings import Settings
+from policies.train.state import Kept, load_state, save_state
+from policies.vla.model import VLA, Batch
+from policies.vla.normalize import Normalization
+from policies.vla.preparation import Preparation
+from policies.vla.text import Text
+
+MOST_VALIDATED = 512
+"""Held-out samples that are looked at, drawn once, so that a validation takes little."""
+
+
+class StoppedError(Exception):
+    """Somebody stopped the training; what is kept suffices to continue."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How often things are done that do not change the result.
+
+    Attributes:
+        save: Updates between two savings of all that is needed to continue.
+        validate: Updates between two validations.
+    """
+
+    save: int = 500
+    validate: int = 500
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """What is to be trained, from what.
+
+    Attributes:
+        model: Whose weights are changed, where they are used.
+        normalization: What is done to states and actions.
+        text: How instructions become tokens.
+        corpus: What is learned from.
+        settings: How.
+        training: Which samples are learned from.
+        validation: Which are held out.
+        device: Where it is computed.
+    """
+
+    model: VLA
+    normalization: Normalization
+    text: Text
+    corpus: Corpus
+    settings: Settings
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    device: torch.device
+
+    @cached_property
+    def _preparation(self) -> Preparation:
+        return Preparation(self.model.config, self.normalization, self.text)
+
+    def samples(self, rows: NDArray[np.int64], augmented_by: torch.Generator | None) -> Batch:
+        """Return samples as the network takes them.
+
+        Args:
+            rows: Which.
+            augmented_by: Where the randomness of augmentation comes from; None leaves it out.
+        """
+        corpus, augmentation = self.corpus, self.settings.augmentation
+        inputs = self._preparation.inputs(
+            {role: images[rows] for role, images in corpus.images.items()},
+            corpus.state[rows],
+            [corpus.instructions[number] for number in corpus.instruction[rows]],
+        ).to(self.device)
+        if augmented_by is not None and corpus.images:
+            shown = {role: (image + 1) / 2 for role, image in inputs.images.items()}
+            changed, moved = augmentation(shown, augmented_by)
+            images = {role: image * 2 - 1 for role, image in changed.items()}
+            inputs = replace(inputs, images=images, viewpoint=moved)
+        chunk = self.normalization.chunk(corpus.chunk[rows], corpus.state[rows])
+        valid = torch.from_numpy(corpus.valid[rows])
+        return Batch(inputs, torch.from_numpy(chunk).to(self.device), valid.to(self.device))
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return the batch's mean loss; on a GPU most of it is computed in bfloat16."""
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            return self.model.loss(batch, generator).float().mean()
+
+    def validated(self) -> float:
+        """Return the mean loss of held-out samples, always the same and with the same draws."""
+        rows, total = self.validation[:MOST_VALIDATED], 0.0
+        size, drawn = self.settings.batch, chance.generator(self.settings.seed, "validation")
+        self.model.eval()
+        with torch.no_grad():
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
+                total += float(self.loss(self.samples(part, None), drawn)) * len(part)
+        self.model.train()
+        return total / len(rows)
+
+
+def split(corpus: Corpus, settings: Settings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which samples are learned from, and which are held out, in a random order.
+
+    Raises:
+        UsageError: There are fewer than a batch.
+    """
+    held = corpus.validation(settings.held_out)
+    training = np.flatnonzero(~held)
+    if len(training) < settings.batch:
+        raise UsageError(
+            f"{len(training)} samples are fewer than a batch; record more, or lower --batch"
+        )
+    order = np.random.default_rng(chance.number(settings.seed, "validation", 0))
+    return training, order.permutation(np.flatnonzero(held))
+
+
+def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:
+    """Train until the settings' last step, and leave the average of the weights in the model.
+
+    Args:
+        task: What is to be trained.
+        folder: Where the log and what is needed to continue are.
+        pace: How often things are done.
+        view: Shows how it goes.
+
+    Returns:
+        The seconds that it took, in all the times that it was started.
+
+    Raises:
+        StoppedError: Somebody stopped it.
+        StorageError: The disk is full or gone.
+        UsageError: The loss grew beyond all bounds.
+    """
+    settings = task.settings
+    optimizer = Optimizer(task.model, settings)
+    kept = load_state(folder, task.device)
+    seconds = 0.0
+    if kept is not None:
+        optimizer.restore(kept.tensors, kept.step)
+        seconds = kept.seconds
+    log = Log(folder, optimizer.step)
+    started = time.perf_counter() - seconds
+    task.model.train()
+    view.start(settings.steps, optimizer.step)
+    with _signals() as stopped:
+        while optimizer.step < settings.steps:
+            line = update(task, optimizer)
+            log.add(**line)
+            view.add(line)
+            last = optimizer.step == settings.steps
+            if len(task.validation) and (last or optimizer.step % pace.validate == 0):
+                with optimizer.averaged():
+                    found = task.validated()
+                log.add(step=optimizer.step, validation=found)
+                view.tell_validation(found)
+            if stopped() or last or optimizer.step % pace.save == 0:
+                log.flush()
+                done = time.perf_counter() - started
+                save_state(folder, Kept(optimizer.step, done, optimizer.kept()))
+            if stopped() and not last:
+                log.close()
+                raise StoppedError
+    log.close()
+    optimizer.adopt_average()
+    return time.perf_counter() - started
+
+
+def update(task: Task, optimizer: Optimizer) -> dict[str, Any]:
+    """Make one update, and return its line of the log.
+
+    Raises:
+        UsageError: The weights are of no more use.
+    """
+    settings, step, started = task.settings, optimizer.step, time.perf_counter()
+    chosen = chance.batch(len(task.training), settings.batch, settings.seed, step)
+    pictures = chance.generator(settings.seed, "pictures", step)
+    draws = chance.generator(settings.seed, "loss", step)
+
+    def losses() -> Iterator[Callable[[], Tensor]]:
+        for rows in np.split(task.training[chosen], settings.accumulate):
+            batch = task.samples(rows, pictures)
+            yield lambda batch=batch: task.loss(batch, draws)  # type: ignore[misc]
+
+    loss, rate, norm = optimizer.update(losses())
+    if not math.isfinite(loss + norm):
+        raise UsageError(
+            f"the loss of step {optimizer.step} is {loss} and its gradient {norm}; "
+            "lower --learning-rate or raise --warmup, and choose another --out"
+        )
+    return {
+        "step": optimizer.step,
+        "loss": loss,
+        "lr": rate,
+        "grad_norm": norm,
+        "samples_per_s": round(settings.batch / (time.perf_counter() - started), 1),
+    }
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+    """Note Ctrl-C and a scheduler's request to stop, so that an update is finished first."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,126 @@
+"""What is trained has learned, is kept, and plays."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import demos
+from benchmarks.maniskill import ManiSkill
+from benchmarks.maniskill.protocol import protocols
+from harness.policy import check_compatible
+from policies.heads import HEADS
+from policies.learned import LearnedPolicy
+from policies.train.__main__ import main
+from tests.policies.made_demos import demonstration, write_demos
+
+QUICK = ("--size", "dummy", "--horizon", "4", "--replan", "3", "--held-out", "0", "--device", "cpu")
+PLAIN = ("--augmentation.crop", "1", "--augmentation.rotation", "0")
+PLAIN += tuple(f"--augmentation.{kind}=0" for kind in ("brightness", "contrast", "saturation"))
+
+
+def losses(out: Path) -> list[float]:
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def run(data: Path, out: Path, *more: str) -> int:
+    return main(["--data", str(data), "--out", str(out), *QUICK, *more])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_demos(tmp_path_factory.mktemp("demos"), range(4))
+
+
+def test_a_handful_of_demonstrations_is_learned_by_heart(data: Path, tmp_path: Path) -> None:
+    settings = ("--head", "regression", "--relative", "2", "--steps", "150", "--batch", "20")
+    settings += ("--warmup", "10")
+    assert run(data, tmp_path, *PLAIN, *settings) == 0
+    found = losses(tmp_path)
+    assert np.mean(found[-10:]) < np.mean(found[:5]) / 5
+    # The policy undoes what training did to actions: it goes where the demonstration went.
+    policy = LearnedPolicy(str(tmp_path))
+    policy.load()
+    for episode in range(4):
+        shown = demonstration(episode)
+        seen = {
+            "image": {role: images[0] for role, images in shown.image.items()},
+            "state": shown.state[0],
+            "instruction": shown.instruction,
+        }
+        chunk = policy.infer([seen], [np.random.default_rng(0)])[0]
+        assert chunk.shape == (3, 3)
+        np.testing.assert_allclose(chunk, shown.action[:3], atol=0.25)
+
+
+def test_the_recipe_trains_every_head_and_skips_what_is_done(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("--recipe", "tiny-all", "--steps", "2", "--batch", "4")
+    assert run(data, tmp_path, *settings) == 0
+    folders = capsys.readouterr().out.split()
+    assert folders == [f"vla:{tmp_path / name}" for name in HEADS]
+    identities = {LearnedPolicy(folder.partition(":")[2]).spec.name for folder in folders}
+    assert len(identities) == len(HEADS)
+    said = [json.loads((tmp_path / name / "training/settings.json").read_text()) for name in HEADS]
+    assert [each.pop("head") for each in said] == list(HEADS)
+    assert all(each == said[0] for each in said)
+    assert len({(tmp_path / name / "training/data.json").read_text() for name in HEADS}) == 1
+    # One of them is missing its page, as if the recipe had been killed in it.
+    (tmp_path / "flow" / "README.md").unlink()
+    weights = (tmp_path / "flow" / "model.safetensors").read_bytes()
+    assert run(data, tmp_path, *settings) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("is trained already") == len(HEADS) - 1
+    assert (tmp_path / "flow" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_blind_policy_looks_at_no_camera(data: Path, tmp_path: Path) -> None:
+    assert run(data, tmp_path, "--blind", "--steps", "2", "--batch", "4") == 0
+    policy = LearnedPolicy(str(tmp_path))
+    policy.load()
+    assert policy.spec.cameras == ()
+    seen = {"image": {}, "state": np.zeros(3, np.float32), "instruction": "reach the light"}
+    assert policy.infer([seen], [np.random.default_rng(0)])[0].shape == (3, 3)
+
+
+def test_what_the_seed_decides(data: Path, tmp_path: Path) -> None:
+    state = torch.random.get_rng_state()
+    for name, seed in (("one", "1"), ("again", "1"), ("other", "2")):
+        assert run(data, tmp_path / name, "--steps", "3", "--batch", "4", "--seed", seed) == 0
+    assert losses(tmp_path / "one") == losses(tmp_path / "again")
+    assert losses(tmp_path / "one") != losses(tmp_path / "other")
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_loss_without_bounds_ends_the_training(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wild = ("--learning-rate", "1e30", "--warmup", "0", "--head", "flow")
+    assert run(data, tmp_path, "--steps", "20", "--batch", "4", *wild) == 2
+    assert "lower --learning-rate" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.maniskill
+def test_a_trained_policy_plays_in_the_simulator(tmp_path: Path) -> None:
+    data, out, card = tmp_path / "demos", tmp_path / "checkpoint", "rdt-small"
+    command = ["--benchmark", "maniskill_rdt/PushCube-v1", "--protocol", card, "--episodes", "1"]
+    command += ["--cameras", "main", "--every", "8", "--out", str(data)]
+    assert demos.main(command) == 0
+    assert run(data, out, "--relative", "7", "--steps", "5", "--batch", "2") == 0
+    policy = LearnedPolicy(str(out))
+    policy.load()
+    env = ManiSkill().make("maniskill_rdt", "PushCube-v1", protocols()[card])
+    check_compatible(policy.spec, env)
+    env.begin(0, 20241201)
+    seen = env.observe(policy.spec.cameras)
+    before = seen["state"]
+    chunk = policy.infer([seen], [np.random.default_rng(0)])[0]
+    for action in chunk:
+        env.advance(action)
+    assert (env.observe([])["state"] != before).any()
+    env.close()
