@@ -1,0 +1,1 @@
+"""The ways in which actions leave the network, one file each."""

@@ -1,0 +1,1 @@
+"""The one vision-language-action model that every action head sits on."""
