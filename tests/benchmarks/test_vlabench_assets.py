@@ -215,6 +215,36 @@ def test_what_is_grasped_fits_between_the_fingers(kind: str) -> None:
         assert 0.03 < model.body(name).subtreemass[0] < 0.3
 
 
+@pytest.mark.parametrize(
+    "name", [names("poker")[0], names("mahjong")[0], *names("toy"), *names("fruit")]
+)
+def test_two_fingers_lift_it(name: str) -> None:
+    """Pads like the Panda's close where they should, with its force, and go up by 15 cm."""
+    known = asset(name)
+    root = table([(name, 0.0, 0.0, 0.0)])
+    world, motors = root.find("worldbody"), ET.SubElement(root, "actuator")
+    assert world is not None
+    turn = f"0 0 {math.radians(known.facing)}"
+    ET.SubElement(root, "compiler", angle="radian")
+    hand = ET.SubElement(world, "body", pos=f"0 0 {known.grasp_height}", euler=turn, gravcomp="1")
+    ET.SubElement(hand, "joint", name="up", type="slide", axis="0 0 1", damping="100")
+    ET.SubElement(hand, "geom", type="box", size="0.1 0.03 0.02", pos="0 0 0.3", mass="1")
+    ET.SubElement(motors, "position", joint="up", kp="5000", ctrlrange="0 0.2")
+    for side in (-1, 1):
+        finger = ET.SubElement(hand, "body", pos=f"{side * (OPENING / 2 + 0.005)} 0 0")
+        joint = {"name": f"finger{side}", "type": "slide", "axis": f"{-side} 0 0", "damping": "15"}
+        ET.SubElement(finger, "joint", joint)
+        ET.SubElement(finger, "geom", type="box", size="0.005 0.01 0.01", mass="0.05")
+        ET.SubElement(motors, "motor", joint=f"finger{side}", ctrlrange="0 20")
+    model = compiled(root, [known])
+    data = mujoco.MjData(model)
+    data.ctrl[1:] = 20
+    mujoco.mj_step(model, data, 500)
+    data.ctrl[0] = 0.15
+    mujoco.mj_step(model, data, 1000)
+    assert data.body(name).xpos[2] > 0.12
+
+
 def test_a_button_gives_way_to_a_light_press_and_comes_back() -> None:
     known = asset("button0")
     root = table([])
