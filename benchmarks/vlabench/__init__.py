@@ -1,0 +1,1 @@
+"""VLABench's selection tasks."""
