@@ -26,6 +26,8 @@ class Protocol:
         replan: Actions executed before the policy is asked again; None executes the whole chunk.
         episodes_per_task: How many episodes the protocol prescribes.
         simulator: The installed simulator's versions, filled in when the card is loaded.
+        note: What has to be said wherever its numbers stand, if they are comparable with no
+            published ones; it keeps published numbers out of their places.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Protocol:
     replan: int | None = None
     episodes_per_task: int = field(default=50, metadata={"scored": False})
     simulator: str = ""
+    note: str = field(default="", metadata={"scored": False})
 
     @cached_property
     def label(self) -> str:
