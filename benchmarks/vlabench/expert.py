@@ -21,6 +21,9 @@ LARGEST_TURN = 0.4
 """Radians that the tool is turned in a step at most."""
 NEAR, ABOVE, ALIGNED = 0.004, 0.012, 0.1
 """When the tool is at its place, and when it is straight above it, in metres and radians."""
+BESIDE, CENTRED = 0.06, 0.045
+"""How near to its container's middle what is carried comes down to its rim, and into it: near its
+base the arm reaches no further while the hand is high."""
 STILL = 0.05
 """Radians a second below which the arm stands still."""
 CLEARANCE = 0.03
@@ -91,8 +94,9 @@ class SelectionExpert:
         container = world.base(name)
         base, root = world.base(self._choice), world.root(self._choice)
         shift = container - root
-        if _apart(container, root) > ABOVE:
-            up = self._highest() + CLEARANCE - base[2]
+        if _apart(container, root) > CENTRED:
+            far = _apart(container, root) > BESIDE
+            up = (self._highest() if far else self._top(name)) + CLEARANCE - base[2]
             sideways = shift[:2] if up < CLEARANCE / 2 else (0, 0)
             return here + np.array([*sideways, up])
         floor = world.grasp_point(name)[2]

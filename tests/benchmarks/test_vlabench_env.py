@@ -221,7 +221,7 @@ def test_pressing_too_hard_does_not_count() -> None:
     while not world.data.sensor(env.scene.target).data[0]:
         env.advance(expert.act())
     force = world.data.sensor(env.scene.target).data
-    assert 0 < world.pressed_for
+    assert world.pressed_for > 0
     # The cap is at its stop, and the arm pushes on.
     hard = env.idle_action
     hard[2] -= 0.03
