@@ -27,10 +27,11 @@ from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
-from harness.replay import cell_of, replay_episode, video_file
+from harness.replay import cell_of, replay_episode, require_single, video_file
 from harness.report.layout import layout_names, load_layout
 from harness.report.write import Report, write_report
 from harness.run import Run, RunWriter
+from harness.serving.command import ServeCommand
 from harness.worker import Simulators
 
 Videos = Literal["none", "failures", "all"]
@@ -69,7 +70,7 @@ class RunCommand:
     """Evaluate policies on benchmarks; the same command again continues where it stopped."""
 
     policy: tuple[str, ...] = ()
-    """Policies by name, or name:source, e.g. replay:results/my-run. See: list policies."""
+    """Policies by name, or name:source, e.g. python:my_policy.py:MyPolicy. See: list policies."""
     benchmark: tuple[str, ...] = ()
     """Benchmarks by name, or one task as benchmark/task. See: list benchmarks."""
     tasks: tuple[str, ...] = ()
@@ -80,6 +81,9 @@ class RunCommand:
     """The run's seed (7 if not given)."""
     protocol: str = ""
     """The protocol card, e.g. openpi; the benchmark's default if not given. See: list protocols."""
+    control: tuple[str, ...] = ()
+    """Play every policy once more without something: no-image, no-instruction or
+    shuffled-instruction (another task's). What it still reaches shows what its score is made of."""
     stop_when_decided: bool = False
     """With two policies: stop when it is clear which one is better."""
     plan: Path | None = None
@@ -136,7 +140,7 @@ class RunCommand:
             "tasks": self.tasks,
         }
         given |= {"episodes": self.episodes, "seed": self.seed, "protocol": self.protocol}
-        given |= {"stop-when-decided": self.stop_when_decided or None}
+        given |= {"stop-when-decided": self.stop_when_decided or None, "control": self.control}
         if self.plan is not None:
             doubled = [
                 f"--{name}" for name, value in given.items() if value not in ((), None, "", False)
@@ -155,6 +159,7 @@ class RunCommand:
             episodes=10 if self.episodes is None else self.episodes,
             seed=7 if self.seed is None else self.seed,
             stop_when_decided=self.stop_when_decided,
+            controls=self.control,
         )
 
 
@@ -217,9 +222,9 @@ class ReplayCommand:
         env = cell.family.make(cell.benchmark, record.spec.task, cell.protocol)
         if self.video:
             with video_file(self.video, env) as show:
-                differences = replay_episode(run, record, env, show)
+                differences = replay_episode(run, record, cell, env, show)
         else:
-            differences = replay_episode(run, record, env)
+            differences = replay_episode(run, record, cell, env)
         env.close()
         for line in differences:
             print(f"DIFFERENT {line}")
@@ -239,7 +244,7 @@ class ListCommand:
         """Print one line for each."""
         if self.what == "policies":
             for name in policy_names():
-                print(f"{name:12} {first_line(policy_class(name).__doc__)}")
+                print(f"{name:14} {first_line(policy_class(name).__doc__)}")
             return 0
         if self.what == "layouts":
             for name in layout_names():
@@ -282,6 +287,7 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "power": PowerCommand,
     "audit": AuditCommand,
     "replay": ReplayCommand,
+    "serve": ServeCommand,
     "list": ListCommand,
     "doctor": DoctorCommand,
 }
@@ -292,6 +298,9 @@ def run_plan(
 ) -> int:
     """Carry out a plan and print its table."""
     work = resolve(plan)
+    if video != "none":
+        for cell in work.cells:
+            require_single(cell)
     with RunWriter(out, work) as run, ProgressView(notes) as view:
         for notice in run.notices:
             view.tell(notice)
@@ -332,9 +341,9 @@ def film(run: Run, work: Work, video: Videos) -> None:
         if record is None or record.outcome not in outcomes or path.exists():
             continue
         notes.print(f"filming {path.name}: {spec.policy} {spec.task}", markup=False)
-        env = simulators.get(work.cell(spec), spec.task)
+        env = simulators.get(cell := work.cell(spec), spec.task)
         with video_file(path, env) as show:
-            for line in replay_episode(run, record, env, show):
+            for line in replay_episode(run, record, cell, env, show):
                 notes.print(f"replay differs: {line}", style="red", markup=False)
     simulators.close()
 

@@ -38,4 +38,9 @@ def examine() -> list[Check]:
         images = states or family.problem(images=True)
         checks.append(Check(f"{name} on states", states, f"{found} benchmarks; {installed}"))
         checks.append(Check(f"{name} with images", images, family.rendering()))
+        if any(card.batch > 1 for card in family.protocols().values()):
+            # Nothing to mend: most machines have no GPU, and all other protocols run.
+            why_not = states or family.batch_problem()
+            found_here = f"not here: {why_not}" if why_not else "possible"
+            checks.append(Check(f"{name} in batches", None, found_here))
     return checks

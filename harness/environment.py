@@ -1,7 +1,7 @@
 """The environment contract: a Gymnasium environment that renders only when somebody looks."""
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, SupportsFloat, TypedDict
@@ -155,6 +155,50 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
             "progress": None if math.isnan(outcome.progress) else outcome.progress,
             "subgoals": dict(outcome.subgoals),
         }
+
+
+class BatchEnv(ABC):
+    """Many environments of one task in one simulator, which are stepped together.
+
+    A row is one of them. Nothing outside the batch may change what happens in it: the same scenes
+    and the same actions in the same rows give the same bytes.
+
+    Attributes:
+        instruction: The task's language instruction, the same in every row.
+        max_steps: The step limit.
+        state_layout: What a state's numbers mean.
+        action_layout: What an action's numbers mean.
+        cameras: The camera roles.
+    """
+
+    instruction: str
+    max_steps: int
+    state_layout: Layout
+    action_layout: Layout
+    cameras: tuple[str, ...]
+
+    @abstractmethod
+    def begin(self, scenes: Sequence[tuple[int, int]]) -> Sequence[StepOutcome]:
+        """Build the scenes of these episodes and run seeds, one a row, without looking."""
+
+    @abstractmethod
+    def advance(self, actions: NDArray[np.float32]) -> Sequence[StepOutcome]:
+        """Execute one action in every row: physics only, no rendering."""
+
+    @abstractmethod
+    def observe(self, cameras: Sequence[str], rows: Sequence[int]) -> Sequence[Observation]:
+        """Return what these rows see now through these cameras."""
+
+    @abstractmethod
+    def idle_action(self, row: int) -> Action:
+        """Return the action that does nothing in a row's present state."""
+
+    @abstractmethod
+    def state_bytes(self, row: int) -> bytes:
+        """Return a row's full state, for a record's hash."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Give the simulator back."""
 
 
 def play(env: BenchmarkEnv, actions: Sequence[Action] | Action) -> tuple[StepOutcome, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 
+from harness.block import blocks
 from harness.plan import Work
 from harness.rollout import Episode
 from harness.spec import EpisodeSpec
@@ -17,7 +18,7 @@ def run_inline(
         policy.load()
     worker = Worker(work.cells, work.policies)
     try:
-        for spec in specs:
-            yield worker.play(spec)
+        for block in blocks(work, specs):
+            yield from worker.play(block)
     finally:
         worker.close()

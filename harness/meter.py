@@ -19,6 +19,13 @@ class Meter:
     chunks: int = 0
     evaluations: int = 0
 
+    def divided(self, parts: int) -> "list[Meter]":
+        """Return equal shares, which add up to the whole."""
+        wall = {part: value / parts for part, value in self.wall.items()}
+        cpu = {part: value / parts for part, value in self.cpu.items()}
+        counts = zip(split(self.chunks, parts), split(self.evaluations, parts), strict=True)
+        return [Meter(wall, cpu, chunks, evaluations) for chunks, evaluations in counts]
+
     @contextmanager
     def measure(self, part: str) -> Iterator[None]:
         """Measure a block, with every thread that works for it."""
@@ -28,6 +35,11 @@ class Meter:
         finally:
             self.wall[part] += time.perf_counter() - wall
             self.cpu[part] += time.process_time() - cpu
+
+
+def split(count: int, parts: int) -> list[int]:
+    """Divide a count into whole numbers that add up to it."""
+    return [count * (part + 1) // parts - count * part // parts for part in range(parts)]
 
 
 def rounded(seconds: dict[str, float]) -> dict[str, float]:

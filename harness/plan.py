@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from harness.benchmark import Benchmark
+from harness.control import arm_of, under_control
 from harness.errors import UsageError, require_known
-from harness.policy import Policy
+from harness.policy import LocalPolicy, Policy
 from harness.protocol import Protocol
 from harness.registry import find_benchmark, make_policy
 from harness.sequential import rounds
@@ -41,6 +42,7 @@ class Plan:
         episodes: Episodes for each task.
         seed: The run's seed.
         stop_when_decided: Whether to stop when it is clear which of two policies is better.
+        controls: Arms in which every policy is evaluated besides.
     """
 
     policies: tuple[str, ...]
@@ -48,6 +50,7 @@ class Plan:
     episodes: int
     seed: int = 7
     stop_when_decided: bool = False
+    controls: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> "Plan":
@@ -72,12 +75,13 @@ class Plan:
             episodes=_whole(values.get("episodes", 10), "episodes", str(path)),
             seed=_whole(values.get("seed", 7), "seed", str(path)),
             stop_when_decided=values.get("stop_when_decided", False) is True,
+            controls=tuple(str(name) for name in _listed(values.get("controls", []))),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, for run.json."""
         values = asdict(self)
-        values["policies"] = list(self.policies)
+        values["policies"], values["controls"] = list(self.policies), list(self.controls)
         values["benchmarks"] = [asdict(b) | {"tasks": list(b.tasks)} for b in self.benchmarks]
         return values
 
@@ -90,6 +94,11 @@ class Cell:
     benchmark: str
     tasks: tuple[str, ...]
     protocol: Protocol
+
+    @property
+    def instructions(self) -> list[str]:
+        """What the benchmark's tasks say."""
+        return [task.instruction for task in self.family.tasks(self.benchmark)]
 
 
 @dataclass(frozen=True)
@@ -127,9 +136,14 @@ def resolve(plan: Plan) -> Work:
     for name, value, least in (("episodes", plan.episodes, 1), ("seed", plan.seed, 0)):
         if value < least:
             raise UsageError(f"{name} must be at least {least}, got {value}")
-    built = [make_policy(reference) for reference in plan.policies]
-    policies = {policy.spec.name: policy for policy in built}
-    if len(policies) < len(built):
+    named = [(reference, _built(reference, "")) for reference in plan.policies]
+    named += [
+        (reference, _built(reference, control))
+        for control in plan.controls
+        for reference in plan.policies
+    ]
+    policies = {policy.spec.name: policy for _, policy in named}
+    if len(policies) < len(named):
         raise UsageError(f"a policy is named twice: {', '.join(plan.policies)}")
     cells = tuple(_resolve_cell(request, plan.episodes) for request in _gathered(plan.benchmarks))
     if len({(cell.benchmark, cell.protocol.label) for cell in cells}) < len(cells):
@@ -151,8 +165,13 @@ def resolve(plan: Plan) -> Work:
         for cell in cells
     )
     canonical = replace(plan, benchmarks=requests)
-    references = dict(zip(policies, plan.policies, strict=True))
+    references = {policy.spec.name: reference for reference, policy in named}
     return Work(canonical, policies, references, cells, specs)
+
+
+def _built(reference: str, control: str) -> Policy:
+    policy = make_policy(reference)
+    return under_control(policy, control) if control else policy
 
 
 def _check_can_run(
@@ -160,7 +179,20 @@ def _check_can_run(
 ) -> None:
     images = any(policy.spec.cameras for policy in policies.values())
     problems = [cell.family.problem(images) for cell in cells]
+    problems += [
+        f"{cell.benchmark} has one instruction only; there is none to shuffle"
+        for cell in cells
+        if any(arm_of(name) == "shuffled-instruction" for name in policies)
+        and len(set(cell.instructions)) < 2
+    ]
+    batched = [cell for cell in cells if cell.protocol.batch > 1]
+    problems += [cell.family.batch_problem() for cell in batched]
     for name, policy in policies.items():
+        if batched and isinstance(policy, LocalPolicy):
+            problems.append(
+                f"{name} reaches into one environment, and {batched[0].protocol.name} plays "
+                f"{batched[0].protocol.batch} together; choose another protocol"
+            )
         problems.append(policy.missing([spec for spec in specs if spec.policy == name]))
     for problem in problems:
         if problem:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
+from harness.environment import Action, BatchEnv, BenchmarkEnv, Observation, StepOutcome
 from harness.errors import PolicyError, require_known
 from harness.layout import Layout, require_same
 from harness.spec import EpisodeSpec
@@ -26,12 +26,16 @@ class PolicySpec:
         cameras: The camera roles it looks at; none means that nothing is ever rendered.
         state_layout: What it takes the state's numbers to mean; None if it ignores them.
         action_layout: What its actions mean; None if it takes the environment's.
+        image_size: Height and width of the pictures that a robot shall send; None if any will do.
+        chunk_length: How many actions a chunk has; None if that varies.
     """
 
     name: str
     cameras: tuple[str, ...] = ()
     state_layout: Layout | None = None
     action_layout: Layout | None = None
+    image_size: tuple[int, int] | None = None
+    chunk_length: int | None = None
 
 
 class Policy(ABC):
@@ -76,7 +80,7 @@ class LocalPolicy(Policy):
         """Learn how the episode ended, before its record is kept."""
 
 
-def check_compatible(policy: PolicySpec, env: BenchmarkEnv) -> None:
+def check_compatible(policy: PolicySpec, env: BenchmarkEnv | BatchEnv) -> None:
     """Refuse a policy that would misread the environment.
 
     Raises:

@@ -24,6 +24,8 @@ class Protocol:
         sources: For each field, where its value was read.
         max_steps: The step limit of each benchmark; a longer name takes its longest prefix's.
         replan: Actions executed before the policy is asked again; None executes the whole chunk.
+        batch: Environments that one simulator steps together, where each may depend on its
+            neighbours; 1 is the ordinary simulator.
         episodes_per_task: How many episodes the protocol prescribes.
         simulator: The installed simulator's versions, filled in when the card is loaded.
         note: What has to be said wherever its numbers stand, if they are comparable with no
@@ -35,6 +37,7 @@ class Protocol:
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"scored": False})
     max_steps: Mapping[str, int]
     replan: int | None = None
+    batch: int = 1
     episodes_per_task: int = field(default=50, metadata={"scored": False})
     simulator: str = ""
     note: str = field(default="", metadata={"scored": False})
@@ -48,7 +51,10 @@ class Protocol:
     def rules(self) -> dict[str, Any]:
         """The fields that change a score, as plain JSON values."""
         scored = (f.name for f in fields(self) if f.metadata.get("scored", True))
-        return {name: plain(getattr(self, name)) for name in scored if name != "name"}
+        rules = {name: plain(getattr(self, name)) for name in scored if name != "name"}
+        if self.batch == 1:
+            del rules["batch"]  # It is younger than the labels of published results.
+        return rules
 
     def limit(self, benchmark: str) -> int:
         """Return the step limit of a benchmark.

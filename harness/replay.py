@@ -9,6 +9,7 @@ import imageio.v2 as imageio
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.control import Control
 from harness.environment import BenchmarkEnv
 from harness.errors import UsageError
 from harness.plan import BenchmarkRequest, Cell, Plan, resolve
@@ -34,18 +35,32 @@ def cell_of(record: EpisodeRecord) -> Cell:
             f"the episode ran under {spec.protocol}; here it would run under "
             f"{cell.protocol.label} ({cell.protocol.rules.get('simulator')})"
         )
+    require_single(cell)
     return cell
 
 
+def require_single(cell: Cell) -> None:
+    """Refuse to replay what depends on the episodes that were played beside it.
+
+    Raises:
+        UsageError: The protocol plays in batches.
+    """
+    if cell.protocol.batch > 1:
+        raise UsageError(
+            f"{cell.protocol.name} plays {cell.protocol.batch} episodes together; "
+            f"one of them alone cannot be replayed or filmed"
+        )
+
+
 def replay_episode(
-    run: Run, record: EpisodeRecord, env: BenchmarkEnv, show: FrameSink | None = None
+    run: Run, record: EpisodeRecord, cell: Cell, env: BenchmarkEnv, show: FrameSink | None = None
 ) -> list[str]:
     """Play an episode's actions again and compare what follows with its record.
 
     Returns:
         The fields that came out different; none means that the record is reproduced.
     """
-    spec = record.spec
+    spec, control = record.spec, Control(record.spec, cell.instructions)
     actions = run.actions(spec.key)
     outcome = env.begin(spec.episode, spec.seed)
     for action in actions:
@@ -54,7 +69,8 @@ def replay_episode(
         outcome = env.advance(action)
     if show:
         show(_frame(env))
-    again = finish_episode(env, spec, outcome, list(actions), record.reason).record
+    state = env.state_bytes()
+    again = finish_episode(env, control, outcome, list(actions), record.reason, state).record
     before, after = record.deterministic(), again.deterministic()
     return [
         f"{name}: recorded {before[name]}, replayed {after[name]}"

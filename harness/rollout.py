@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.environment import Action, BenchmarkEnv, StepOutcome, play
+from harness.control import Control
+from harness.environment import Action, BatchEnv, BenchmarkEnv, StepOutcome, play
 from harness.errors import PolicyError
 from harness.meter import Meter
 from harness.policy import LocalPolicy, Policy, checked_chunk, require_one_each
 from harness.protocol import Protocol
 from harness.record import EpisodeRecord, finite_or_none
-from harness.spec import EpisodeSpec, policy_stream
+from harness.spec import policy_stream
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,17 @@ class Episode:
 def run_episode(
     env: BenchmarkEnv,
     policy: Policy,
-    spec: EpisodeSpec,
+    control: Control,
     protocol: Protocol,
     meter: Meter,
     alive: Callable[[], None] = lambda: None,
 ) -> Episode:
-    """Play the episode of `spec` to its end.
+    """Play the episode of a control's spec to its end.
 
     What the policy does wrong ends the episode as a failure; what the simulator does wrong is
     raised, for the caller to try again. `alive` is called before everything that could hang.
     """
+    spec = control.spec
     with meter.measure("reset"):
         outcome = env.begin(spec.episode, spec.seed)
     if isinstance(policy, LocalPolicy):
@@ -46,7 +48,7 @@ def run_episode(
     while not reason:
         alive()
         try:
-            actions = _ask(env, policy, spec, protocol, len(executed), meter)
+            actions = _ask(env, policy, control, protocol, len(executed), meter)
         except PolicyError as failed:
             reason = failed.reason
             break
@@ -60,24 +62,24 @@ def run_episode(
             reason = "step_limit"
     if isinstance(policy, LocalPolicy):
         policy.end(outcome)
-    return finish_episode(env, spec, outcome, executed, reason)
+    return finish_episode(env, control, outcome, executed, reason, env.state_bytes())
 
 
 def _ask(
     env: BenchmarkEnv,
     policy: Policy,
-    spec: EpisodeSpec,
+    control: Control,
     protocol: Protocol,
     step: int,
     meter: Meter,
 ) -> Sequence[Action]:
     """Return the actions to execute next."""
     with meter.measure("render"):
-        observation = env.observe(policy.spec.cameras)
+        observation = control.observe(env, policy.spec.cameras)
     before = policy.evaluations
     with meter.measure("policy"):
         # The step at which a chunk starts numbers it, so the stream needs no counter of its own.
-        chunks = policy.infer([observation], [policy_stream(spec, step)])
+        chunks = policy.infer([observation], [policy_stream(control.spec, step)])
     meter.chunks += 1
     meter.evaluations += policy.evaluations - before
     require_one_each(chunks, 1)
@@ -85,24 +87,25 @@ def _ask(
 
 
 def finish_episode(
-    env: BenchmarkEnv,
-    spec: EpisodeSpec,
+    env: BenchmarkEnv | BatchEnv,
+    control: Control,
     outcome: StepOutcome,
     executed: Sequence[Action],
     reason: str,
+    state: bytes,
 ) -> Episode:
-    """Return the episode that ends in the environment's present state."""
+    """Return the episode that ends in this state of the environment."""
     actions = np.array(executed, np.float32).reshape(len(executed), env.action_layout.size)
     record = EpisodeRecord(
-        spec=spec,
+        spec=control.spec,
         outcome="success" if outcome.success else "failure",
         success=outcome.success,
         progress=finite_or_none(outcome.progress),
         subgoals=dict(outcome.subgoals),
         steps=len(executed),
         reason=reason,
-        instruction=env.instruction,
+        instruction=control.told(env.instruction),
         actions_sha256=hashlib.sha256(actions.tobytes()).hexdigest(),
-        state_sha256=hashlib.sha256(env.state_bytes()).hexdigest(),
+        state_sha256=hashlib.sha256(state).hexdigest(),
     )
     return Episode(record, actions)

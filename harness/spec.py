@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 KEY_LENGTH = 20
 """Hexadecimal digits of a key: 80 bits, so a million episodes collide with odds below 1e-12."""
@@ -62,3 +63,22 @@ def policy_stream(spec: EpisodeSpec, chunk: int) -> np.random.Generator:
     """
     seed = hashlib.sha256(f"{spec.key}/{chunk}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(seed[:16], "big")))
+
+
+def stream_key(stream: np.random.Generator) -> NDArray[np.uint64]:
+    """Return what `keyed_stream` makes the same stream from, on another machine.
+
+    Raises:
+        ValueError: Something was drawn from the stream already, or it is of another kind.
+    """
+    state = stream.bit_generator.state
+    fresh = state["bit_generator"] == "Philox" and not state["state"]["counter"].any()
+    if not fresh or state["has_uint32"]:
+        raise ValueError("only a chunk's stream that nobody has drawn from can be sent")
+    key: NDArray[np.uint64] = state["state"]["key"]
+    return key
+
+
+def keyed_stream(key: NDArray[np.uint64]) -> np.random.Generator:
+    """Return the stream that has this key, two numbers of 64 bits."""
+    return np.random.Generator(np.random.Philox(key=key))

@@ -7,21 +7,28 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from harness import __version__
-from harness.environment import BenchmarkEnv
+from harness.batch_rollout import run_block
+from harness.block import Block
+from harness.control import Control
+from harness.environment import BatchEnv, BenchmarkEnv
 from harness.errors import UsageError
 from harness.meter import Meter, rounded
 from harness.plan import Cell
 from harness.policy import Policy, check_compatible
+from harness.protocol import Protocol
 from harness.record import EpisodeRecord
 from harness.rollout import Episode, run_episode
 from harness.spec import EpisodeSpec
 
 RETRIES = 2
 """How often an episode is started again after an error of the infrastructure."""
+
+Simulator = TypeVar("Simulator", BenchmarkEnv, BatchEnv)
 
 LONGEST_REASON = 300
 """Characters of an error that a record keeps; the rest would only swell the log."""
@@ -32,16 +39,25 @@ class Simulators:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._held: tuple[tuple[str, str, str], BenchmarkEnv] | None = None
+        self._held: tuple[tuple[str, str, str], Any] | None = None
 
     def get(self, cell: Cell, task: str) -> BenchmarkEnv:
         """Return the simulator of a task, building it if another one is held."""
+        return self._hold(cell, task, cell.family.make)
+
+    def get_batch(self, cell: Cell, task: str) -> BatchEnv:
+        """Return the simulator of a task's batches, building it if another one is held."""
+        return self._hold(cell, task, cell.family.make_batch)
+
+    def _hold(
+        self, cell: Cell, task: str, make: Callable[[str, str, Protocol], Simulator]
+    ) -> Simulator:
         wanted = (cell.benchmark, task, cell.protocol.label)
         if self._held is None or self._held[0] != wanted:
             self.close()
-            env = cell.family.make(cell.benchmark, task, cell.protocol)
-            self._held = (wanted, env)
-        return self._held[1]
+            self._held = (wanted, make(cell.benchmark, task, cell.protocol))
+        held: Simulator = self._held[1]
+        return held
 
     def close(self) -> None:
         """Give the simulator back."""
@@ -74,40 +90,57 @@ class Worker:
         self._alive = alive
         self._simulators = Simulators()
 
-    def play(self, spec: EpisodeSpec) -> Episode:
-        """Play an episode; an error is retried with a fresh simulator, then recorded."""
+    def play(self, block: Block) -> list[Episode]:
+        """Play a block; an error is retried with a fresh simulator, then recorded.
+
+        The episodes of a block share its costs, as if they had been played one after the other.
+        """
         retries, started, meter = 0, time.time(), Meter()
         while True:
             try:
                 with meter.measure("total"):
-                    episode = self._attempt(spec, meter)
+                    episodes = self._attempt(block, meter)
                 break
             except UsageError:
                 raise
             except ImportError as error:
                 # Every episode would meet it: the installation is at fault, the user mends it.
                 raise UsageError(
-                    f"{spec.benchmark} cannot start ({_one_line(error)}); run: run_eval.py doctor"
+                    f"{block.benchmark} cannot start ({_one_line(error)}); run: run_eval.py doctor"
                 ) from error
             except Exception as error:  # noqa: BLE001 - whatever a simulator throws, it is no score
                 self.close()
                 if retries == RETRIES:
-                    episode = failed_episode(spec, error)
+                    episodes = [failed_episode(spec, error) for spec in block.wanted]
                     break
                 retries += 1
-        return self._stamped(episode, retries, started, meter)
+        return [
+            self._stamped(episode, retries, started + index * share.wall["total"], share)
+            for index, (episode, share) in enumerate(
+                zip(episodes, meter.divided(len(episodes)), strict=True)
+            )
+        ]
 
     def close(self) -> None:
         """Give the simulator back, whatever state it is in."""
         self._simulators.close()
 
-    def _attempt(self, spec: EpisodeSpec, meter: Meter) -> Episode:
-        cell, policy = self._cells[spec.benchmark, spec.protocol], self._policies[spec.policy]
+    def _attempt(self, block: Block, meter: Meter) -> list[Episode]:
+        cell, policy = self._cells[block.benchmark, block.protocol], self._policies[block.policy]
         self._alive()
+        if cell.protocol.batch > 1:
+            with meter.measure("build"):
+                batch = self._simulators.get_batch(cell, block.task)
+            check_compatible(policy.spec, batch)
+            return run_block(
+                batch, policy, block, cell.instructions, cell.protocol, meter, self._alive
+            )
         with meter.measure("build"):
-            env = self._simulators.get(cell, spec.task)
+            env = self._simulators.get(cell, block.task)
         check_compatible(policy.spec, env)
-        return run_episode(env, policy, spec, cell.protocol, meter, self._alive)
+        (spec,) = block.specs
+        control = Control(spec, cell.instructions)
+        return [run_episode(env, policy, control, cell.protocol, meter, self._alive)]
 
     def _stamped(self, episode: Episode, retries: int, started: float, meter: Meter) -> Episode:
         spec = episode.record.spec

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import gymnasium
 
-from benchmarks.maniskill import catalog, vulkan
+from benchmarks.maniskill import catalog, cuda, vulkan
 from benchmarks.maniskill.protocol import ManiSkillProtocol, protocols
 from harness.benchmark import Benchmark, Task
-from harness.environment import BenchmarkEnv
-from harness.errors import require_known
+from harness.environment import BatchEnv, BenchmarkEnv
+from harness.errors import UsageError, require_known
 from harness.protocol import Protocol
 
 INSTALL = 'pip install -e ".[maniskill]" -c constraints.txt'
@@ -47,6 +47,20 @@ class ManiSkill(Benchmark):
 
         assert isinstance(protocol, ManiSkillProtocol)
         return ManiSkillEnv(benchmark, catalog.tasks()[task], protocol)
+
+    def make_batch(self, benchmark: str, task: str, protocol: Protocol) -> BatchEnv:
+        """Build as many environments of a task as the protocol's batch has, on the GPU."""
+        problem = self.batch_problem()
+        if problem:
+            raise UsageError(problem)
+        from benchmarks.maniskill.batch import ManiSkillBatch
+
+        assert isinstance(protocol, ManiSkillProtocol)
+        return ManiSkillBatch(benchmark, catalog.tasks()[task], protocol)
+
+    def batch_problem(self) -> str | None:
+        """Return what is missing: a GPU, or a torch that can use it."""
+        return cuda.problem()
 
     def rehearsal(self, protocol: Protocol) -> Protocol:
         """Return the protocol with seeds from 0 on, below those of every evaluation."""

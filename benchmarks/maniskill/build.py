@@ -13,7 +13,7 @@ from harness.errors import UsageError
 
 
 def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
-    """Return ManiSkill's environment of a task, which draws nothing by itself.
+    """Return ManiSkill's environments of a task, which draw nothing by themselves.
 
     Raises:
         UsageError: Files are missing, or the task or its robot has no such controller.
@@ -42,7 +42,8 @@ def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
                 **_options(protocol),
                 obs_mode="none",
                 reward_mode="none" if "none" in modes else modes[0],
-                sim_backend="physx_cpu",
+                num_envs=protocol.batch,
+                sim_backend="physx_cuda" if protocol.batch > 1 else "physx_cpu",
             )
         except (KeyError, AssertionError) as error:
             raise UsageError(

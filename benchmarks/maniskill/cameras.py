@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Pictures = NDArray[np.uint8]
+"""Those of one camera, one for each environment that is looked at."""
 
 
 class Cameras:
@@ -25,15 +26,15 @@ class Cameras:
         config = self._camera(self.names[role]).config
         return int(config.height), int(config.width)
 
-    def draw(self, roles: Sequence[str]) -> dict[str, Picture]:
-        """Return the pictures of the present state."""
+    def draw(self, roles: Sequence[str], rows: Sequence[int]) -> dict[str, Pictures]:
+        """Return the pictures of the present state in these rows of the simulator."""
         for_people = {role for role in roles if self.names[role] not in self._sim._sensors}
-        pictures: dict[str, Picture] = {}
+        pictures: dict[str, Pictures] = {}
         for sensors in (True, False):
             mine = [role for role in roles if (role not in for_people) is sensors]
             if mine:
                 self._prepare(hidden=sensors and not self._show_hidden, sensors=sensors)
-                pictures |= self._take(mine)
+                pictures |= self._take(mine, list(rows))
         return {role: pictures[role] for role in roles}
 
     def _camera(self, name: str) -> Any:
@@ -47,13 +48,15 @@ class Cameras:
             update_sensors=sensors, update_human_render_cameras=not sensors
         )
 
-    def _take(self, roles: Sequence[str]) -> dict[str, Picture]:
+    def _take(self, roles: Sequence[str], rows: list[int]) -> dict[str, Pictures]:
         cameras = {role: self._camera(self.names[role]) for role in roles}
         for camera in cameras.values():
             camera.capture()
         return {
             role: np.ascontiguousarray(
-                camera.get_obs(rgb=True, depth=False, position=False, segmentation=False)["rgb"][0]
+                camera.get_obs(rgb=True, depth=False, position=False, segmentation=False)["rgb"][
+                    rows
+                ]
                 .cpu()
                 .numpy()
             )

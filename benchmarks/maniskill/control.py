@@ -1,4 +1,7 @@
-"""What a ManiSkill controller's numbers mean, and which of them do nothing."""
+"""What a ManiSkill controller's numbers mean, and which of them do nothing.
+
+All arrays have a row for each environment of the simulator.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,8 +10,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from harness.environment import Action
 from harness.layout import Layout, Part
+
+Rows = NDArray[np.float32]
 
 
 class Control:
@@ -39,29 +43,30 @@ class Control:
         agent = self._sim.agent
         return getattr(agent, "agents_dict", None) or {"": agent}
 
-    def command(self, action: Action) -> Action | dict[str, Action]:
-        """Return an action as ManiSkill takes it."""
+    def command(self, actions: Rows) -> Rows | dict[str, Rows]:
+        """Return actions as ManiSkill takes them."""
         if len(self._slices) == 1:
-            return action
-        return {name: action[part] for name, part in self._slices.items()}
+            return actions
+        return {name: actions[:, part] for name, part in self._slices.items()}
 
-    def idle(self) -> Action:
-        """Return the action that keeps the robots where they are."""
-        parts = [_idle(controller) for _, _, controller in self._controllers()]
-        return np.concatenate(parts).astype(np.float32)
+    def idle(self) -> Rows:
+        """Return the actions that keep the robots where they are."""
+        rows = self._sim.num_envs
+        parts = [_idle(controller, rows) for _, _, controller in self._controllers()]
+        return np.hstack(parts).astype(np.float32)
 
-    def positions(self) -> NDArray[np.float32]:
+    def positions(self) -> Rows:
         """Return the positions of all joints of all robots."""
-        found = [agent.robot.get_qpos()[0].numpy() for agent in self._agents.values()]
-        return np.concatenate(found).astype(np.float32)
+        found = [agent.robot.get_qpos().cpu().numpy() for agent in self._agents.values()]
+        return np.hstack(found).astype(np.float32)
 
-    def tool(self) -> NDArray[np.float32]:
+    def tool(self) -> Rows:
         """Return where each robot's tool is, as its base sees it, and its last two joints."""
         found = []
         for agent in self._agents.values():
-            pose = (agent.robot.pose.inv() * agent.tcp.pose).raw_pose[0].numpy()
-            found += [pose, agent.robot.get_qpos()[0, -2:].numpy()]
-        return np.concatenate(found).astype(np.float32)
+            pose = (agent.robot.pose.inv() * agent.tcp.pose).raw_pose
+            found += [pose.cpu().numpy(), agent.robot.get_qpos()[:, -2:].cpu().numpy()]
+        return np.hstack(found).astype(np.float32)
 
     def has_tool(self) -> bool:
         """Tell whether every robot has a tool whose pose ManiSkill knows."""
@@ -80,7 +85,7 @@ class Control:
                 )
             ]
             return Layout(tuple(parts))
-        size = len(self.positions()) - (kind == "qpos[:-1]")
+        size = self.positions().shape[1] - (kind == "qpos[:-1]")
         return Layout((Part(kind, size, "rad or m, ManiSkill's order of joints"),))
 
     def _controllers(self) -> Iterator[tuple[str, str, Any]]:
@@ -125,25 +130,28 @@ def _meaning(name: str, controller: Any) -> list[Part]:
     return [Part(name, size, f"{kind} of ManiSkill")]
 
 
-def _idle(controller: Any) -> NDArray[np.float32]:
+def _idle(controller: Any, rows: int) -> Rows:
     """Return what one controller takes for staying where it is."""
     space, config, kind = controller.single_action_space, controller.config, type(controller)
-    here = np.zeros(space.shape, np.float32)
+    here = np.zeros((rows, *space.shape), np.float32)
     # Velocities have no `use_delta`, and to them zero means to stay as well.
     if not getattr(config, "use_delta", True):
-        now = _tool_pose(controller) if kind.__name__.startswith("PDEE") else controller.qpos[0]
-        count = min(len(now), len(here))  # A mimicked finger has no action, a velocity no position.
-        here[:count] = now[:count]
+        tool = kind.__name__.startswith("PDEE")
+        now = _tool_pose(controller) if tool else controller.qpos.cpu().numpy()
+        # A mimicked finger has no action, a velocity no position.
+        count = min(now.shape[1], here.shape[1])
+        here[:, :count] = now[:, :count]
         if config.normalize_action:
-            low, high = controller.action_space_low.numpy(), controller.action_space_high.numpy()
+            low = controller.action_space_low.cpu().numpy()
+            high = controller.action_space_high.cpu().numpy()
             here = 2 * (here - low) / (high - low) - 1
     return np.clip(here, space.low, space.high)
 
 
-def _tool_pose(controller: Any) -> NDArray[np.float32]:
+def _tool_pose(controller: Any) -> Rows:
     """Return where the tool is and how it is turned, as its absolute controller takes it."""
     from mani_skill.utils.geometry.rotation_conversions import matrix_to_euler_angles
 
-    matrix = controller.ee_pose_at_base.to_transformation_matrix()[0]
-    turn = matrix_to_euler_angles(matrix[:3, :3], "XYZ")
-    return np.concatenate([matrix[:3, 3], turn]).astype(np.float32)
+    matrix = controller.ee_pose_at_base.to_transformation_matrix().cpu()
+    turn = matrix_to_euler_angles(matrix[:, :3, :3], "XYZ")
+    return np.hstack([matrix[:, :3, 3], turn]).astype(np.float32)

@@ -11,9 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 Facts = dict[str, bool]
 """Named conditions of the present state."""
+Flags = NDArray[np.bool_]
+"""A condition in every environment of the simulator."""
+Seen = dict[str, Any]
+"""Named conditions as ManiSkill's tensors or numpy's arrays, which `flags` takes."""
 
 ALIGNED_ANGLE = 0.2
 """Radians; what PlugCharger's own check allows."""
@@ -24,77 +29,90 @@ TOUCHED = 0.02
 
 
 class Milestones:
-    """Follows one task's conditions through an episode."""
+    """Follows one task's conditions through an episode in every environment."""
 
     def __init__(self, task: str, sim: Any) -> None:
         """Name the task and its simulator."""
         self._sim = sim
         self._look, self._path = KNOWN.get(task, (_nothing, ()))
-        self._met: set[str] = set()
+        self._met: dict[str, Flags] = {}
         self._start: Any = None
 
     def begin(self) -> None:
         """Start an episode: nothing was met yet."""
-        self._met.clear()
+        self._met = {name: np.zeros(self._sim.num_envs, bool) for name in self._path}
         self._start = _start(self._sim)
 
-    def look(self, info: Mapping[str, Any], success: bool) -> tuple[Facts, float]:
-        """Return the conditions of the present state and the process score so far."""
-        facts = {
-            name: bool(value)
+    def look(self, info: Mapping[str, Any], success: Flags) -> list[tuple[Facts, float]]:
+        """Return each environment's conditions now and its process score so far."""
+        seen = {
+            name: value
             for name, value in info.items()
             if torch.is_tensor(value) and value.dtype == torch.bool and name != "success"
         }
-        facts |= self._look(self._sim, info, self._start)
+        seen |= self._look(self._sim, info, self._start)
+        facts = {name: flags(value) for name, value in seen.items()}
+        for name, met in self._met.items():
+            met |= facts[name]
+        return [
+            ({name: bool(fact[row]) for name, fact in facts.items()}, self._score(row, success))
+            for row in range(len(success))
+        ]
+
+    def _score(self, row: int, success: Flags) -> float:
         if not self._path:
-            return facts, math.nan
-        self._met.update(name for name in self._path if facts[name])
-        score = 1.0 if success else len(self._met) / (len(self._path) + 1)
-        return facts, score
+            return math.nan
+        met = sum(bool(met[row]) for met in self._met.values())
+        return 1.0 if success[row] else met / (len(self._path) + 1)
+
+
+def flags(value: Any) -> Flags:
+    """Return a condition, a tensor on any device or an array, as an array."""
+    found = value.cpu().numpy() if torch.is_tensor(value) else np.asarray(value)
+    return found.reshape(-1).astype(bool, copy=False)
 
 
 def _start(sim: Any) -> Any:
     """Return where a pushed object starts."""
     thing = getattr(sim, "obj", None)
-    return None if thing is None else thing.pose.p[0].numpy().copy()
+    return None if thing is None else thing.pose.p.cpu().numpy().copy()
 
 
-def _nothing(sim: Any, info: Mapping[str, Any], start: Any) -> Facts:
+def _nothing(sim: Any, info: Mapping[str, Any], start: Any) -> Seen:
     del sim, info, start
     return {}
 
 
-def _pushed(sim: Any, info: Mapping[str, Any], start: Any) -> Facts:
+def _pushed(sim: Any, info: Mapping[str, Any], start: Any) -> Seen:
     """Tell whether the hand is at the cube, and whether the cube was moved."""
     del info
-    cube = sim.obj.pose.p[0].numpy()
-    hand = sim.agent.tcp.pose.p[0].numpy()
+    cube = sim.obj.pose.p.cpu().numpy()
+    hand = sim.agent.tcp.pose.p.cpu().numpy()
     return {
-        "reached": float(np.linalg.norm(hand - cube)) < REACHED,
-        "touched": float(np.linalg.norm(cube - start)) > TOUCHED,
+        "reached": np.linalg.norm(hand - cube, axis=1) < REACHED,
+        "touched": np.linalg.norm(cube - start, axis=1) > TOUCHED,
     }
 
 
-def _peg(sim: Any, info: Mapping[str, Any], start: Any) -> Facts:
+def _peg(sim: Any, info: Mapping[str, Any], start: Any) -> Seen:
     """Tell whether the peg is held, and points into the hole with its head beside or in it."""
     del start
-    head = info["peg_head_pos_at_hole"][0]
+    head = info["peg_head_pos_at_hole"]
     # From outside the head comes along the hole's x axis.
-    within = bool((head[1:].abs() <= sim.box_hole_radii[0]).all())
-    return {"grasped": bool(sim.agent.is_grasping(sim.peg)), "aligned": within}
+    within = (head[:, 1:].abs() <= sim.box_hole_radii[:, None]).all(dim=1)
+    return {"grasped": sim.agent.is_grasping(sim.peg), "aligned": within}
 
 
-def _plug(sim: Any, info: Mapping[str, Any], start: Any) -> Facts:
+def _plug(sim: Any, info: Mapping[str, Any], start: Any) -> Seen:
     """Tell whether the charger is held, and stands turned and centred before its slots."""
     del start
-    away = (sim.goal_pose.inv() * sim.charger.pose).p[0]
-    centred = bool((away[1:].abs() <= 5e-3).all())
-    turned = float(info["obj_to_goal_angle"][0]) <= ALIGNED_ANGLE
-    held = bool(sim.agent.is_grasping(sim.charger))
-    return {"grasped": held, "aligned": centred and turned}
+    away = (sim.goal_pose.inv() * sim.charger.pose).p
+    centred = (away[:, 1:].abs() <= 5e-3).all(dim=1)
+    turned = info["obj_to_goal_angle"] <= ALIGNED_ANGLE
+    return {"grasped": sim.agent.is_grasping(sim.charger), "aligned": centred & turned}
 
 
-KNOWN: dict[str, tuple[Callable[[Any, Mapping[str, Any], Any], Facts], tuple[str, ...]]] = {
+KNOWN: dict[str, tuple[Callable[[Any, Mapping[str, Any], Any], Seen], tuple[str, ...]]] = {
     "PegInsertionSide-v1": (_peg, ("grasped", "aligned")),
     "PickCube-v1": (_nothing, ("is_grasped", "is_obj_placed")),
     "StackCube-v1": (_nothing, ("is_cubeA_grasped", "is_cubeA_on_cubeB")),

@@ -42,13 +42,13 @@ class Replica:
     Attributes:
         policy: The policy's identity.
         actor: The actor.
-        episodes: Episodes that it serves now.
+        blocks: Blocks of episodes that it serves now.
         loaded: Whether its policy is there; before that nobody is sent to it.
     """
 
     policy: str
     actor: Any
-    episodes: int = 0
+    blocks: int = 0
     loaded: bool = False
 
 
@@ -94,9 +94,9 @@ class Crew:
         self.replicas.append(self._start_replica(policy, "DEFAULT"))
 
     def replica(self, policy: str) -> Replica | None:
-        """Return the replica with the fewest episodes; None if the policy lives with its worker."""
+        """Return the replica with the fewest blocks; None if the policy lives with its worker."""
         mine = [one for one in self.replicas if one.policy == policy and one.loaded]
-        return min(mine, key=lambda replica: replica.episodes, default=None)
+        return min(mine, key=lambda replica: replica.blocks, default=None)
 
     def drop(self, replica: Replica) -> None:
         """Do without a replica."""

@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from harness.block import Block, blocks
 from harness.errors import UsageError
 from harness.parallel.crew import Crew, Replica, Worker
 from harness.parallel.env_actor import Finished
@@ -23,7 +24,7 @@ from harness.spec import EpisodeSpec
 from harness.worker import failed_episode
 
 MOST_DEATHS = 5
-"""How many workers an episode may bring down before it is recorded as an error.
+"""How many workers a block may bring down before its episodes are recorded as errors.
 
 More than the retries of an error, since a worker dies mostly of somebody else's fault.
 """
@@ -34,11 +35,11 @@ LOOK = 1.0
 PATIENCE = 60.0
 """Seconds without any news after which the user is told what the run waits for."""
 
-Event = Callable[[Any], Episode | None]
+Event = Callable[[Any], Sequence[Episode] | None]
 
 
 class Driver:
-    """Gives out episodes and takes in what becomes of them."""
+    """Gives out blocks of episodes and takes in what becomes of them."""
 
     def __init__(
         self,
@@ -51,14 +52,15 @@ class Driver:
         remote = [name for name, p in work.policies.items() if not isinstance(p, LocalPolicy)]
         gpus = _gpus(options, len(remote))
         self._options, self._tell = options, tell
-        self._schedule = Schedule(specs)
+        mine = blocks(work, specs)
+        self._schedule = Schedule(mine)
         self._workers: set[Worker] = set()
         self._idle: list[Worker] = []
-        self._deaths: Counter[str] = Counter()
+        self._deaths: Counter[Block] = Counter()
         self._false_starts = self._starting = self._playing = 0
         self._pending: dict[Any, Event] = {}
         self._loading: set[Replica] = set()
-        workers = min(options.workers, len(specs))
+        workers = min(options.workers, len(mine))
         crews = min(workers, _crews(options, gpus)) if remote else 1
         self._crews = [
             Crew(work, options, gpus, workers // crews + (index < workers % crews))
@@ -79,9 +81,7 @@ class Driver:
             now = time.monotonic()
             if done:
                 news = now
-                episode = self._pending.pop(done[0])(done[0])
-                if episode is not None:
-                    yield episode
+                yield from self._pending.pop(done[0])(done[0]) or ()
             elif now - news > PATIENCE and (self._starting or self._loading):
                 news = now
                 self._tell_who_is_missing()
@@ -126,7 +126,7 @@ class Driver:
             raise UsageError(f"no {what} can start: {_last_line(error)}") from error
 
     def _started(self, worker: Worker, ready: Any) -> None:
-        """A worker is up: only now does it get an episode."""
+        """A worker is up: only now does it get a block."""
         self._starting -= 1
         try:
             ray.get(ready)
@@ -138,44 +138,44 @@ class Driver:
         self._send(worker)
 
     def _send(self, worker: Worker) -> None:
-        """Give a worker its next episode, or let it wait in case another's comes back."""
+        """Give a worker its next block, or let it wait in case another's comes back."""
         loading = not self._loading.isdisjoint(worker.crew.replicas)
-        spec = None if loading else self._schedule.next(worker)
-        if spec is None:
+        block = None if loading else self._schedule.next(worker)
+        if block is None:
             self._idle.append(worker)
             return
-        replica = worker.crew.replica(spec.policy)
+        replica = worker.crew.replica(block.policy)
         if replica is not None:
-            replica.episodes += 1
+            replica.blocks += 1
         self._playing += 1
-        played = worker.actor.play.remote(spec, replica and replica.actor)
-        self._pending[played] = partial(self._played, worker, spec, replica)
+        played = worker.actor.play.remote(block, replica and replica.actor)
+        self._pending[played] = partial(self._played, worker, block, replica)
 
     def _played(
-        self, worker: Worker, spec: EpisodeSpec, replica: Replica | None, done: Any
-    ) -> Episode | None:
-        """Take in what a worker has to say; None if it died and the episode runs again."""
+        self, worker: Worker, block: Block, replica: Replica | None, done: Any
+    ) -> Sequence[Episode] | None:
+        """Take in what a worker has to say; None if it died and the block runs again."""
         self._playing -= 1
         if replica is not None:
-            replica.episodes -= 1
+            replica.blocks -= 1
         try:
             finished: Finished = ray.get(done)
         except RayTaskError as error:
             raise cause(error) from error
         except RayError as error:
-            self._deaths[spec.key] += 1
-            again = self._deaths[spec.key] <= MOST_DEATHS
+            self._deaths[block] += 1
+            again = self._deaths[block] <= MOST_DEATHS
             if again:
-                self._schedule.put_back(spec)
+                self._schedule.put_back(block)
             self._replace(worker)
-            return None if again else failed_episode(spec, error)
-        worker.played += 1
+            return None if again else [failed_episode(spec, error) for spec in block.wanted]
+        worker.played += len(block.specs)
         too_old = worker.played >= self._options.recycle_after
         if too_old or finished.memory > self._options.memory:
             self._replace(worker)
         else:
             self._send(worker)
-        return finished.episode
+        return finished.episodes
 
     def _replace(self, worker: Worker) -> None:
         """Put a new worker in a seat, while those without work may take over at once."""

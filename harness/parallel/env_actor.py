@@ -6,30 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.block import Block
 from harness.parallel.remote_policy import RemotePolicy
 from harness.plan import Cell
 from harness.policy import Policy, PolicySpec
 from harness.registry import make_policy
 from harness.rollout import Episode
-from harness.spec import EpisodeSpec
 from harness.worker import Worker
 
 
 @dataclass(frozen=True)
 class Finished:
-    """An episode and what the process that played it has grown to.
+    """A block's episodes and what the process that played them has grown to.
 
     Attributes:
-        episode: The episode.
+        episodes: The episodes.
         memory: The process's peak memory in bytes.
     """
 
-    episode: Episode
+    episodes: Sequence[Episode]
     memory: int
 
 
 class EnvActor:
-    """Plays the episodes that the driver sends, one at a time."""
+    """Plays the blocks that the driver sends, one at a time."""
 
     def __init__(
         self,
@@ -58,19 +58,19 @@ class EnvActor:
     def ready(self) -> None:
         """Return once the process is up."""
 
-    def play(self, spec: EpisodeSpec, replica: Any) -> Finished:
-        """Play one episode, asking `replica` if the policy lives in an actor."""
-        remote = self._remote.get(spec.policy)
+    def play(self, block: Block, replica: Any) -> Finished:
+        """Play one block, asking `replica` if the policy lives in an actor."""
+        remote = self._remote.get(block.policy)
         if remote is not None:
             remote.attach(replica)
         try:
-            episode = self._worker.play(spec)
+            episodes = self._worker.play(block)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if remote is not None:
-            episode = remote.billed(episode)
+            episodes = remote.billed(episodes)
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Finished(episode, kilobytes * 1024)
+        return Finished(episodes, kilobytes * 1024)
 
     def _alive(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._deadline)

@@ -67,7 +67,7 @@ class Request:
     Attributes:
         observation: The observation.
         stream: Its episode's random stream.
-        client: The environment that asks.
+        client: The worker that asks.
         done: Set once `result` is there.
         result: The answer, or what went wrong.
     """
@@ -114,18 +114,29 @@ class PolicyActor:
         self._busy = 0.0
         Thread(target=self._serve, daemon=True).start()
 
-    def infer(self, observation: Observation, stream: np.random.Generator, client: str) -> Answer:
-        """Return the answer to one observation of the environment `client`."""
-        request = Request(observation, stream, client)
+    def infer(
+        self,
+        observations: Sequence[Observation],
+        streams: Sequence[np.random.Generator],
+        client: str,
+    ) -> list[Answer]:
+        """Return the answers to all that the worker `client` asks at once."""
+        requests = [
+            Request(observation, stream, client)
+            for observation, stream in zip(observations, streams, strict=True)
+        ]
         with self._arrived:
             self._returns.asked(client, time.monotonic())
-            self._waiting.append(request)
+            self._waiting.extend(requests)
             self._arrived.notify()
-        request.done.wait()
-        if isinstance(request.result, Answer):
-            return request.result
-        assert request.result is not None
-        raise request.result
+        answers: list[Answer] = []
+        for request in requests:
+            request.done.wait()
+            if not isinstance(request.result, Answer):
+                assert request.result is not None
+                raise request.result
+            answers.append(request.result)
+        return answers
 
     def load(self) -> Load:
         """Return how busy the actor is."""

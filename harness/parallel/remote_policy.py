@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RayTaskError
 
 from harness.environment import Observation
-from harness.meter import rounded
+from harness.meter import rounded, split
 from harness.parallel.batching import histogram
 from harness.parallel.policy_actor import Answer
 from harness.policy import ActionChunk, Policy, PolicySpec
@@ -22,6 +22,9 @@ from harness.worker import process_name
 
 class RemotePolicy(Policy):
     """Asks an actor, and keeps the bill."""
+
+    batches = True
+    """It may be asked for many at once; the actor infers them as the policy allows."""
 
     def __init__(self, spec: PolicySpec) -> None:
         """Know what the policy needs; `attach` says where it is."""
@@ -39,42 +42,47 @@ class RemotePolicy(Policy):
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
-        """Ask the actor, for each observation on its own; it makes the batches."""
+        """Ask the actor, which makes the batches."""
         # The actor has a deadline of its own, and may first have to find another machine.
         signal.setitimer(signal.ITIMER_REAL, 0)
         start = time.perf_counter()
-        asked = [
-            self._replica.infer.remote(observation, stream, self._client)
-            for observation, stream in zip(observations, streams, strict=True)
-        ]
+        asked = self._replica.infer.remote(observations, streams, self._client)
         try:
             answers: list[Answer] = ray.get(asked)
         except RayTaskError as error:
             raise cause(error) from error
         self._waited += time.perf_counter() - start
         self._answers.extend(answers)
-        self.evaluations += sum(answer.evaluations for answer in answers)
+        self.evaluations += max(answer.evaluations for answer in answers)
         return [answer.chunk for answer in answers]
 
-    def billed(self, episode: Episode) -> Episode:
-        """Tell the actor's work from the wait for it in an episode's costs."""
-        record = episode.record
+    def billed(self, episodes: Sequence[Episode]) -> list[Episode]:
+        """Tell the actor's work from the wait for it in the costs that a block's episodes share."""
+        parts = len(episodes)
         work = sum(answer.wall for answer in self._answers)
-        timing = dict(record.timing) | {"policy": work, "queue": max(0.0, self._waited - work)}
-        cpu = dict(record.cpu)
-        # What asking costs here is the price of the distance; the policy's own was spent there.
-        cpu["queue"] = cpu.get("policy", 0.0)
-        cpu["policy"] = sum(answer.cpu for answer in self._answers)
-        cpu["total"] = cpu.get("total", 0.0) + cpu["policy"]
-        bill = replace(
-            record,
-            timing=rounded(timing),
-            cpu=rounded(cpu),
-            gpu=round(sum(answer.gpu for answer in self._answers), 4),
-            batches=histogram(Counter(answer.batch for answer in self._answers)),
-            replica=self._answers[-1].replica if self._answers else "",
-        )
-        return Episode(bill, episode.actions)
+        queue = max(0.0, self._waited - work)
+        sizes = Counter(answer.batch for answer in self._answers)
+        shares = {size: split(count, parts) for size, count in sizes.items()}
+        bills = []
+        for index, episode in enumerate(episodes):
+            record = episode.record
+            timing = dict(record.timing) | {"policy": work / parts, "queue": queue / parts}
+            cpu = dict(record.cpu)
+            # What asking costs here is the price of the distance; the policy's own was spent there.
+            cpu["queue"] = cpu.get("policy", 0.0)
+            cpu["policy"] = sum(answer.cpu for answer in self._answers) / parts
+            cpu["total"] = cpu.get("total", 0.0) + cpu["policy"]
+            mine = {size: counts[index] for size, counts in shares.items() if counts[index]}
+            bill = replace(
+                record,
+                timing=rounded(timing),
+                cpu=rounded(cpu),
+                gpu=round(sum(answer.gpu for answer in self._answers) / parts, 4),
+                batches=histogram(mine),
+                replica=self._answers[-1].replica if self._answers else "",
+            )
+            bills.append(Episode(bill, episode.actions))
+        return bills
 
 
 def cause(error: RayTaskError) -> Exception:

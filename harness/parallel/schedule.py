@@ -1,9 +1,9 @@
-"""Which worker plays which episode next: tasks stay where their simulator is."""
+"""Which worker plays which block next: tasks stay where their simulator is."""
 
 from collections import deque
 from collections.abc import Hashable, Iterable
 
-from harness.spec import EpisodeSpec
+from harness.block import Block
 
 WORTH_HELPING = 3
 """Episodes a task must have left before another worker builds its simulator too.
@@ -15,28 +15,28 @@ Group = int
 
 
 class Schedule:
-    """The episodes to play, in groups that follow each other and need the same simulator."""
+    """The blocks to play, in groups that follow each other and need the same simulator."""
 
-    def __init__(self, specs: Iterable[EpisodeSpec]) -> None:
-        """Queue the episodes in their order."""
-        self._groups: dict[Group, deque[EpisodeSpec]] = {}
-        self._group_of: dict[EpisodeSpec, Group] = {}
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        """Queue the blocks in their order."""
+        self._groups: dict[Group, deque[Block]] = {}
+        self._group_of: dict[Block, Group] = {}
         self._at: dict[Hashable, Group] = {}
         self._waiting = 0
         last = None
-        for spec in specs:
-            simulator = (spec.benchmark, spec.task, spec.protocol)
+        for block in blocks:
+            simulator = (block.benchmark, block.task, block.protocol)
             if simulator != last:
                 last = simulator
                 self._groups[len(self._groups)] = deque()
-            self._group_of[spec] = len(self._groups) - 1
-            self._groups[len(self._groups) - 1].append(spec)
+            self._group_of[block] = len(self._groups) - 1
+            self._groups[len(self._groups) - 1].append(block)
             self._waiting += 1
 
-    def next(self, worker: Hashable) -> EpisodeSpec | None:
-        """Return the episode that `worker` should play, or None when it can no longer help.
+    def next(self, worker: Hashable) -> Block | None:
+        """Return the block that `worker` should play, or None when it can no longer help.
 
-        A worker keeps its task while that has episodes; then it takes a task that nobody has, and
+        A worker keeps its task while that has blocks; then it takes a task that nobody has, and
         then helps the longest one.
         """
         group = self._at.get(worker)
@@ -49,9 +49,9 @@ class Schedule:
         self._waiting -= 1
         return self._groups[group].popleft()
 
-    def put_back(self, spec: EpisodeSpec) -> None:
-        """Queue an episode again that was given out, before the others of its group."""
-        self._groups[self._group_of[spec]].appendleft(spec)
+    def put_back(self, block: Block) -> None:
+        """Queue a block again that was given out, before the others of its group."""
+        self._groups[self._group_of[block]].appendleft(block)
         self._waiting += 1
 
     def leave(self, worker: Hashable) -> None:
@@ -59,12 +59,16 @@ class Schedule:
         self._at.pop(worker, None)
 
     def __len__(self) -> int:
-        """Return how many episodes wait."""
+        """Return how many blocks wait."""
         return self._waiting
 
     def _choose(self, worker: Hashable) -> Group | None:
         taken = {group for other, group in self._at.items() if other != worker}
-        waiting = {group: len(queue) for group, queue in self._groups.items() if queue}
+        waiting = {
+            group: len(queue) * len(queue[0].specs)
+            for group, queue in self._groups.items()
+            if queue
+        }
         free = [group for group in waiting if group not in taken]
         if free:
             return free[0]

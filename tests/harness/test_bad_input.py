@@ -13,7 +13,7 @@ RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["run", "--policy", "homin", "--benchmark", "points_two"], "did you mean homing?"),
+        (["run", "--policy", "homin", "--benchmark", "points_two"], "did you mean homing"),
         (["run", "--policy", "homing", "--benchmark", "point_two"], "did you mean points_two"),
         (["run", "--benchmark", "points_two"], "--policy is missing"),
         (["run", "--policy", "homing"], "--benchmark is missing"),

@@ -18,6 +18,7 @@ import ray
 from assay_points import PointEnv
 
 import run_eval
+from harness.block import Block
 from harness.errors import UsageError
 from harness.inline import run_inline
 from harness.parallel.backend import run_ray
@@ -28,6 +29,7 @@ from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.rollout import Episode
 from harness.run import Run
 from harness.spec import EpisodeSpec
+from tests.harness.test_serving import served
 
 EPISODES = 6
 TASKS = ("left", "right")
@@ -253,23 +255,33 @@ def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
         time.sleep(0.05)
 
 
-def spec(task: str, episode: int) -> EpisodeSpec:
-    return EpisodeSpec("p", "b", task, episode, 0, "c")
+def one(task: str, episode: int) -> Block:
+    return Block((EpisodeSpec("p", "b", task, episode, 0, "c"),))
 
 
 def test_a_task_stays_with_its_worker_and_idle_ones_help_the_longest() -> None:
-    schedule = Schedule([spec(task, k) for task, n in (("a", 2), ("b", 9)) for k in range(n)])
-    assert [schedule.next("x"), schedule.next("y")] == [spec("a", 0), spec("b", 0)]
-    assert [schedule.next("x"), schedule.next("y")] == [spec("a", 1), spec("b", 1)]
-    assert schedule.next("x") == spec("b", 2)
-    schedule.put_back(spec("b", 2))
+    schedule = Schedule([one(task, k) for task, n in (("a", 2), ("b", 9)) for k in range(n)])
+    assert [schedule.next("x"), schedule.next("y")] == [one("a", 0), one("b", 0)]
+    assert [schedule.next("x"), schedule.next("y")] == [one("a", 1), one("b", 1)]
+    assert schedule.next("x") == one("b", 2)
+    schedule.put_back(one("b", 2))
     schedule.leave("x")
-    assert schedule.next("y") == spec("b", 2)
+    assert schedule.next("y") == one("b", 2)
     assert len(schedule) == 6
 
 
 def test_nobody_builds_a_simulator_for_the_last_episodes_of_another() -> None:
-    schedule = Schedule([spec("a", k) for k in range(3)])
-    assert schedule.next("x") == spec("a", 0)
+    schedule = Schedule([one("a", k) for k in range(3)])
+    assert schedule.next("x") == one("a", 0)
     assert schedule.next("y") is None
-    assert schedule.next("x") == spec("a", 1)
+    assert schedule.next("x") == one("a", 1)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_policy_on_a_server_gives_the_inline_records() -> None:
+    with served("homing") as port:
+        plan = work(f"remote:ws://127.0.0.1:{port}")
+        options = RayOptions(workers=2, replicas=1, max_batch=2, max_wait=0.05)
+        episodes = list(run_ray(plan, plan.specs, print, options=options))
+    assert played(iter(episodes), plan) == inline(work())
+    assert any("2" in episode.record.batches for episode in episodes)

@@ -1,0 +1,124 @@
+"""openpi's messages: MessagePack, with arrays as maps of their bytes, type and shape.
+
+What comes from the network is checked before an array is made of it: a type whose bytes are plain
+numbers, and a shape that needs exactly the bytes that are there. Nothing else than arrays, numbers,
+strings, lists and maps gets through.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+import numpy as np
+
+LARGEST_MESSAGE = 64 * 2**20
+"""Bytes of a message; three pictures of a full HD camera are 18 MiB."""
+MOST_DIMENSIONS = 8
+PLAIN_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
+PLAIN = (str, int, float, bool, list, dict, np.ndarray, np.generic, type(None))
+
+
+class WireError(ValueError):
+    """A message that is not openpi's, or holds what no policy has to send."""
+
+
+def pack(value: Any) -> bytes:
+    """Return the message that holds `value`.
+
+    Raises:
+        WireError: It holds something that is neither plain nor an array of numbers.
+    """
+    packed: bytes = msgpack.packb(value, default=_encoded)
+    return packed
+
+
+def unpack(message: bytes) -> Any:
+    """Return what a message holds; its arrays are copies that may be written to.
+
+    Raises:
+        WireError: The message is too long, torn, or holds what is not allowed.
+    """
+    if len(message) > LARGEST_MESSAGE:
+        raise WireError(f"a message of {len(message)} bytes; at most {LARGEST_MESSAGE} are taken")
+    try:
+        value = msgpack.unpackb(
+            message, object_hook=_decoded, list_hook=_checked_list, ext_hook=_refused_extension
+        )
+    except WireError:
+        raise
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+        raise WireError(f"not a message of openpi's protocol: {error!r}") from error
+    _require_plain(value)
+    return value
+
+
+def _encoded(value: Any) -> dict[bytes, Any]:
+    if not isinstance(value, np.ndarray | np.generic):
+        raise WireError(f"{type(value).__name__} cannot be sent; send arrays, numbers and strings")
+    if not PLAIN_DTYPE.fullmatch(value.dtype.str):
+        raise WireError(f"an array of {value.dtype} cannot be sent; send numbers")
+    if isinstance(value, np.generic):
+        return {b"__npgeneric__": True, b"data": value.item(), b"dtype": value.dtype.str}
+    return {
+        b"__ndarray__": True,
+        b"data": value.tobytes(),
+        b"dtype": value.dtype.str,
+        b"shape": value.shape,
+    }
+
+
+def _decoded(fields: dict[Any, Any]) -> Any:
+    if b"__ndarray__" in fields:
+        return _array(fields)
+    if b"__npgeneric__" in fields:
+        return _number(fields)
+    for key, value in fields.items():
+        if not isinstance(key, str):
+            raise WireError(f"a key must be a string, got {key!r}")
+        _require_plain(value)
+    return fields
+
+
+def _number(fields: Mapping[bytes, Any]) -> np.generic:
+    dtype, number = _dtype(fields), fields.get(b"data")
+    if not isinstance(number, int if dtype.kind in "iu" else int | float):
+        raise WireError(f"a number of {dtype} is expected, got {number!r}")
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
+        raise WireError(f"{number} is no number of {dtype}")
+    value: np.generic = dtype.type(number)
+    return value
+
+
+def _array(fields: Mapping[bytes, Any]) -> np.ndarray[Any, Any]:
+    dtype, data, shape = _dtype(fields), fields.get(b"data"), fields.get(b"shape")
+    if not isinstance(data, bytes) or not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS:
+        raise WireError("an array lacks its bytes or its shape")
+    if not all(type(size) is int and 0 <= size <= LARGEST_MESSAGE for size in shape):
+        raise WireError(f"{shape} is not the shape of an array")
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise WireError(f"{len(data)} bytes are no array of {dtype} with shape {shape}")
+    return np.ndarray(tuple(shape), dtype, data).copy()
+
+
+def _dtype(fields: Mapping[bytes, Any]) -> np.dtype[Any]:
+    name = fields.get(b"dtype")
+    if not isinstance(name, str) or not PLAIN_DTYPE.fullmatch(name):
+        raise WireError(f"{name!r} is not a type of plain numbers")
+    return np.dtype(name)
+
+
+def _checked_list(values: list[Any]) -> list[Any]:
+    for value in values:
+        _require_plain(value)
+    return values
+
+
+def _require_plain(value: Any) -> None:
+    if not isinstance(value, PLAIN):
+        raise WireError(f"{type(value).__name__} is not taken; send arrays, numbers and strings")
+
+
+def _refused_extension(code: int, data: bytes) -> Any:
+    raise WireError(f"extension {code} is not taken ({len(data)} bytes)")

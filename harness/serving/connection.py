@@ -1,0 +1,193 @@
+"""A client's connection to a policy server, which survives the server's restarts."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+)
+from websockets.frames import CloseCode
+from websockets.sync.client import ClientConnection, connect
+
+from harness.errors import UsageError
+from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between attempts to reach a server that is away; each pause is twice the one before."""
+
+
+class ServerError(RuntimeError):
+    """The server met an exception, does not answer, or is gone for good."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where a server is and how patient its clients are.
+
+    Attributes:
+        address: ``ws://HOST:PORT``, or ``wss://`` behind a proxy that encrypts.
+        api_key: What to send as the API key; empty sends none.
+        timeout: Seconds to wait for one answer.
+        patience: Seconds to wait for a lost server to come back.
+    """
+
+    address: str
+    api_key: str = ""
+    timeout: float = 60.0
+    patience: float = 60.0
+
+
+class Connection:
+    """Asks a server one thing at a time.
+
+    A lost connection is opened again and the question repeated, since an answer leaves no trace in
+    the server. An answer that is there is taken as it is, however bad.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Connect for the first time, and keep what the server says of itself as `metadata`.
+
+        Raises:
+            UsageError: Nobody answers there, or it is no server of policies.
+        """
+        self._endpoint = endpoint
+        self._given_up = False
+        self._socket: ClientConnection | None
+        try:
+            self._socket, self.metadata = self._open()
+        except (OSError, InvalidHandshake, ConnectionClosed) as error:
+            raise UsageError(
+                f"no policy server answers at {endpoint.address} ({_reason(error)}); start it, "
+                f"e.g. run_eval.py serve --policy NAME, or correct the address"
+            ) from error
+
+    def ask(self, request: Any) -> Any:
+        """Return the server's answer.
+
+        Raises:
+            ServerError: It answers with an error or not in time, or does not come back.
+            WireError: Its answer is malformed, or a message is too large.
+        """
+        message = pack(request)
+        started = time.monotonic()
+        # Who was waited for in vain is tried once; otherwise every episode would wait again.
+        patience = 0.0 if self._given_up else self._endpoint.patience
+        pause = SHORTEST_PAUSE
+        while True:
+            try:
+                answer = self._exchange(message)
+            except (OSError, InvalidHandshake, ConnectionClosed) as error:
+                _require_size(error)
+                if time.monotonic() - started + pause > patience:
+                    self._given_up = True
+                    raise ServerError(
+                        f"the policy server at {self._endpoint.address} is away "
+                        f"({_reason(error)}); start it again and repeat the command"
+                    ) from error
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            self._given_up = False
+            return answer
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _exchange(self, message: bytes) -> Any:
+        if self._socket is None:
+            self._socket = self._reopened()
+        try:
+            self._socket.send(message)
+            answer = self._socket.recv(timeout=self._endpoint.timeout)
+        except TimeoutError as error:
+            # A late answer must not be taken for the next one's.
+            self._hang_up()
+            raise ServerError(
+                f"{self._endpoint.address} did not answer within {self._endpoint.timeout:g} s; "
+                f"raise timeout=SECONDS if the policy is that slow"
+            ) from error
+        except (OSError, ConnectionClosed):
+            self._hang_up()
+            raise
+        if isinstance(answer, str):
+            self._hang_up()
+            lines = [line for line in answer.splitlines() if line.strip()]
+            raise ServerError(f"the policy server reports: {lines[-1] if lines else 'an error'}")
+        return unpack(answer)
+
+    def _reopened(self) -> ClientConnection:
+        socket, metadata = self._open()
+        # Compared as bytes: arrays in it would make == ambiguous.
+        if pack(metadata) != pack(self.metadata):
+            socket.close()
+            raise UsageError(
+                f"{self._endpoint.address} serves another policy than when the run started; "
+                f"serve the same one, or start another run with its own --out"
+            )
+        return socket
+
+    def _open(self) -> tuple[ClientConnection, Any]:
+        endpoint = self._endpoint
+        key = {"Authorization": f"Api-Key {endpoint.api_key}"} if endpoint.api_key else None
+        try:
+            socket = connect(
+                endpoint.address,
+                additional_headers=key,
+                compression=None,
+                max_size=LARGEST_MESSAGE,
+                # openpi's server answers no pings while it infers.
+                ping_interval=None,
+                # A server of policies is near; websockets would look for the machine's proxy.
+                proxy=None,
+                close_timeout=1,
+            )
+        except InvalidURI as error:
+            raise UsageError(f"{endpoint.address} is no address of a websocket") from error
+        except InvalidMessage as error:
+            raise OSError("what answers there speaks no HTTP") from error
+        except InvalidStatus as error:
+            if error.response.status_code not in (401, 403):
+                raise
+            raise UsageError(
+                f"{endpoint.address} wants another API key; give api-key-file=FILE"
+            ) from error
+        try:
+            return socket, unpack(_binary(socket.recv(timeout=endpoint.timeout)))
+        except WireError as error:
+            socket.close()
+            raise UsageError(
+                f"{endpoint.address} does not speak openpi's protocol: {error}"
+            ) from error
+        except BaseException:
+            socket.close()
+            raise
+
+    def _hang_up(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.close()
+
+
+def _binary(frame: str | bytes) -> bytes:
+    if isinstance(frame, str):
+        raise WireError("its first frame is text")
+    return frame
+
+
+def _require_size(error: Exception) -> None:
+    if isinstance(error, ConnectionClosed):
+        codes = [frame.code for frame in (error.rcvd, error.sent) if frame is not None]
+        if CloseCode.MESSAGE_TOO_BIG in codes:
+            raise WireError(f"a message is too large; {LARGEST_MESSAGE} bytes are taken") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,187 @@
+"""Under which keys an observation travels: openpi names them differently for every robot."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.environment import Observation
+from harness.errors import UsageError
+from harness.policy import PolicySpec
+from harness.serving.codec import WireError
+
+LIBERO_IMAGES = {"main": "observation/image", "wrist": "observation/wrist_image"}
+
+
+@dataclass(frozen=True)
+class StateKey:
+    """Where a run of the state's numbers travels.
+
+    Attributes:
+        key: The message's key.
+        size: How many numbers; None takes all that are left.
+    """
+
+    key: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class ObservationKeys:
+    """The keys of a message; the defaults are those of openpi's LIBERO policies.
+
+    Attributes:
+        images: Keys by camera role.
+        state: Where the state's numbers travel, in order.
+        prompt: The instruction's key.
+    """
+
+    images: Mapping[str, str] = field(default_factory=lambda: dict(LIBERO_IMAGES))
+    state: tuple[StateKey, ...] = (StateKey("observation/state"),)
+    prompt: str = "prompt"
+
+    @classmethod
+    def parse(
+        cls, images: Mapping[str, str], state: Iterable[str], prompt: str
+    ) -> "ObservationKeys":
+        """Read keys as a user gives them; what is empty stays as it is for LIBERO.
+
+        Args:
+            images: Keys by camera role, on top of LIBERO's.
+            state: ``key`` or ``key:size``, where only the last may lack its size.
+            prompt: The instruction's key.
+
+        Raises:
+            UsageError: A size is no number, or is missing.
+        """
+        parts = tuple(map(_state_key, state))
+        if any(part.size is None for part in parts[:-1]):
+            raise UsageError("with several keys for the state, write KEY:SIZE for each")
+        default = cls()
+        return cls({**LIBERO_IMAGES, **images}, parts or default.state, prompt or default.prompt)
+
+    @classmethod
+    def from_plain(cls, value: Any) -> "ObservationKeys":
+        """Read what `plain` returned, from a server that may be anybody.
+
+        Raises:
+            WireError: The value is something else.
+        """
+        try:
+            state = tuple(StateKey(str(p["key"]), _size_or_none(p["size"])) for p in value["state"])
+            images = {str(role): str(key) for role, key in value["images"].items()}
+            return cls(images, state, str(value["prompt"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise WireError(f"the keys of an observation are malformed: {error!r}") from error
+
+    def plain(self) -> dict[str, Any]:
+        """Return the keys as plain values, for a message."""
+        return asdict(self)
+
+    def pack(self, observation: Observation) -> dict[str, Any]:
+        """Return the observation under these keys.
+
+        Raises:
+            UsageError: A camera has no key, or the state's sizes are not the environment's.
+        """
+        message: dict[str, Any] = {self.prompt: observation["instruction"]}
+        for role, image in observation["image"].items():
+            message[self.image_key(role)] = image
+        state, used = observation["state"], 0
+        for part in self.state:
+            end = len(state) if part.size is None else used + part.size
+            message[part.key] = state[used:end]
+            used = end
+        if used != len(state):
+            raise UsageError(
+                f"the keys of the state take {used} numbers, the environment has {len(state)}; "
+                f"give KEY:SIZE for each part of its state"
+            )
+        return message
+
+    def unpack(self, message: Mapping[str, Any], spec: PolicySpec) -> Observation:
+        """Return the observation that a policy asks for out of a message.
+
+        Raises:
+            WireError: Something is missing or has another shape.
+        """
+        images = {}
+        for role in spec.cameras:
+            key = self.image_key(role)
+            images[role] = _image(key, _found(message, key), spec.image_size)
+        prompt = message.get(self.prompt, "")
+        if not isinstance(prompt, str):
+            raise WireError(f"{self.prompt} must be a string, got {type(prompt).__name__}")
+        return {"image": images, "state": self._state(message, spec), "instruction": prompt}
+
+    def image_key(self, role: str) -> str:
+        """Return the key of a camera's picture.
+
+        Raises:
+            UsageError: None is known.
+        """
+        if role not in self.images:
+            raise UsageError(
+                f"no key is known for the camera {role!r}; give {role}=KEY (known: "
+                f"{', '.join(f'{known}={key}' for known, key in self.images.items())})"
+            )
+        return self.images[role]
+
+    def _state(self, message: Mapping[str, Any], spec: PolicySpec) -> Any:
+        if spec.state_layout is None and not any(part.key in message for part in self.state):
+            return np.zeros(0, np.float32)
+        parts = [_numbers(part, _found(message, part.key)) for part in self.state]
+        state = np.concatenate(parts).astype(np.float32)
+        if spec.state_layout is not None and len(state) != spec.state_layout.size:
+            raise WireError(
+                f"the state must have {spec.state_layout.size} numbers, got {len(state)}: "
+                f"{spec.state_layout}"
+            )
+        return state
+
+
+def _state_key(text: str) -> StateKey:
+    key, colon, size = text.rpartition(":")
+    if not colon:
+        return StateKey(text)
+    if not key or not size.isdecimal():
+        raise UsageError(f"{text!r} is not KEY or KEY:SIZE, e.g. observation/joint_position:7")
+    return StateKey(key, int(size))
+
+
+def _size_or_none(size: Any) -> int | None:
+    if size is not None and (type(size) is not int or size < 0):
+        raise TypeError(f"{size!r} is no size")
+    return size
+
+
+def _found(message: Mapping[str, Any], key: str) -> Any:
+    if key not in message:
+        sent = ", ".join(sorted(message)) or "nothing"
+        raise WireError(f"{key} is missing; sent: {sent}. The server's options change the keys")
+    return message[key]
+
+
+def _image(key: str, value: Any, size: tuple[int, int] | None) -> Any:
+    wanted = f"a uint8 array of shape {(*(size or ('height', 'width')), 3)}".replace("'", "")
+    if not isinstance(value, np.ndarray):
+        raise WireError(f"{key} must be {wanted}, got {type(value).__name__}")
+    right = value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3 and value.size
+    if not right or (size is not None and value.shape[:2] != size):
+        raise WireError(f"{key} must be {wanted}, got {value.dtype} {value.shape}")
+    return value
+
+
+def _numbers(part: StateKey, value: Any) -> Any:
+    """Return a part of the state; openpi's robots send some of them as a single number."""
+    if not isinstance(value, np.ndarray | np.generic | int | float | list):
+        raise WireError(f"{part.key} must be numbers, got {type(value).__name__}")
+    try:
+        numbers = np.atleast_1d(np.asarray(value, np.float64))
+    except (ValueError, TypeError) as error:
+        raise WireError(f"{part.key} must be numbers: {error}") from error
+    if numbers.ndim != 1 or (part.size is not None and len(numbers) != part.size):
+        wanted = "a vector" if part.size is None else f"{part.size} numbers"
+        raise WireError(f"{part.key} must be {wanted}, got shape {numbers.shape}")
+    return numbers

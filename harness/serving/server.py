@@ -1,0 +1,164 @@
+"""The server: a policy over openpi's websocket protocol, for robots and for other machines."""
+
+import hashlib
+import hmac
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+from websockets.sync.server import Server, ServerConnection, serve
+
+from harness.errors import UsageError
+from harness.parallel.policy_actor import PolicyActor
+from harness.policy import LocalPolicy
+from harness.registry import make_policy
+from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+from harness.serving.greeting import STREAM_KEY, Greeting
+from harness.serving.keys import ObservationKeys
+from harness.spec import keyed_stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How a policy is served.
+
+    Attributes:
+        reference: The policy as on the command line.
+        keys: Under which keys an observation comes.
+        host: The address to bind.
+        port: The port; 0 takes any that is free.
+        api_key: What clients have to send; empty lets everybody in.
+        seed: What clients draw from that send no stream of their own.
+        max_batch: Observations in a batch at most; None learns it.
+    """
+
+    reference: str
+    keys: ObservationKeys = field(default_factory=ObservationKeys)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str = ""
+    seed: int = 0
+    max_batch: int | None = None
+
+
+class PolicyServer:
+    """Answers every client in a thread of its own, and all of them with one policy.
+
+    What they ask at the same time is inferred in one batch, as on Ray.
+    """
+
+    def __init__(self, serving: Serving, tell: Callable[[str], None]) -> None:
+        """Load the policy and bind the port.
+
+        Raises:
+            UsageError: The policy cannot be served, or the port cannot be had.
+        """
+        self._serving, self._tell = serving, tell
+        policy = make_policy(serving.reference)
+        if isinstance(policy, LocalPolicy):
+            raise UsageError(
+                f"{serving.reference} lives beside a simulator and needs it, so it cannot be "
+                f"served; serve a policy that acts on observations alone (see docs/policies.md)"
+            )
+        for role in policy.spec.cameras:
+            serving.keys.image_key(role)
+        self._spec = policy.spec
+        self._greeting = pack(Greeting(policy.spec, serving.keys).plain())
+        # Nothing restarts a server that is killed, so an inference may take as long as it likes.
+        self._actor = PolicyActor(serving.reference, 0.0, serving.max_batch, None, 0.0)
+        self._server = self._bound()
+        self.port: int = self._server.socket.getsockname()[1]
+
+    def serve_forever(self) -> None:
+        """Answer until `shutdown` is called, or until the user interrupts."""
+        try:
+            self._server.serve_forever()
+        finally:
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """Stop listening and hang up on every client, each of whom would keep the process up."""
+        self._server.shutdown()
+
+    def _bound(self) -> Server:
+        serving = self._serving
+        try:
+            return serve(
+                self._talk,
+                serving.host,
+                serving.port,
+                process_request=self._admit,
+                origins=[None],  # A browser names its page's origin: no page shall drive a robot.
+                compression=None,
+                max_size=LARGEST_MESSAGE,
+                ping_timeout=None,  # Who is busy moving a robot need not answer pings.
+            )
+        except OSError as error:
+            raise UsageError(
+                f"cannot listen on {serving.host}:{serving.port} ({error.strerror}); "
+                f"choose another --host or --port"
+            ) from error
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.path == "/healthz":
+            return connection.respond(HTTPStatus.OK, "OK\n")
+        given = "\n".join(request.headers.get_all("Authorization")).encode()
+        expected = f"Api-Key {self._serving.api_key}".encode()
+        if self._serving.api_key and not hmac.compare_digest(given, expected):
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "send Authorization: Api-Key ...\n")
+        return None
+
+    def _talk(self, connection: ServerConnection) -> None:
+        """Answer one client until it leaves or asks for what cannot be answered."""
+        total: float | None = None
+        calls = 0
+        try:
+            connection.send(self._greeting)
+            while True:
+                message = connection.recv()
+                start = time.monotonic()
+                reply = self._reply(message, calls, str(connection.id))
+                if total is not None:
+                    reply["server_timing"]["prev_total_ms"] = 1000 * total
+                connection.send(pack(reply))
+                total, calls = time.monotonic() - start, calls + 1
+        except ConnectionClosed:
+            return
+        except Exception as error:  # noqa: BLE001 - the client is told, and the others go on
+            self._tell("".join(traceback.format_exception(error)))
+            # Without the traceback's other lines, which tell of this machine's files.
+            connection.send("".join(traceback.format_exception_only(error)))
+            connection.close(CloseCode.INTERNAL_ERROR, "the previous frame says what went wrong")
+
+    def _reply(self, message: str | bytes, calls: int, client: str) -> dict[str, Any]:
+        if isinstance(message, str):
+            raise WireError("an observation must come in a binary frame")
+        request = unpack(message)
+        if not isinstance(request, dict):
+            raise WireError(f"an observation must be a map, got {type(request).__name__}")
+        observation = self._serving.keys.unpack(request, self._spec)
+        stream = self._stream(request.get(STREAM_KEY), calls)
+        start = time.monotonic()
+        (answer,) = self._actor.infer([observation], [stream], client)
+        waited = time.monotonic() - start
+        return {
+            "actions": answer.chunk,
+            "policy_timing": {"infer_ms": 1000 * answer.wall, "evaluations": answer.evaluations},
+            "server_timing": {"infer_ms": 1000 * waited},
+        }
+
+    def _stream(self, key: Any, calls: int) -> np.random.Generator:
+        """Return what to draw from: the client's stream, or one for its call of this number."""
+        if key is None:
+            seed = hashlib.sha256(f"{self._serving.seed}/{calls}".encode()).digest()
+            return keyed_stream(np.frombuffer(seed[:16], np.uint64))
+        if not isinstance(key, np.ndarray) or key.dtype != np.uint64 or key.shape != (2,):
+            raise WireError(f"{STREAM_KEY} must be a uint64 array of 2 numbers")
+        return keyed_stream(key)

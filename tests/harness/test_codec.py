@@ -1,0 +1,138 @@
+"""openpi's messages: what goes through, and what never becomes an array."""
+
+from contextlib import suppress
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+
+NUMBERS = st.one_of(
+    arrays.boolean_dtypes(),
+    arrays.integer_dtypes(endianness="?"),
+    arrays.unsigned_integer_dtypes(endianness="?"),
+    arrays.floating_dtypes(endianness="?"),
+)
+ARRAYS = arrays.arrays(NUMBERS, arrays.array_shapes(min_dims=0, min_side=0, max_dims=4))
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.text())
+MESSAGES = st.dictionaries(
+    st.text(), st.one_of(ARRAYS, PLAIN, st.lists(PLAIN), st.dictionaries(st.text(), ARRAYS))
+)
+
+
+def array(data: bytes = bytes(8), dtype: Any = "<f4", shape: Any = (2,)) -> bytes:
+    fields = {b"__ndarray__": True, b"data": data, b"dtype": dtype, b"shape": shape}
+    return bytes(msgpack.packb({"actions": fields}))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Compare bit by bit: a nan is the nan that was sent."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, np.ndarray):
+        meta = (one.dtype, one.shape) == (other.dtype, other.shape)
+        return meta and one.tobytes() == other.tobytes()
+    return type(one) is type(other) and bool(one == other)
+
+
+@given(MESSAGES)
+def test_what_is_sent_arrives_bit_by_bit(message: dict[str, Any]) -> None:
+    assert same(unpack(pack(message)), message)
+
+
+def test_a_single_number_keeps_its_type_and_an_array_may_be_written_to() -> None:
+    sent = {"n": np.uint64(2**64 - 1), "x": np.float32(0.1), "a": np.arange(6).reshape(2, 3)}
+    got = unpack(pack(sent))
+    assert {name: got[name].dtype for name in sent} == {n: v.dtype for n, v in sent.items()}
+    assert got["n"] == sent["n"]
+    got["a"][0, 0] = 7
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([object()]),
+        np.zeros(2, [("a", "i4")]),
+        np.zeros(2, np.complex64),
+        np.array(["text"]),
+        np.datetime64("2026-01-01"),
+        {1, 2},
+        object(),
+    ],
+    ids=repr,
+)
+def test_what_is_no_plain_array_is_never_sent(value: Any) -> None:
+    with pytest.raises(WireError, match="cannot be sent"):
+        pack({"actions": value})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        array(dtype="|O"),
+        array(dtype="|V8"),
+        array(dtype="<c8", shape=(1,)),
+        array(dtype="i4,i4", shape=(1,)),
+        array(dtype="(2,)<f4", shape=(1,)),
+        array(dtype="<M8[s]", shape=(1,)),
+        array(dtype=4),
+        array(shape=(3,)),
+        array(shape=(-2,)),
+        array(shape=(2.0,)),
+        array(shape=(True, 2)),
+        array(data=b"", shape=(0, 2**62)),
+        array(shape=[1] * 9 + [2]),
+        array(shape=[[2]]),
+        array(shape="2"),
+        array(data="text"),  # type: ignore[arg-type]
+        msgpack.packb({b"__ndarray__": True}),
+        msgpack.packb({b"__npgeneric__": True, b"data": "1", b"dtype": "<f4"}),
+        msgpack.packb({b"__npgeneric__": True, b"data": 300, b"dtype": "|u1"}),
+        msgpack.packb({b"__npgeneric__": True, b"data": 1, b"dtype": "|O"}),
+        msgpack.packb({"a": b"bytes"}),
+        msgpack.packb([b"bytes"]),
+        msgpack.packb(b"bytes"),
+        msgpack.packb({b"key": 1}),
+        msgpack.packb({1: 1}),
+        msgpack.packb({"a": msgpack.ExtType(5, b"x")}),
+        msgpack.packb({"a": msgpack.Timestamp(0)}),
+        msgpack.packb(msgpack.Timestamp(0)),
+        b"\x91" * 2000 + b"\x00",
+        b"\x81" * 2000,
+        pack({"a": 1})[:-1],
+        pack({"a": 1}) + b"\x00",
+        b"\xa1\xff",
+        b"\xc1",
+        b"",
+        b"\xdd\xff\xff\xff\xff",
+    ],
+    ids=lambda message: repr(message[:50]),
+)
+def test_a_malformed_message_is_refused(message: bytes) -> None:
+    with pytest.raises(WireError):
+        unpack(message)
+
+
+@given(st.binary(max_size=60))
+def test_noise_is_refused_or_plain(noise: bytes) -> None:
+    with suppress(WireError):
+        pack(unpack(noise))
+
+
+def test_a_message_that_is_too_large_is_refused_unread() -> None:
+    with pytest.raises(WireError, match="at most"):
+        unpack(bytes(LARGEST_MESSAGE + 1))
+
+
+@given(MESSAGES)
+def test_openpis_own_codec_writes_and_reads_the_same(message: dict[str, Any]) -> None:
+    theirs = pytest.importorskip(
+        "openpi_client.msgpack_numpy", reason="openpi-client is not installed"
+    )
+    assert theirs.packb(message) == pack(message)
+    assert same(theirs.unpackb(pack(message)), message)

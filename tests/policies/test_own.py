@@ -1,0 +1,236 @@
+"""A researcher's own file as a policy: plain Python, and LeRobot's interface."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from assay_points import PointEnv
+
+from harness.errors import UsageError
+from harness.inline import run_inline
+from harness.plan import BenchmarkRequest, Plan, Work, resolve
+from harness.policy import LocalPolicy
+from harness.registry import make_policy
+from harness.serving.server import PolicyServer, Serving
+from harness.spec import keyed_stream
+from policies.seeded import seeded
+from tests.harness.test_parallel import inline
+
+PLAIN = """
+import numpy as np
+
+def act(observation, stream):
+    noise = 0.5 * stream.normal(size=2)
+    return np.tile(np.clip(-observation["state"] + noise, -1, 1).astype(np.float32), (6, 1))
+
+def careless(observation):
+    noise = np.random.normal(size=2)
+    return np.tile(-observation["state"] + 0.1 * noise, (6, 1))
+
+class Loaded:
+    name = "loaded.5"
+    cameras = ("main",)
+    image_size, chunk_length = (8, 8), 6
+    built = 0
+    def __init__(self):
+        Loaded.built += 1
+    def __call__(self, observation):
+        assert observation["image"]["main"].shape == (8, 8, 3)
+        return np.tile(-observation["state"], (6, 1))
+
+def lent():
+    return object()
+
+misnamed = lambda observation: None
+misnamed.name = "a/b"
+one_camera = lambda observation: None
+one_camera.cameras = "main"
+number = 5
+"""
+
+LEROBOT = """
+from collections import deque
+import torch
+
+class Act:
+    '''Has LeRobot's interface, a queue of four actions, and draws from PyTorch's generator.'''
+    cameras = ("main",)
+    keys = {"main": "observation.images.image"}
+    def __init__(self):
+        self.reset()
+    def reset(self):
+        self._queue = deque()
+    @torch.no_grad()
+    def predict_action_chunk(self, batch):
+        picture, (task,) = batch["observation.images.image"], batch["task"]
+        assert picture.shape == (1, 3, 8, 8) and picture.dtype == torch.float32 and "reach" in task
+        mean = -batch["observation.state"].unsqueeze(1).repeat(1, 8, 1)
+        return mean + 0.2 * torch.randn(mean.shape)
+    def select_action(self, batch):
+        if not self._queue:
+            self._queue.extend(self.predict_action_chunk(batch)[:, :4].transpose(0, 1))
+        return self._queue.popleft()
+
+def make():
+    return Act()
+make.cameras, make.name = Act.cameras, "made"
+
+class Broken:
+    def select_action(self, batch):
+        return None
+"""
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> str:
+    (tmp_path / "my_policy.py").write_text(PLAIN)
+    return f"python:{tmp_path}/my_policy.py"
+
+
+@pytest.fixture
+def lerobot(tmp_path: Path) -> str:
+    (tmp_path / "my_lerobot.py").write_text(LEROBOT)
+    return f"{tmp_path}/my_lerobot.py"
+
+
+def work(policy: str, episodes: int = 4) -> Work:
+    return resolve(Plan((policy,), (BenchmarkRequest("points_two"),), episodes))
+
+
+def in_order(plan: Work, order: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the records in the plan's order, played in another."""
+    specs = [plan.specs[index] for index in order]
+    records = {e.record.spec.key: e.record for e in run_inline(plan, specs, print)}
+    return [records[spec.key].deterministic() for spec in plan.specs]
+
+
+def test_a_function_of_two_arguments_draws_from_the_episodes_stream(plain: str) -> None:
+    plan, built_in = work(f"{plain}:act"), work("homing")
+    assert plan.specs[0].policy.startswith("act@")
+    policy, homing = plan.policies[plan.specs[0].policy], built_in.policies["homing"]
+    policy.load()
+    seen = PointEnv("left", 30)
+    seen.begin(0, 7)
+    key = np.array([1, 2], np.uint64)
+    (ours,) = policy.infer([seen.observe(())], [keyed_stream(key)])
+    (theirs,) = homing.infer([seen.observe(())], [keyed_stream(key)])
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["act", "careless", "Loaded"])
+def test_the_order_of_the_episodes_changes_nothing(plain: str, name: str) -> None:
+    plan = work(f"{plain}:{name}")
+    assert in_order(plan, range(7, -1, -1)) == inline(plan)
+
+
+def test_a_class_is_made_when_it_is_loaded_and_says_what_it_needs(plain: str) -> None:
+    policy: Any = make_policy(f"{plain}:Loaded")
+    assert policy.spec.name.startswith("loaded.5@")
+    assert policy.spec.cameras == ("main",)
+    assert (policy.spec.image_size, policy.spec.chunk_length) == ((8, 8), 6)
+    assert policy._imported.named.built == 0
+    policy.load()
+    assert policy._imported.named.built == 1
+
+
+def test_an_edited_file_is_another_policy(plain: str, tmp_path: Path) -> None:
+    before = make_policy(f"{plain}:act").spec.name
+    assert make_policy(f"{plain}:act").spec.name == before
+    (tmp_path / "my_policy.py").write_text(PLAIN.replace("0.5 *", "0.4 *"))
+    assert make_policy(f"{plain}:act").spec.name != before
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("atc", "unknown name in .*my_policy.py 'atc'; did you mean act"),
+        ("number", "number in .* is neither a class nor a function"),
+        ("misnamed", "the name 'a/b' of .* may hold letters"),
+        ("one_camera", r"write cameras = \('main',\)"),
+        ("lent", "cannot be called with an observation; give it __call__"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_the_fix(plain: str, name: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        make_policy(f"{plain}:{name}").load()
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("python:", r"needs FILE.py:NAME: write python:FILE.py:NAME"),
+        ("python:mine.py", "'mine.py' is not FILE.py:NAME"),
+        ("python:/nowhere/mine.py:act", "there is no file /nowhere/mine.py"),
+        ("python:no.such.module:act", "cannot import no.such.module: ModuleNotFoundError"),
+    ],
+)
+def test_a_wrong_place_is_refused_with_the_fix(reference: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        make_policy(reference)
+
+
+def test_a_file_that_cannot_be_imported_is_refused_with_its_error(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise OSError('no weights')")
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"cannot import .*mine.py: OSError: no weights"):
+            make_policy(f"python:{tmp_path}/mine.py:act")
+
+
+def test_global_generators_follow_from_the_stream_and_are_put_back() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+
+    def draw() -> list[float]:
+        return [random.random(), float(np.random.random()), float(torch.rand(()))]
+
+    def seeded_draw(key: int) -> list[float]:
+        with seeded(keyed_stream(np.array([key, 0], np.uint64))):
+            return draw()
+
+    def seed_all() -> None:
+        for seed in (random.seed, np.random.seed, torch.manual_seed):
+            seed(1)
+
+    seed_all()
+    undisturbed = [draw(), draw()]
+    seed_all()
+    first, drawn, second = draw(), seeded_draw(5), draw()
+    assert [first, second] == undisturbed
+    assert seeded_draw(5) == drawn
+    assert not set(seeded_draw(6)) & set(drawn)
+
+
+@pytest.mark.parametrize("kind", ["lerobot", "lerobot-chunks"])
+@pytest.mark.parametrize("name", ["Act", "make"])
+def test_a_lerobot_policy_remembers_nothing_of_another_episode(
+    lerobot: str, kind: str, name: str
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    plan = work(f"{kind}:{lerobot}:{name}")
+    expected = inline(plan)
+    assert {record["outcome"] for record in expected} <= {"success", "failure"}
+    assert in_order(plan, [3, 1, 2, 0, 7, 5, 6, 4]) == expected
+
+
+def test_only_chunks_can_be_served_since_a_queue_belongs_to_one_episode(lerobot: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    assert isinstance(make_policy(f"lerobot:{lerobot}:Act"), LocalPolicy)
+    with pytest.raises(UsageError, match="lives beside a simulator"):
+        PolicyServer(Serving(reference=f"lerobot:{lerobot}:Act", port=0), print)
+    assert not isinstance(make_policy(f"lerobot-chunks:{lerobot}:Act"), LocalPolicy)
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("lerobot:{}:Broken", r"an object with select_action\(batch\) and reset\(\); reset is"),
+        ("lerobot-chunks:{}:Broken", "predict_action_chunk is missing"),
+        ("python:{}:Broken", "cannot be called with an observation; write lerobot:"),
+    ],
+)
+def test_an_object_of_another_kind_is_refused(lerobot: str, reference: str, says: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    with pytest.raises(UsageError, match=says):
+        make_policy(reference.format(lerobot)).load()

@@ -1,0 +1,304 @@
+"""The client: a served policy's bytes are the policy's own, and what goes wrong is told apart."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from assay_points import ACTION, STATE, Broken
+from websockets.sync.server import ServerConnection, serve
+
+from harness.errors import UsageError
+from harness.inline import run_inline
+from harness.layout import Layout, Part
+from harness.plan import BenchmarkRequest, Plan, Work, resolve
+from harness.registry import make_policy
+from harness.serving import connection
+from harness.serving.codec import pack, unpack
+from harness.spec import policy_stream
+from policies.remote import LIBERO_ACTION, LIBERO_STATE
+from tests.harness.test_parallel import inline
+from tests.harness.test_serving import served
+
+ACTIONS = np.zeros((4, 2), np.float32)
+
+
+def work(policy: str, episodes: int = 3, benchmark: str = "points_two") -> Work:
+    return resolve(Plan((policy,), (BenchmarkRequest(benchmark),), episodes))
+
+
+def remote(port: int, **options: str) -> str:
+    query = "&".join(f"{name.replace('_', '-')}={value}" for name, value in options.items())
+    return f"remote:ws://127.0.0.1:{port}" + (f"?{query}" if query else "")
+
+
+@contextmanager
+def answering(answer: Callable[[Any], Any], metadata: Any = b"\x80") -> Iterator[int]:
+    """Serve as anybody might: `answer` returns a frame, or what shall be packed into one."""
+
+    def talk(socket: ServerConnection) -> None:
+        socket.send(metadata if isinstance(metadata, str | bytes) else pack(metadata))
+        for message in socket:
+            frame = answer(unpack(message))  # type: ignore[arg-type]
+            socket.send(frame if isinstance(frame, str | bytes) else pack(frame))
+
+    with serve(talk, "127.0.0.1", 0, compression=None, max_size=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.socket.getsockname()[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def process(port: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Serve from a process of its own, as a user does, with the real command."""
+    command = [sys.executable, "run_eval.py", "serve", "--policy", "homing", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        try:
+            assert started.stdout is not None
+            yield started, int(started.stdout.readline().rpartition(":")[2])
+        finally:
+            started.kill()
+
+
+@pytest.mark.parametrize(
+    ("policy", "benchmark"), [("homing", "points_two"), ("still", "points_filmed")]
+)
+def test_a_served_policy_gives_the_records_of_the_local_one(policy: str, benchmark: str) -> None:
+    here = list(run_inline(work(policy, 2, benchmark), work(policy, 2, benchmark).specs, print))
+    with served(policy) as port:
+        plan = work(remote(port), 2, benchmark)
+        there = list(run_inline(plan, plan.specs, print))
+    assert [e.record.deterministic() for e in there] == [e.record.deterministic() for e in here]
+    assert [e.record.evaluations for e in there] == [e.record.evaluations for e in here]
+
+
+def test_a_server_that_is_killed_and_started_again_loses_nothing() -> None:
+    with process(0) as (first, port):
+        plan = work(remote(port, patience="120"))
+        episodes = run_inline(plan, plan.specs, print)
+        records = [next(episodes).record]
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        with process(port) as (second, _):
+            records += [episode.record for episode in episodes]
+            second.send_signal(signal.SIGINT)
+            assert second.wait(60) == 0
+    assert [record.deterministic() for record in records] == inline(work("homing"))
+    assert [record.retries for record in records] == [0] * 6
+
+
+def test_a_server_that_stays_away_scores_nothing_and_is_waited_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    # Not the module's own sleep, which the test's server needs too.
+    clock = SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic)
+    monkeypatch.setattr(connection, "time", clock)
+    with served("homing") as port:
+        plan = work(remote(port, patience="4.9"))
+        episodes = run_inline(plan, plan.specs, print)
+        assert next(episodes).record.outcome != "error"
+    away = next(episodes).record
+    assert (away.outcome, away.success, away.retries) == ("error", None, 2)
+    assert f"the policy server at ws://127.0.0.1:{port} is away" in away.reason
+    assert {episode.record.outcome for episode in episodes} == {"error"}
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
+
+
+def test_another_policy_behind_the_same_address_stops_the_run() -> None:
+    with served("homing") as port:
+        policy = make_policy(remote(port))
+    with served("still", port=port), pytest.raises(UsageError, match="serves another policy"):
+        ask(policy)
+
+
+def ask(policy: Any) -> Any:
+    """Return what a remote policy gives for an observation of the point's."""
+    spec = work("homing").specs[0]
+    state = np.array([0.5, 0.5], np.float32)
+    observation = {"image": {}, "state": state, "instruction": "reach left"}
+    return policy.infer([observation], [policy_stream(spec, 0)])[0]
+
+
+def openpi(port: int, **options: str) -> str:
+    """Name a server that states nothing, as a user would for the point's environment."""
+    return remote(port, **({"layout": "environment", "cameras": ""} | options))
+
+
+def test_a_server_of_openpis_own_is_asked_as_it_expects() -> None:
+    asked: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        asked.append(request)
+        return {"actions": np.ones((3, 2)), "state": np.zeros(2), "policy_timing": {"infer_ms": 1}}
+
+    with answering(answer, {"reset_pose": [0, 0]}) as port:
+        plan = work(openpi(port, name="pi05"), 1)
+        records = [e.record for e in run_inline(plan, plan.specs, print)]
+    assert {record.outcome for record in records} <= {"failure", "success"}
+    assert records[0].spec.policy.startswith("pi05@")
+    assert records[0].evaluations == records[0].chunks
+    assert {frozenset(request) for request in asked} == {frozenset({"observation/state", "prompt"})}
+
+
+def test_what_a_user_states_is_part_of_the_identity_and_the_address_only_without_a_name() -> None:
+    def name(port: int, **options: str) -> str:
+        return make_policy(openpi(port, **options)).spec.name
+
+    with answering(dict, {}) as one, answering(dict, {}) as two, answering(dict, {"a": 1}) as other:
+        assert name(one) != name(two)
+        assert name(one, name="pi0") == name(two, name="pi0")
+        assert name(one, name="pi0") == name(one, name="pi0", timeout="5")
+        assert name(one, name="pi0") != name(one, name="pi0", prompt="task")
+        assert name(one, name="pi0") != name(other, name="pi0")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"\xc1", "policy_reply: not a message of openpi's protocol"),
+        (pack([1]), "policy_reply: no actions in the server's reply, but list"),
+        (pack({"action": 1}), "policy_reply: no actions in the server's reply, but ['action']"),
+        (pack({"actions": [[0.0, 0.0]]}), "policy_type: expected an array, got list"),
+        (pack({"actions": ACTIONS[0]}), "policy_shape: expected (length, 2), got (2,)"),
+        (pack({"actions": ACTIONS[:0]}), "policy_shape: expected (length, 2), got (0, 2)"),
+        (pack({"actions": ACTIONS.astype(int)}), "policy_dtype: expected float32, got int64"),
+        (pack({"actions": ACTIONS + np.nan}), "policy_nan: the actions are not finite"),
+    ],
+)
+def test_a_malformed_reply_ends_the_episode_and_is_not_asked_for_again(
+    answer: bytes, reason: str
+) -> None:
+    asked: list[Any] = []
+    with answering(lambda request: asked.append(request) or answer) as port:
+        plan = work(openpi(port), 1)
+        records = [e.record for e in run_inline(plan, plan.specs, print)]
+    assert [(r.outcome, r.reason[: len(reason)]) for r in records] == [("failure", reason)] * 2
+    assert len(asked) == 2
+
+
+def test_what_is_wrong_with_a_chunk_is_told_as_for_the_local_policy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for answer in (np.full((3, 2), np.nan), ACTIONS[0], ACTIONS.astype(int), [[0.0, 0.0]]):
+        monkeypatch.setattr(Broken, "answer", answer)
+        with served("broken") as port:
+            plan = work(remote(port), 1)
+            there = [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
+        assert there == inline(work("broken", 1))
+
+
+def test_an_exception_in_the_server_is_an_error_and_no_score() -> None:
+    with served("fussy") as port:
+        plan = work(remote(port), 1)
+        left, right = [e.record for e in run_inline(plan, plan.specs, print)]
+    assert (left.outcome, left.retries) == ("error", 2)
+    assert left.reason == "ServerError: the policy server reports: ValueError: not this one"
+    assert right.outcome != "error"
+
+
+def test_a_server_that_is_too_slow_is_an_error_that_names_the_option() -> None:
+    patience = threading.Event()
+    with answering(lambda _: patience.wait(5) and None) as port:
+        policy = make_policy(openpi(port, timeout="0.2"))
+        with pytest.raises(connection.ServerError, match=r"within 0.2 s; raise timeout=SECONDS"):
+            ask(policy)
+        patience.set()
+
+
+def test_actions_of_another_size_than_stated_stop_the_run() -> None:
+    with answering(lambda _: {"actions": np.zeros((5, 32), np.float32)}) as port:
+        policy = make_policy(remote(port))
+        assert policy.spec.action_layout == LIBERO_ACTION
+        with pytest.raises(UsageError, match="have 32 numbers, those of its layout 7"):
+            ask(policy)
+
+
+def test_a_policy_that_means_something_else_is_refused_before_it_is_asked() -> None:
+    other = Layout((Part("position", 2, "m"),))
+    spec = {"policy": "p", "cameras": [], "image_size": None, "chunk_length": None}
+    layouts = {"state_layout": [["position", 2, "m"]], "action_layout": [["torque", 2, "Nm"]]}
+    keys = {"images": {}, "state": [{"key": "s", "size": None}], "prompt": "p"}
+    with answering(dict, {"assay": spec | layouts | {"keys": keys}}) as port:
+        plan = work(remote(port), 1)
+        assert plan.policies["p"].spec.state_layout == other == STATE
+        with pytest.raises(UsageError, match=r"disagree about the action.*torque") as refused:
+            list(run_inline(plan, plan.specs, print))
+    assert str(ACTION) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "text",
+        b"\xc1",
+        [1],
+        {"assay": 1},
+        {"assay": {"policy": "../../etc"}},
+        {"assay": {"policy": "<b>"}},
+        {"assay": {"policy": "p", "image_size": None, "chunk_length": None, "cameras": 3}},
+    ],
+)
+def test_what_is_no_policy_server_is_refused(metadata: Any) -> None:
+    says = r"does not speak|is no policy server"
+    with answering(dict, metadata) as port, pytest.raises(UsageError, match=says):
+        make_policy(remote(port))
+
+
+def test_a_key_is_sent_and_a_missing_one_named(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret\n")
+    with served("homing", api_key="secret") as port:
+        assert ask(make_policy(remote(port, api_key_file=str(tmp_path / "key")))).shape == (6, 2)
+        with pytest.raises(UsageError, match="wants another API key; give api-key-file=FILE"):
+            make_policy(remote(port))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("remote", "needs ws://HOST:PORT"),
+        ("remote:127.0.0.1:8000", "is not ws://HOST:PORT"),
+        ("remote:ws://127.0.0.1:1", "no policy server answers at ws://127.0.0.1:1"),
+        ("remote:ws://127.0.0.1:1?tiemout=3", "unknown option of remote 'tiemout'; did you mean"),
+        ("remote:ws://127.0.0.1:1?timeout=soon", "timeout=soon is not a number of seconds"),
+        ("remote:ws://127.0.0.1:1?timeout=1&timeout=2", "given twice"),
+        ("remote:ws://127.0.0.1:1?timeout", "is not OPTION=VALUE"),
+    ],
+)
+def test_a_wrong_reference_is_refused_with_the_fix(source: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says.replace("?", r"\?")):
+        make_policy(source)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"layout": "droid"}, "unknown layout of remote 'droid'"),
+        ({"name": "a b"}, "name=a b may hold letters"),
+        ({"state": "a,b:1"}, "write KEY:SIZE for each"),
+    ],
+)
+def test_what_is_stated_wrongly_is_refused(options: dict[str, str], says: str) -> None:
+    with answering(dict) as port, pytest.raises(UsageError, match=says):
+        make_policy(remote(port, **options))
+    with served("homing") as port, pytest.raises(UsageError, match="states homing's spec itself"):
+        make_policy(remote(port, **options))
+
+
+@pytest.mark.libero
+def test_the_libero_layouts_are_the_benchmarks() -> None:
+    from benchmarks.libero import env
+
+    assert (env.STATE, env.ACTION) == (LIBERO_STATE, LIBERO_ACTION)
