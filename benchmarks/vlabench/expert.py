@@ -21,6 +21,11 @@ LARGEST_TURN = 0.4
 """Radians that the tool is turned in a step at most."""
 NEAR, ABOVE, ALIGNED = 0.004, 0.012, 0.1
 """When the tool is at its place, and when it is straight above it, in metres and radians."""
+BESIDE, CENTRED = 0.06, 0.045
+"""How near to its container's middle what is carried comes down to its rim, and into it: near its
+base the arm reaches no further while the hand is high."""
+CLOSE, STEEPER, STEEPEST = 0.32, 4.0, 0.5
+"""From which distance to its base on the hand leans, by how many radians a metre, and at most."""
 STILL = 0.05
 """Radians a second below which the arm stands still."""
 CLEARANCE = 0.03
@@ -47,18 +52,22 @@ class SelectionExpert:
 
     def act(self) -> Action:
         """Return the next action."""
-        yaw, opens = self._upright_yaw(), False
-        if self._world.scene.goal == "press":
+        scene, opens = self._world.scene, False
+        rotation = _downward(self._upright_yaw())
+        if scene.goal == "press":
             place = self._press()
+            rotation = self._leaning(self._choice) * rotation
         elif self._world.holds(self._choice):
             place = self._carry()
+            if scene.container:
+                rotation = self._leaning(scene.container) * rotation
         else:
-            yaw = self._grasping_yaw()
-            place, opens = self._fetch(yaw)
+            rotation = _downward(self._grasping_yaw())
+            place, opens = self._fetch(rotation)
         here, matrix = self._world.tool
         way = place - here
         way *= min(1.0, STRIDE / max(float(np.linalg.norm(way)), STRIDE))
-        angles = _turned(matrix, _downward(yaw)).as_euler("xyz")
+        angles = _turned(matrix, rotation).as_euler("xyz")
         return self._control.action(self._world, self._solver, here + way, angles, opens)
 
     def _press(self) -> Vector:
@@ -69,13 +78,13 @@ class SelectionExpert:
             return top + np.array([0, 0, 2 * CLEARANCE])
         return np.array([*top[:2], max(here[2] - GENTLE, top[2] - DEEPEST)])
 
-    def _fetch(self, yaw: float) -> tuple[Vector, bool]:
+    def _fetch(self, rotation: Rotation) -> tuple[Vector, bool]:
         """Return where to go for the thing, and whether to open the fingers."""
         place = self._world.grasp_point(self._choice)
         place[2] += np.clip(self._top(self._choice) - PALM - place[2], 0, HIGHER)
         here, matrix = self._world.tool
         safe = self._highest() + FINGERTIP + CLEARANCE
-        away = np.linalg.norm(turn(matrix, _downward(yaw).as_matrix()))
+        away = np.linalg.norm(turn(matrix, rotation.as_matrix()))
         if _apart(here, place) > ABOVE or away > ALIGNED:
             lifted = here[2] > safe - CLEARANCE
             return np.array([*(place if lifted else here)[:2], safe]), True
@@ -91,12 +100,24 @@ class SelectionExpert:
         container = world.base(name)
         base, root = world.base(self._choice), world.root(self._choice)
         shift = container - root
-        if _apart(container, root) > ABOVE:
-            up = self._highest() + CLEARANCE - base[2]
+        if _apart(container, root) > CENTRED:
+            far = _apart(container, root) > BESIDE
+            up = (self._highest() if far else self._top(name)) + CLEARANCE - base[2]
             sideways = shift[:2] if up < CLEARANCE / 2 else (0, 0)
             return here + np.array([*sideways, up])
         floor = world.grasp_point(name)[2]
         return here + np.array([*shift[:2], floor - base[2]])
+
+    def _leaning(self, name: str) -> Rotation:
+        """Return how far the hand leans away from its base to reach what stands close to it.
+
+        The elbow cannot be bent further than it is when the hand points straight down there.
+        """
+        inward = np.array(BASE[:2]) - self._world.base(name)[:2]
+        far = float(np.linalg.norm(inward))
+        lean = float(np.clip(STEEPER * (CLOSE - far), 0, STEEPEST))
+        x, y = inward / far
+        return Rotation.from_rotvec(lean * np.array([y, -x, 0]))
 
     def _highest(self) -> float:
         """Return how high whatever else is on the table reaches."""

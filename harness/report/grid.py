@@ -184,8 +184,8 @@ def _keep_apart(
     for label, note in summary.notes.items():
         if printed and label in labels:
             raise UsageError(
-                f"{place.label}: {label} is of {note}, and published numbers stand in the same "
-                "place; take `published` out of it, or leave out --reference"
+                f"{place.label}: {label} ({note}) and published numbers share no place; take "
+                "`published` out of it, or leave out --reference"
             )
 
 

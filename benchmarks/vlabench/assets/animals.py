@@ -22,7 +22,13 @@ def pluto(name: str) -> Asset:
     coat = "#f0a21f"
     trunk = Part("capsule", (0.02, 0.026), (0, 0, BACK), ALONG, coat)
     tail = Part("capsule", (0.003, 0.022), (0, 0.055, 0.08), (-30, 0, 0), "#141414")
-    parts = [trunk, tail, *_legs(coat), *_head(coat, "#ffd27a"), *_ears("#141414")]
+    parts = [
+        trunk,
+        tail,
+        *_legs(coat),
+        *_head(coat, "#ffd27a"),
+        *wear.hanging_ears("#141414", HEAD),
+    ]
     parts.append(Part("cylinder", (0.017, 0.005), (0, -0.036, 0.072), (20, 0, 0), "#2fa83a"))
     return toy(name, tuple(parts), SOLIDS)
 
@@ -36,7 +42,7 @@ def slinky_dog(name: str) -> Asset:
         parts.append(ring)
     parts.append(Part("cylinder", (0.012, 0.02), (0, 0, BACK), ALONG, "#4a4f57"))
     tail = Part("capsule", (0.003, 0.018), (0, 0.055, 0.078), (-20, 0, 0), "#dfe4ea")
-    parts += [tail, *_legs(coat), *_head(coat, "#e8c089"), *_ears("#54290c")]
+    parts += [tail, *_legs(coat), *_head(coat, "#e8c089"), *wear.hanging_ears("#54290c", HEAD)]
     return toy(name, tuple(parts), SOLIDS)
 
 
@@ -62,7 +68,3 @@ def _head(coat: str, muzzle: str) -> list[Part]:
         parts.append(Part("ellipsoid", (0.006, 0.004, 0.008), (x, y - 0.02, z + 0.01)))
         parts.append(Part("sphere", (0.003,), (x, y - 0.0235, z + 0.011), colour="black"))
     return parts
-
-
-def _ears(colour: str) -> list[Part]:
-    return wear.hanging_ears(colour, HEAD)

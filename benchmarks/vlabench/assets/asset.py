@@ -116,5 +116,7 @@ def _add(body: ET.Element, parts: tuple[Part, ...], prefix: str) -> list[ET.Elem
         body.append(part.geom(name, material=f"{prefix}_{part.picture}", mesh=name))
         if part.mesh is not None:
             # Nothing follows from its inertia, and a shell need not be closed to have one.
-            meshes.append(ET.Element("mesh", {"name": name, "inertia": "shell", **part.mesh.said}))
+            meshes.append(
+                ET.Element("mesh", {"name": name, "inertia": "shell", **part.mesh.attributes})
+            )
     return meshes

@@ -15,7 +15,7 @@ HALF = (0.004, 0.032, 0.047)
 PIXELS = (192, 282)
 GRASP_HEIGHT = 0.07
 MASS = 0.05
-SUIT = 108
+SUIT = 98
 """How many pixels wide and high a suit is."""
 HIDDEN = 30
 """How many pixels at the bottom a holder may cover."""
@@ -39,8 +39,8 @@ def face(name: str) -> Image.Image:
     image = Image.new("RGB", PIXELS, "white")
     ImageDraw.Draw(image).rectangle((0, 0, PIXELS[0] - 1, PIXELS[1] - 1), outline="#999999")
     text = rank if rank.isdigit() else rank[0].upper()
-    margin = 10 if len(text) > 1 else 34
-    write(image, text, (margin, 8, PIXELS[0] - margin, 134), colour)
+    margin = 6 if len(text) > 1 else 22
+    write(image, text, (margin, 6, PIXELS[0] - margin, 148), colour)
     pip = Image.new("L", (SUIT, SUIT))
     draw_suit(ImageDraw.Draw(pip), suit)
     corner = (PIXELS[0] - SUIT) // 2, PIXELS[1] - HIDDEN - SUIT

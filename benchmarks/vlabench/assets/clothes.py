@@ -53,8 +53,8 @@ def pointed_ears(colour: str) -> list[Part]:
     return both("ellipsoid", (0.006, 0.006, 0.02), (0.017, 0, HEAD + 0.027), (0, 8, 0), colour)
 
 
-def hanging_ears(colour: str, head: Vector = (0, 0, HEAD)) -> list[Part]:
-    """A dog's."""
+def hanging_ears(colour: str, head: Vector) -> list[Part]:
+    """A dog's, on a head whose centre is there."""
     at = (HEAD_HALF, head[1], head[2] - 0.004)
     return both("ellipsoid", (0.006, 0.01, 0.021), at, (0, -12, 0), colour)
 

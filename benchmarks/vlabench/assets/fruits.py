@@ -89,8 +89,9 @@ def _banana(name: str) -> Asset:
     rings = np.stack([flat, reach * np.sin(angles)[:, None], height], axis=-1)
     parts = [Part("mesh", mesh=tube(rings), picture="skin")]
     for end in (-0.55, 0.0, 0.55):
-        at = (bend * (1 - np.cos(end)), bend * np.sin(end), thick)
         radius = thick if end == 0 else thick * 0.85
+        # All three rest on the table, or else it would roll.
+        at = (bend * (1 - np.cos(end)), bend * np.sin(end), radius)
         turn = (90.0, 0.0, -float(np.degrees(end)))
         parts.append(Part("capsule", (radius, 0.02), at, turn, mass=MASS / 3))
     for end in (-0.8, 0.8):

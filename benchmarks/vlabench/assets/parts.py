@@ -25,7 +25,7 @@ class Mesh:
     texcoords: NDArray[np.float64]
 
     @cached_property
-    def said(self) -> Mapping[str, str]:
+    def attributes(self) -> Mapping[str, str]:
         """It as attributes of XML."""
         return {
             "vertex": said(self.vertices.ravel().tolist()),
@@ -94,7 +94,9 @@ class Part:
 
 def said(numbers: Iterable[float]) -> str:
     """Return numbers as an attribute of XML."""
-    return " ".join(f"{number:.6g}" for number in numbers)
+    numbers = tuple(numbers)
+    # One operation for all of them: a mesh has thousands.
+    return " ".join(["%.6g"] * len(numbers)) % numbers
 
 
 def solid(part: Part, mass: float) -> tuple[Part, Part]:

@@ -26,7 +26,7 @@ def write(image: Image.Image, text: str, box: tuple[int, int, int, int], colour:
     """Fill a box (left, top, right, bottom) with bold letters, stretched to its size."""
     font = ImageFont.load_default(200)
     mask = Image.new("L", (200 * len(text) + 80, 320))
-    ImageDraw.Draw(mask).text((40, 20), text, fill=255, font=font, stroke_width=9)
+    ImageDraw.Draw(mask).text((40, 20), text, fill=255, font=font, stroke_width=6)
     left, top, right, bottom = box
     mask = mask.crop(mask.getbbox()).resize((right - left, bottom - top))
     image.paste(colour, (left, top), mask)

@@ -95,7 +95,7 @@ def placemat(name: str) -> Asset:
 
 
 def card_holder(name: str) -> Asset:
-    """Return a block with a slot in which a card stands."""
+    """Return a block with a slot in which a card stands, turned like its card."""
     lip = (0.022 - SLOT_HALF) / 2
     lip_height = (SLOT_TOP - SLOT_FLOOR) / 2
     half, at = (0.022, 0.03, SLOT_FLOOR / 2), (0.0, 0.0, SLOT_FLOOR / 2)
@@ -103,7 +103,7 @@ def card_holder(name: str) -> Asset:
     for side in (-1, 1):
         place = (side * (SLOT_HALF + lip), 0.0, SLOT_FLOOR + lip_height)
         parts += solid(Part("box", (lip, 0.03, lip_height), place, colour="#50565f"), 0.05)
-    return assemble(name, "holder", tuple(parts), (SLOT_FLOOR, NOT_GRASPED))
+    return assemble(name, "holder", tuple(parts), (SLOT_FLOOR, NOT_GRASPED), facing=90)
 
 
 def button(name: str) -> Asset:

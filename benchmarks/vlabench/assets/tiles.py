@@ -37,7 +37,7 @@ def face(name: str) -> Image.Image:
     image = Image.new("RGB", PIXELS, IVORY)
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, PIXELS[0] - 1, PIXELS[1] - 1), outline="#b9ab84", width=3)
-    write(image, number, (36, 12, 156, 166), COLOURS[suit])
+    write(image, number, (20, 8, 172, 184), COLOURS[suit])
     {"man": _draw_ten_thousand, "pin": _draw_circles, "sou": _draw_bamboo}[suit](draw)
     return image
 
@@ -45,21 +45,21 @@ def face(name: str) -> Image.Image:
 def _draw_ten_thousand(draw: ImageDraw.ImageDraw) -> None:
     """Draw the Chinese sign for ten thousand."""
     red = COLOURS["man"]
-    draw.rectangle((26, 186, 166, 200), fill=red)
-    draw.rectangle((80, 220, 152, 234), fill=red)
-    draw.line((86, 196, 78, 238, 36, 278), fill=red, width=18)
-    draw.line((148, 222, 144, 270, 112, 266), fill=red, width=16)
+    draw.rectangle((26, 196, 166, 208), fill=red)
+    draw.rectangle((80, 226, 152, 238), fill=red)
+    draw.line((86, 204, 78, 244, 36, 282), fill=red, width=16)
+    draw.line((148, 228, 144, 276, 112, 272), fill=red, width=14)
 
 
 def _draw_circles(draw: ImageDraw.ImageDraw) -> None:
     """Draw a coin, of which the suit has its name."""
-    draw.circle((96, 230), 48, fill=COLOURS["pin"])
-    draw.circle((96, 230), 30, fill=IVORY)
-    draw.circle((96, 230), 15, fill=COLOURS["pin"])
+    draw.circle((96, 240), 43, fill=COLOURS["pin"])
+    draw.circle((96, 240), 28, fill=IVORY)
+    draw.circle((96, 240), 14, fill=COLOURS["pin"])
 
 
 def _draw_bamboo(draw: ImageDraw.ImageDraw) -> None:
     """Draw three canes, each with a knot."""
     for x in (46, 96, 146):
-        draw.rounded_rectangle((x - 17, 182, x + 17, 280), 12, fill=COLOURS["sou"])
-        draw.rectangle((x - 17, 227, x + 17, 235), fill=IVORY)
+        draw.rounded_rectangle((x - 17, 198, x + 17, 284), 12, fill=COLOURS["sou"])
+        draw.rectangle((x - 17, 237, x + 17, 245), fill=IVORY)

@@ -7,7 +7,7 @@ from benchmarks.vlabench.assets.figures import HEAD, Figure, both, eye, toy
 from benchmarks.vlabench.assets.parts import Part
 
 LIGHT, TAN = "#ffd2ad", "#eeb285"
-BLACK, WHITE, GREY = "#141414", "#fafafa", "#8d939b"
+BLACK, WHITE = "#141414", "#fafafa"
 RED, BLUE, GOLD, YELLOW = "#d3121f", "#1c4fc4", "#f2b81a", "#ffd21a"
 SLIME = "#5cc435"
 
