@@ -53,9 +53,7 @@ def plain_stream(stream: np.random.Generator) -> Any:
 
 
 def whole_stream(state: Any) -> np.random.Generator:
-    """Return the stream that stands there, if it is not one; every policy's stream is a Philox."""
-    if isinstance(state, np.random.Generator):
-        return state
+    """Return the stream that stands there; every policy's stream is a Philox."""
     bits = np.random.Philox()
     bits.state = whole(state)
     return np.random.Generator(bits)

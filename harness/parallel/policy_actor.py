@@ -116,10 +116,15 @@ class PolicyActor:
         self._busy = 0.0
         Thread(target=self._serve, daemon=True).start()
 
-    def infer(self, observations: Any, streams: Any, client: str) -> list[Answer]:
-        """Return the answers to all that the worker `client` asks at once; it may all be plain."""
+    def infer(
+        self,
+        observations: Sequence[Observation],
+        streams: Sequence[np.random.Generator],
+        client: str,
+    ) -> list[Answer]:
+        """Return the answers to all that the worker `client` asks at once."""
         requests = [
-            Request(whole(observation), whole_stream(stream), client)
+            Request(observation, stream, client)
             for observation, stream in zip(observations, streams, strict=True)
         ]
         with self._arrived:
@@ -132,8 +137,14 @@ class PolicyActor:
             if not isinstance(request.result, Answer):
                 assert request.result is not None
                 raise request.result
-            answers.append(replace(request.result, chunk=plain(request.result.chunk)))
+            answers.append(request.result)
         return answers
+
+    def infer_plain(self, observations: Any, streams: Any, client: str) -> list[Answer]:
+        """Do so for a worker whose numpy may be another: all arrays come and go plain."""
+        asked = [whole(observation) for observation in observations]
+        answers = self.infer(asked, [whole_stream(stream) for stream in streams], client)
+        return [replace(answer, chunk=plain(answer.chunk)) for answer in answers]
 
     def load(self) -> Load:
         """Return how busy the actor is."""

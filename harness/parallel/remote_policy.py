@@ -50,10 +50,11 @@ class RemotePolicy(Policy):
         # The actor has a deadline of its own, and may first have to find another machine.
         signal.setitimer(signal.ITIMER_REAL, 0)
         start = time.perf_counter()
-        sent: tuple[Any, Any] = (observations, streams)
         if self._apart:
-            sent = ([plain(one) for one in observations], [plain_stream(one) for one in streams])
-        asked = self._replica.infer.remote(*sent, self._client)
+            looks, stands = [plain(o) for o in observations], [plain_stream(s) for s in streams]
+            asked = self._replica.infer_plain.remote(looks, stands, self._client)
+        else:
+            asked = self._replica.infer.remote(observations, streams, self._client)
         try:
             answers: list[Answer] = ray.get(asked)
         except RayTaskError as error:
