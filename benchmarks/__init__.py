@@ -6,3 +6,4 @@ Importing this package registers every task with Gymnasium, for
 
 from benchmarks import libero as libero
 from benchmarks import maniskill as maniskill
+from benchmarks import vlabench as vlabench

@@ -152,6 +152,8 @@ class DemosCommand:
         simulators.close()
         count = finish(self.out, facts, per_task=self.episodes)
         print(markdown_table(tally))
+        if cell.protocol.note:
+            print(f"\n{cell.protocol.label}: {cell.protocol.note}.")
         size = sum(path.stat().st_size for path in self.out.rglob("*.parquet"))
         print(f"\n{count} demonstrations, {size / 2**20:.1f} MiB in {self.out}")
 

@@ -10,7 +10,7 @@ import tyro
 from harness.compare import against_published, compare, markdown
 from harness.errors import UsageError, require_known
 from harness.report.frame import read_frame
-from harness.run import Run
+from harness.run import Run, notes_of
 from harness.statistics.power import plan_power
 
 PUBLISHED = "published:"
@@ -40,6 +40,8 @@ class CompareCommand:
         names = (name, other) if name != other else (f"{name} in {self.a}", f"{other} in {self.b}")
         places = compare(episodes, others, self.metric, self.force)
         print(markdown(places, names, self.metric))
+        for label, note in sorted(notes_at(self.a) | notes_at(self.b)):
+            print(f"- {label}: {note}.")
         return 0
 
 
@@ -64,10 +66,21 @@ class PowerCommand:
         return 0
 
 
+def split(place: str) -> tuple[Path, str]:
+    """Return the folder and the policy of FOLDER or FOLDER:POLICY; no policy is empty."""
+    folder, colon, name = place.rpartition(":")
+    return (Path(folder), name) if colon and not Path(place).exists() else (Path(place), "")
+
+
+def notes_at(place: str) -> set[tuple[str, str]]:
+    """Return what has to be said with the numbers of a run, and of which protocol."""
+    path, _ = split(place)
+    return set(notes_of(Run.existing(path).facts).items())
+
+
 def one_policy(place: str) -> tuple[str, pd.DataFrame]:
     """Return the episodes of the one policy that FOLDER or FOLDER:POLICY names."""
-    folder, colon, name = place.rpartition(":")
-    path = Path(place) if not colon or Path(place).exists() else Path(folder)
+    path, name = split(place)
     episodes = read_frame([Run.existing(path)])
     policies = sorted(episodes["policy"].unique())
     if path == Path(place):

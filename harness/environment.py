@@ -100,6 +100,10 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
         """Return a scripted expert for the task, or None where there is none."""
         return None
 
+    def wrong_expert(self) -> Expert | None:
+        """Return an expert that does the task with a wrong choice, where there is one to make."""
+        return None
+
     def begin(self, episode: int, seed: int) -> StepOutcome:
         """Start an episode without looking at it."""
         self.steps = 0

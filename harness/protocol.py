@@ -28,6 +28,8 @@ class Protocol:
             neighbours; 1 is the ordinary simulator.
         episodes_per_task: How many episodes the protocol prescribes.
         simulator: The installed simulator's versions, filled in when the card is loaded.
+        note: What has to be said wherever its numbers stand, if they are comparable with no
+            published ones; it keeps published numbers out of their places.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Protocol:
     batch: int = 1
     episodes_per_task: int = field(default=50, metadata={"scored": False})
     simulator: str = ""
+    note: str = field(default="", metadata={"scored": False})
 
     @cached_property
     def label(self) -> str:

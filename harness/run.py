@@ -245,6 +245,7 @@ def describe(work: Work) -> dict[str, Any]:
                 "rules": cell.protocol.rules,
                 "sources": dict(cell.protocol.sources),
             }
+            | ({"note": cell.protocol.note} if cell.protocol.note else {})
             for cell in work.cells
         },
         "versions": {"assay": __version__}
@@ -252,6 +253,12 @@ def describe(work: Work) -> dict[str, Any]:
         "git": git_state(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def notes_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return what has to be said with the numbers of a run's protocols, by their labels."""
+    cards = facts["protocols"]
+    return {label: card["note"] for label, card in cards.items() if card.get("note")}
 
 
 def git_state() -> str | None:

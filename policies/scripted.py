@@ -25,16 +25,31 @@ class OraclePolicy(LocalPolicy):
         Raises:
             NotImplementedError: The task has none; the episode is an error, not a failure.
         """
-        expert = env.expert()
+        expert = self._ask(env)
         if expert is None:
             raise NotImplementedError(f"{spec.benchmark} has no expert for {spec.task}")
         self._expert = expert
+
+    def _ask(self, env: BenchmarkEnv) -> Expert | None:
+        return env.expert()
 
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
         """Return the expert's next action."""
         return [self._expert.act()[np.newaxis]]
+
+
+class WrongOraclePolicy(OraclePolicy):
+    """Plays the scripted expert on a wrong choice: what it scores, skill alone gives.
+
+    A score that is above the definition's says that choosing is not what is scored.
+    """
+
+    spec = PolicySpec("oracle-wrong")
+
+    def _ask(self, env: BenchmarkEnv) -> Expert | None:
+        return env.wrong_expert()
 
 
 class RandomPolicy(LocalPolicy):

@@ -7,8 +7,8 @@ from functools import cache
 
 import gymnasium
 
+from benchmarks.gl import DISABLED, choose_gl
 from benchmarks.libero import catalog
-from benchmarks.libero.gl import DISABLED, choose_gl
 from benchmarks.libero.protocol import LiberoProtocol, protocols
 from harness.benchmark import Benchmark, Task
 from harness.environment import BenchmarkEnv

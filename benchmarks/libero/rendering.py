@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.libero.gl import DISABLED, choose_gl
+from benchmarks.gl import DISABLED, choose_gl
 
 DRAWN_ARRAYS = (
     "geom_xpos",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.reference import DIFFERENCE, REFERENCE, Published
 from harness.report.best import best_of
 from harness.report.difference import differences
@@ -11,7 +12,7 @@ from harness.report.found import Finder, Found
 from harness.report.layout import Place, TableLayout
 from harness.report.notes import Notes
 from harness.report.published import PublishedRow, published_rows, require_rows
-from harness.report.summary import Summary
+from harness.report.summary import JOINED, Summary
 
 NAN = float("nan")
 
@@ -136,6 +137,8 @@ def make_grid(
         require_rows(layout, published)
     notes = Notes(layout)
     found = [[finder.find(series, place) for series in finder.series] for place in layout.places]
+    for place, column in zip(layout.places, found, strict=True):
+        _keep_apart(summary, place, _there(column), published)
     notes.letter([f for column in found for f in _there(column)])
     for place, column in zip(layout.places, found, strict=True):
         if len({f.kind for f in _there(column)}) > 1:
@@ -166,6 +169,24 @@ def make_grid(
         notes=notes.lines(summary, shown),
     )
     return grid.transposed() if layout.rows == "places" else grid
+
+
+def _keep_apart(
+    summary: Summary, place: Place, there: Sequence[Found], published: Sequence[PublishedRow]
+) -> None:
+    """Refuse published numbers in a place where ours are comparable with none.
+
+    Raises:
+        UsageError: There are both; the message says what to take out.
+    """
+    printed = any(place.label in row.cells for row in published)
+    labels = {label for f in there for label in f.protocol.split(JOINED)}
+    for label, note in summary.notes.items():
+        if printed and label in labels:
+            raise UsageError(
+                f"{place.label}: {label} is of {note}, and published numbers stand in the same "
+                "place; take `published` out of it, or leave out --reference"
+            )
 
 
 def _there(column: Sequence[Found | None]) -> list[Found]:

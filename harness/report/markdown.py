@@ -36,6 +36,7 @@ def footnote(summary: Summary) -> Iterator[str]:
     )
     labels = sorted({label for facts in summary.facts for label in facts["protocols"]})
     yield f"Protocols: {', '.join(labels)}."
+    yield from (f"{label}: {note}." for label, note in summary.notes.items())
     yield f"Versions: {', '.join(summary.versions)}."
     tasks = summary.level("task")
     lacking = int((tasks["errors"] + tasks["missing"]).sum())

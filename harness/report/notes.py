@@ -97,6 +97,10 @@ class Notes:
             yield "", f"{self._meaning()} {self._episodes(rows)}; {_seeds(summary.seeds)}"
             if protocols := self._protocols(rows):
                 yield "", f"Protocol: {', '.join(protocols)}."
+            shown = _labels_of(rows)
+            yield from (
+                ("", f"{label}: {note}.") for label, note in summary.notes.items() if label in shown
+            )
             yield "", f"Versions: {', '.join(summary.versions)}."
             yield from (("", text) for text in self._bold())
         else:
@@ -140,14 +144,7 @@ class Notes:
 
     def _protocols(self, rows: Sequence[Sequence["Cell | None"]]) -> list[str]:
         """Return the protocols that no letter stands for."""
-        labels = {
-            label: None
-            for row in rows
-            for cell in row
-            if cell is not None
-            for label in cell.protocol.split(JOINED)
-        }
-        return [label for label in labels if label not in self._letters]
+        return [label for label in _labels_of(rows) if label not in self._letters]
 
     def _bold(self) -> Iterator[str]:
         tests = {how: places for how, places in self._compared.items() if "no test" not in how}
@@ -168,6 +165,12 @@ class Notes:
                 f"No bold in {_labels(self._mixed)}: protocols or tasks differ, so the numbers "
                 "there cannot be held against each other."
             )
+
+
+def _labels_of(rows: Sequence[Sequence["Cell | None"]]) -> list[str]:
+    """Return the protocols of all numbers, each once."""
+    cells = (cell for row in rows for cell in row if cell is not None)
+    return list(dict.fromkeys(label for cell in cells for label in cell.protocol.split(JOINED)))
 
 
 def _letter(index: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from harness.report.frame import CELL, family, read_frame, wanted_cells
-from harness.run import Run
+from harness.run import Run, notes_of
 from harness.sequential import Decision, decision_of
 from harness.statistics.interval import (
     Floats,
@@ -69,6 +69,11 @@ class Summary:
             for name, version in facts["versions"].items():
                 versions.setdefault(name, set()).add(version)
         return [f"{name} {' and '.join(sorted(known))}" for name, known in versions.items()]
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What has to be said with the numbers of some protocols, by their labels."""
+        return {label: note for facts in self.facts for label, note in notes_of(facts).items()}
 
     def level(self, *levels: str) -> pd.DataFrame:
         """Return the rows of some levels."""

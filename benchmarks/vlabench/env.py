@@ -1,0 +1,132 @@
+"""A selection task of VLABench, on things that are made here, as a Gymnasium environment.
+
+Non-obvious behaviours:
+- Every episode has a model of its own, built in a sixth of a second, so that nothing stays from
+  the episode before.
+- A success or a touch is noticed at the end of a control step, as upstream does, and pressing a
+  button at every substep.
+- The steps in which things settle are no steps of the episode.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from benchmarks.vlabench.cameras import Cameras
+from benchmarks.vlabench.catalog import TaskFacts
+from benchmarks.vlabench.control import CONTROLS, STATES, read_state
+from benchmarks.vlabench.expert import SelectionExpert
+from benchmarks.vlabench.kinematics import Kinematics
+from benchmarks.vlabench.layout import Scene
+from benchmarks.vlabench.model import build_model
+from benchmarks.vlabench.protocol import LiteProtocol
+from benchmarks.vlabench.rules import Rules
+from benchmarks.vlabench.world import RATE, World
+from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
+
+LONGEST_INSTRUCTION = 1000
+LETTERS = frozenset(map(chr, range(ord("\n"), 0x2200)))
+"""The instructions of the tracks were written by a language model, with its punctuation."""
+
+
+class LiteEnv(BenchmarkEnv):
+    """One task, under one protocol."""
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": RATE}  # noqa: RUF012
+
+    def __init__(
+        self,
+        benchmark: str,
+        task: TaskFacts,
+        protocol: LiteProtocol,
+        render_mode: str | None = None,
+    ) -> None:
+        """Take the task; what is simulated is built with each episode.
+
+        Raises:
+            UsageError: The protocol's track has no such task, or its file is not here.
+        """
+        super().__init__(render_mode)
+        protocol.require_task(task.name)
+        self.protocol, self._task = protocol, task
+        self.instruction = task.instruction
+        self.max_steps = protocol.task_limit(benchmark, task.name)
+        self.episodes = protocol.episodes_per_task if protocol.track else None
+        self._control = CONTROLS[protocol.action]()
+        self.state_layout, self.action_layout = STATES[protocol.state], self._control.layout
+        self.action_space: spaces.Space[Any] = self._control.space
+        self._views = protocol.views(task.name)
+        self.cameras = tuple(self._views)
+        picture = spaces.Box(0, 255, (*protocol.camera_size, 3), np.uint8)
+        self.observation_space: spaces.Space[Any] = spaces.Dict(
+            image=spaces.Dict(dict.fromkeys(self.cameras, picture)),
+            state=spaces.Box(-np.inf, np.inf, (self.state_layout.size,), np.float32),
+            instruction=spaces.Text(LONGEST_INSTRUCTION, charset=LETTERS),
+        )
+        self._cameras: Cameras | None = None
+
+    @property
+    def scene(self) -> Scene:
+        """What is on the table in the present episode."""
+        return self._world.scene
+
+    @property
+    def world(self) -> World:
+        """The present episode's physics."""
+        return self._world
+
+    @property
+    def idle_action(self) -> Action:  # type: ignore[override]
+        """The action that keeps the arm where it is now, and the gripper as it is."""
+        position, _ = self._world.tool
+        angles, opens = self._world.angles, not self._world.is_closed
+        return self._control.action(self._world, self._solver, position, angles, opens)
+
+    def _begin(self, episode: int, seed: int) -> StepOutcome:
+        self.close()
+        scene = self.protocol.scene(self._task.name, episode, seed)
+        self.instruction = scene.instruction
+        top = self._task.name == "select_painting"
+        model = build_model(scene, top, self.protocol.shadow_size, self.protocol.camera_size)
+        self._world = World(model, scene)
+        self._solver = Kinematics(model)
+        self._cameras = Cameras(model, self.protocol.camera_size)
+        self._world.settle(self.protocol.settle_steps)
+        self._rules = Rules(self.protocol.process_score, self._world)
+        return self._rules.look()
+
+    def _advance(self, action: Action) -> StepOutcome:
+        self._world.step(self._control.command(self._world, self._solver, action))
+        return self._rules.look()
+
+    def _observe(self, cameras: Sequence[str]) -> Observation:
+        assert self._cameras is not None
+        data, views = self._world.data, self._views
+        return {
+            "image": {role: self._cameras.draw(data, views[role]) for role in cameras},
+            "state": read_state(self.protocol.state, self._world).astype(np.float32),
+            "instruction": self.instruction,
+        }
+
+    def state_bytes(self) -> bytes:
+        """Return all that the physics' further course follows from."""
+        return self._world.state_bytes()
+
+    def expert(self) -> SelectionExpert:
+        """Return the scripted expert."""
+        return self._expert(self.scene.target)
+
+    def wrong_expert(self) -> SelectionExpert:
+        """Return an expert that does with another choice what it should do with the target."""
+        return self._expert(self.scene.wrong())
+
+    def _expert(self, choice: str) -> SelectionExpert:
+        return SelectionExpert(self._world, self._solver, self._control, choice)
+
+    def close(self) -> None:
+        """Give the GL context back."""
+        if self._cameras is not None:
+            self._cameras.close()
+            self._cameras = None
