@@ -3,6 +3,7 @@
 Without arguments this runs the quick start: a small real evaluation that takes minutes.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,9 @@ class RunCommand:
     """The run's seed (7 if not given)."""
     protocol: str = ""
     """The protocol card, e.g. openpi; the benchmark's default if not given. See: list protocols."""
+    tracks: Path | None = None
+    """The folder of VLABench's track files, for --protocol track1 and so on; else the environment
+    variable VLABENCH_TRACKS."""
     control: tuple[str, ...] = ()
     """Play every policy once more without something: no-image, no-instruction or
     shuffled-instruction (another task's). What it still reaches shows what its score is made of."""
@@ -107,6 +111,8 @@ class RunCommand:
 
     def __call__(self) -> int:
         """Build the plan and run it."""
+        if self.tracks is not None:
+            os.environ["VLABENCH_TRACKS"] = str(self.tracks.absolute())
         plan = self._plan()
         out, workers = self.out or default_folder(plan), max(1, self.workers)
         return run_plan(plan, out, self.video, self._backend(), workers)
