@@ -4,6 +4,8 @@ python -m policies.train --head e0 --data demos/push --size tiny --out checkpoin
 
 python -m policies.train --config e0-libero --data demos/libero_object --out checkpoints/e0
 
+python -m policies.train --recipe tiny-all
+
 python -m policies.train plot checkpoints/*/log.jsonl
 """
 
@@ -11,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -19,6 +21,7 @@ from rich.console import Console
 from harness.errors import StorageError, UsageError
 from policies.train.loop import Pace, StoppedError
 from policies.train.plot import plot_logs
+from policies.train.recipe import Entry, load_recipe, recipe_names
 from policies.train.run import Job, train_all
 from policies.train.settings import Settings, config_names, load_settings
 
@@ -34,14 +37,17 @@ class TrainCommand:
     data: tuple[Path, ...] = ()
     """Folders with demonstrations; several become one policy if they mean the same."""
     out: Path | None = None
-    """The checkpoint's folder; with a recipe the folder of all its checkpoints."""
+    """The checkpoint's folder; with a recipe that of all its checkpoints, or else checkpoints."""
     init: Path | None = None
     """A checkpoint whose weights are trained further, e.g. one that was converted; without it they
     start from nothing. A head of another kind or shape is drawn anew."""
     config: str = ""
     """Settings by name or as a YAML file; what is not in it has the default below."""
-    recipe: Literal["", "tiny-all"] = ""
-    """tiny-all trains every head with the same settings, one after another."""
+    recipe: str = ""
+    """Train what a recipe lists, ours by its name (tiny-all) or a YAML file; it has its own data
+    and settings."""
+    only: tuple[str, ...] = ()
+    """What to train of a recipe, as POLICY or POLICY/HEAD; all of it if not given."""
     device: str = ""
     """Where to compute, e.g. cpu or cuda; a GPU if there is one."""
     memory: float = 4.0
@@ -55,28 +61,43 @@ class TrainCommand:
 
     def __call__(self) -> int:
         """Train, and say where the checkpoint is."""
-        if self.out is None:
-            raise UsageError("--out is missing: the folder that the checkpoint goes to")
+        entries = self.entries()
         for name in ("save_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
         job = Job(
-            data=self.data,
-            init=self.init,
             device=self.device,
             memory=self.memory,
             pace=Pace(save=self.save_every, validate=self.validate_every),
             command=self.typed,
         )
         try:
-            written = train_all(job, self.settings, self.out, bool(self.recipe), notes)
+            train_all(job, entries, notes)
         except (StoppedError, StorageError) as stop:
             why = str(stop) or "interrupted"
             notes.print(f"\n{why}; run the same command again to continue", markup=False)
             return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
-        for folder in written:
-            print(f"vla:{folder}")
+        for entry in entries:
+            print(f"vla:{entry.out}")
         return 0
+
+    def entries(self) -> list[Entry]:
+        """Return what to train.
+
+        Raises:
+            UsageError: Something is missing, or a recipe decides it.
+        """
+        if self.recipe:
+            if self.data or self.init or self.config or self.settings != Settings():
+                raise UsageError(
+                    "a recipe has its own data and settings; change a copy of its file"
+                )
+            return load_recipe(self.recipe, self.out or Path("checkpoints"), self.only)
+        if self.only:
+            raise UsageError("--only chooses from a --recipe")
+        if self.out is None:
+            raise UsageError("--out is missing: the folder that the checkpoint goes to")
+        return [Entry(out=self.out, data=self.data, init=self.init, settings=self.settings)]
 
 
 @dataclass
@@ -110,8 +131,8 @@ def parse(arguments: Sequence[str]) -> TrainCommand | PlotCommand:
     # The file's settings have to be there before --help can show them and others replace them.
     settings = load_settings(name) if (name := _config(arguments)) else Settings()
     default = TrainCommand(settings=settings, typed=(*prog.split(), *arguments))
-    names = ", ".join(config_names())
-    description = f"{__doc__}\nSettings that come with it: {names}."
+    configs, recipes = ", ".join(config_names()), ", ".join(recipe_names())
+    description = f"{__doc__}\nSettings that come with it: {configs}; recipes: {recipes}."
     return tyro.cli(
         TrainCommand, prog=prog, default=default, description=description, args=arguments
     )

@@ -1,5 +1,6 @@
-"""Trains one policy, or one of each head, from the same data."""
+"""Trains policies, one after another, and continues what was stopped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from rich.console import Console
 
 from harness.errors import UsageError
-from policies.heads import HEADS, build
+from policies.heads import build
 from policies.train import chance
 from policies.train.card import CARD, PICTURE, write_card
 from policies.train.data import Corpus, read_corpus
@@ -16,6 +17,7 @@ from policies.train.log import LOG
 from policies.train.loop import Pace, Task, split, train
 from policies.train.plot import plot_logs
 from policies.train.progress import TrainingView
+from policies.train.recipe import Entry
 from policies.train.settings import Settings
 from policies.train.start import Start
 from policies.train.state import DATA, SETTINGS, STATE, claim
@@ -24,38 +26,33 @@ from policies.vla.config import VLAConfig, sized
 from policies.vla.model import VLA
 from policies.vla.text import Text
 
+SAMPLES = ("size", "cameras", "blind", "horizon")
+"""The settings that decide which samples there are, and how they are kept."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a training starts from, and what does not change its result.
+    """What does not change what is trained.
 
     Attributes:
-        data: Folders with demonstrations.
-        init: The checkpoint whose weights are trained further; None starts from nothing.
         device: Where to compute; empty for a GPU if there is one.
         memory: GiB of pictures to keep in memory.
         pace: How often things are done.
         command: What was typed, for the checkpoint's page.
     """
 
-    data: tuple[Path, ...]
-    init: Path | None
     device: str
     memory: float
     pace: Pace
     command: tuple[str, ...]
 
 
-def train_all(
-    job: Job, settings: Settings, out: Path, every_head: bool, console: Console
-) -> list[Path]:
-    """Train what is not trained yet, and return the checkpoints' folders.
+def train_all(job: Job, entries: Sequence[Entry], console: Console) -> None:
+    """Train what is not trained yet, one after another.
 
     Args:
-        job: The data and the machine.
-        settings: How to train.
-        out: The checkpoint's folder; with `every_head` it has one in it for each.
-        every_head: Whether to train one policy of each head, which otherwise are alike.
+        job: The machine.
+        entries: What to train.
         console: Where to show how it goes.
 
     Raises:
@@ -63,37 +60,37 @@ def train_all(
         StoppedError: Somebody stopped it.
         StorageError: The disk is full or gone.
     """
-    heads = tuple(HEADS) if every_head else (settings.head,)
-    if every_head and settings.options:
-        raise UsageError("--options belong to one head; a recipe trains all with their defaults")
+    read: Entry | None = None
     corpus: Corpus | None = None
-    init = Checkpoint.open(job.init) if job.init else None
-    folders = []
-    for head in heads:
-        mine = replace(settings, head=head)
-        folder = out / head if every_head else out
-        claim(folder / SETTINGS, mine.as_json())
-        folders.append(folder)
-        if (folder / CARD).is_file():
-            console.print(f"{folder} is trained already", markup=False)
+    for entry in entries:
+        claim(entry.out / SETTINGS, entry.settings.as_json())
+        if (entry.out / CARD).is_file():
+            console.print(f"{entry.out} is trained already", markup=False)
             continue
-        if corpus is None:
-            corpus = read_corpus(
-                job.data, settings, network(settings).images.pixels, job.memory, out
-            )
-        claim(folder / DATA, {"data": corpus.digest(), "init": init and init.identity})
+        if corpus is None or read is None or not same_samples(read, entry):
+            corpus = None  # Before the next is read, so that memory holds one.
+            pixels = network(entry.settings).images.pixels
+            corpus = read_corpus(entry.data, entry.settings, pixels, job.memory, entry.out)
+            read = entry
+        init = Checkpoint.open(entry.init) if entry.init else None
+        claim(entry.out / DATA, {"data": corpus.digest(), "init": init and init.identity})
         start = Start.load(init) if init else None
-        task = make_task(corpus, mine, chosen_device(job.device), start)
+        task = make_task(corpus, entry.settings, chosen_device(job.device), start)
         if start:
-            console.print(f"{head}: starts from {task.origin}", markup=False)
-        train_one(job, task, folder, console)
-    return folders
+            console.print(f"{entry.settings.head}: starts from {task.origin}", markup=False)
+        train_one(job, task, entry.out, console)
+
+
+def same_samples(one: Entry, other: Entry) -> bool:
+    """Return whether two trainings learn from the same samples, so that they are read once."""
+    asked = [(e.data, *map(e.settings.as_json().get, SAMPLES)) for e in (one, other)]
+    return asked[0] == asked[1]
 
 
 def train_one(job: Job, task: Task, folder: Path, console: Console) -> None:
     """Train one policy, and write its checkpoint, card and picture."""
     settings, corpus = task.settings, task.corpus
-    with TrainingView(console, settings.head) as view:
+    with TrainingView(console, folder.name) as view:
         seconds = train(task, folder, job.pace, view)
     contract = contract_of(
         task.model,

@@ -138,15 +138,36 @@ def load_settings(name: str) -> Settings:
     Raises:
         UsageError: There is no such file, or it says something that is no setting.
     """
+    content, path = read_mapping(name, CONFIGS, "config")
+    return changed(Settings(), content, path)
+
+
+def read_mapping(name: str, ours: Path, kind: str) -> tuple[Mapping[str, Any], Path]:
+    """Read a YAML file of that path, or one of ours of that name, and return it with its path.
+
+    Raises:
+        UsageError: There is no such file, or it does not hold a mapping.
+    """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        require_known("config", name, config_names())
-        path = CONFIGS / f"{name}.yaml"
+        require_known(kind, name, sorted(one.stem for one in ours.glob("*.yaml")))
+        path = ours / f"{name}.yaml"
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
-    made: Settings = _made(Settings(), content, path)
+    if not isinstance(content, Mapping):
+        raise UsageError(f"{path} must hold a mapping from settings to values")
+    return content, path
+
+
+def changed(settings: Settings, content: Any, path: Path) -> Settings:
+    """Return settings with what a mapping in that file says in place of what they were.
+
+    Raises:
+        UsageError: It says something that is no setting.
+    """
+    made: Settings = _made(settings, content, path)
     return made
 
 

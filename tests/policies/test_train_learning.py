@@ -58,26 +58,37 @@ def test_a_handful_of_demonstrations_is_learned_by_heart(data: Path, tmp_path: P
         np.testing.assert_allclose(chunk, shown.action[:3], atol=0.25)
 
 
-def test_the_recipe_trains_every_head_and_skips_what_is_done(
+def test_a_recipe_trains_every_head_from_one_trunk_and_skips_what_is_done(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = ("--recipe", "tiny-all", "--steps", "2", "--batch", "4")
-    assert run(data, tmp_path, *settings) == 0
-    folders = capsys.readouterr().out.split()
-    assert folders == [f"vla:{tmp_path / name}" for name in HEADS]
-    identities = {LearnedPolicy(folder.partition(":")[2]).spec.name for folder in folders}
-    assert len(identities) == len(HEADS)
-    said = [json.loads((tmp_path / name / "training/settings.json").read_text()) for name in HEADS]
-    assert [each.pop("head") for each in said] == list(HEADS)
-    assert all(each == said[0] for each in said)
-    assert len({(tmp_path / name / "training/data.json").read_text() for name in HEADS}) == 1
+    (tmp_path / "quick.yaml").write_text("{size: dummy, horizon: 4, replan: 3, batch: 4}")
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "checkpoints"
+    recipe.write_text(
+        f"config: {tmp_path / 'quick.yaml'}\n"
+        "trunk: {head: regression, steps: 2}\nheads: {steps: 2}\n"
+        "blind: {head: regression, steps: 1}\n"
+        f"policies: {{lights: {{data: [{data}], settings: {{held-out: 0}}}}}}\n"
+    )
+    command = ["--recipe", str(recipe), "--out", str(out), "--device", "cpu"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    names = ["trunk", *HEADS, "blind"]
+    folders = [Path(line.removeprefix("vla:")) for line in captured.out.split()]
+    assert folders == [out / "lights" / name for name in names]
+    policies = {folder.name: LearnedPolicy(str(folder)) for folder in folders}
+    assert len({policy.spec.name for policy in policies.values()}) == len(names)
+    assert policies["blind"].spec.cameras == ()
+    assert set(policies["flow"].spec.cameras) == {"main", "wrist"}
+    trunk = policies["trunk"].spec.name.rpartition("@")[2]
+    for head in HEADS:
+        assert f"trunk ({trunk[:10]}" in (out / "lights" / head / "README.md").read_text()
     # One of them is missing its page, as if the recipe had been killed in it.
-    (tmp_path / "flow" / "README.md").unlink()
-    weights = (tmp_path / "flow" / "model.safetensors").read_bytes()
-    assert run(data, tmp_path, *settings) == 0
+    (out / "lights/flow/README.md").unlink()
+    weights = (out / "lights/flow/model.safetensors").read_bytes()
+    assert main(command) == 0
     told = " ".join(capsys.readouterr().err.split())
-    assert told.count("is trained already") == len(HEADS) - 1
-    assert (tmp_path / "flow" / "model.safetensors").read_bytes() == weights
+    assert told.count("is trained already") == len(names) - 1
+    assert (out / "lights/flow/model.safetensors").read_bytes() == weights
 
 
 def test_a_blind_policy_looks_at_no_camera(data: Path, tmp_path: Path) -> None:

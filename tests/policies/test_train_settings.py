@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from policies.heads import build
+from policies.heads import HEADS, build
 from policies.train.__main__ import TrainCommand, main, parse
 from policies.train.log import Log, read_log
+from policies.train.recipe import load_recipe
 from policies.train.run import network
 from policies.train.settings import CONFIGS, Settings, config_names, load_settings
 
@@ -83,6 +84,43 @@ def test_a_wrong_file_is_explained(tmp_path: Path, text: str, message: str) -> N
         load_settings(str(path))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("polices: {}", "unknown part of .*did you mean policies"),
+        ("heads: {}", "must hold at least one policy"),
+        ("policies: {../up: {data: [demos]}}", "'../up' cannot be a name"),
+        ("policies: {lights: {data: demos}}", "lights must hold data: a list"),
+        ("policies: {lights: {data: [demos], steps: 3}}", "unknown setting of .*lights"),
+        ("{heads: {step: 3}, policies: {lights: {data: [demos]}}}", "did you mean steps"),
+    ],
+)
+def test_a_wrong_recipe_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_recipe(str(path), tmp_path)
+
+
+def test_every_head_of_a_recipe_is_trained_alike() -> None:
+    entries = load_recipe("tiny-all", Path("out"), ["libero"])
+    assert [entry.out for entry in entries] == [
+        Path("out/libero") / name for name in ("trunk", *HEADS, "blind")
+    ]
+    trunk, *heads, blind = entries
+    assert {head.init for head in heads} == {trunk.out}
+    assert trunk.init is None
+    assert blind.init is None
+    assert blind.settings.blind
+    said = [head.settings.as_json() for head in heads]
+    assert [each.pop("head") for each in said] == list(HEADS)
+    assert all(each == said[0] for each in said)
+    assert len({entry.data for entry in entries}) == 1
+    assert load_recipe("tiny-all", Path("out"), ["libero/flow"]) == [
+        entry for entry in heads if entry.settings.head == "flow"
+    ]
+
+
 def test_mistakes_on_the_command_line_are_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +130,10 @@ def test_mistakes_on_the_command_line_are_explained(
         (out, "--data is missing"),
         (["--config", "tinny"], "unknown config 'tinny'; did you mean tiny"),
         ([*out, "--save-every", "0"], "--save-every must be at least 1"),
-        ([*out, "--recipe", "tiny-all", "--options", "bins=3"], "--options belong to one head"),
+        (["--recipe", "tiny-all", "--steps", "3"], "a recipe has its own data and settings"),
+        (["--recipe", "tiny"], "unknown recipe 'tiny'; did you mean tiny-all"),
+        (["--recipe", "tiny-all", "--only", "libero/eo"], "did you mean libero/e0"),
+        ([*out, "--only", "libero"], "--only chooses from a --recipe"),
         ([*out, "--data", str(tmp_path)], "holds no data set"),
         (["plot", str(tmp_path / "none.jsonl")], "there is no"),
     )
