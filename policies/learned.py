@@ -31,8 +31,9 @@ class LearnedPolicy(Policy):
         """
         self._checkpoint = Checkpoint.open(Path(source).absolute())
         contract = self._checkpoint.contract
+        kind = contract.head if contract.network.cameras else f"{contract.head}-blind"
         self.spec = PolicySpec(
-            name=f"{contract.head}@{self._checkpoint.identity[:10]}",
+            name=f"{kind}@{self._checkpoint.identity[:10]}",
             cameras=contract.network.cameras,
             state_layout=contract.state_layout,
             action_layout=contract.action_layout,

@@ -15,15 +15,20 @@ def markdown(summary: Summary) -> str:
     """Return the table over tasks, the one by task, and the footnote."""
     over = summary.level("suite", "benchmark", "overall")
     over = over.assign(benchmark=[figures.place(row) for row in figures.lines(over)])
-    tasks = summary.level("task").rename(columns={"suite": "benchmark", "position": "#"})
     parts = [
         "# Results",
         _table(over, PLACE),
         "## By task",
-        _table(tasks, ["policy", "benchmark", "#", "task"]),
+        by_task(summary),
         "\n".join(f"- {line}" for line in footnote(summary)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def by_task(summary: Summary) -> str:
+    """Return the table with a row for each task."""
+    tasks = summary.level("task").rename(columns={"suite": "benchmark", "position": "#"})
+    return _table(tasks, ["policy", "benchmark", "#", "task"])
 
 
 def footnote(summary: Summary) -> Iterator[str]:

@@ -7,6 +7,8 @@ python -m policies.train --config e0-libero --data demos/libero_object --out che
 python -m policies.train --recipe tiny-all
 
 python -m policies.train plot checkpoints/*/log.jsonl
+
+python -m policies.train result checkpoints/push-e0 --runs results/my-run
 """
 
 import sys
@@ -19,6 +21,7 @@ import tyro
 from rich.console import Console
 
 from harness.errors import StorageError, UsageError
+from policies.train.card import tell_result
 from policies.train.loop import Pace, StoppedError
 from policies.train.plot import plot_logs
 from policies.train.recipe import Entry, load_recipe, recipe_names
@@ -119,7 +122,23 @@ class PlotCommand:
         return 0
 
 
-def parse(arguments: Sequence[str]) -> TrainCommand | PlotCommand:
+@dataclass(kw_only=True)
+class ResultCommand:
+    """Write on checkpoints' pages what runs of run_eval.py found of them."""
+
+    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The checkpoints' folders."""
+    runs: tuple[Path, ...]
+    """Folders of runs, together with all else that they hold."""
+
+    def __call__(self) -> int:
+        """Write."""
+        for folder in self.checkpoints:
+            print(tell_result(folder, self.runs))
+        return 0
+
+
+def parse(arguments: Sequence[str]) -> TrainCommand | PlotCommand | ResultCommand:
     """Return what the command line asks for.
 
     Raises:
@@ -128,6 +147,8 @@ def parse(arguments: Sequence[str]) -> TrainCommand | PlotCommand:
     prog = "python -m policies.train"
     if arguments and arguments[0] == "plot":
         return tyro.cli(PlotCommand, prog=f"{prog} plot", args=arguments[1:])
+    if arguments and arguments[0] == "result":
+        return tyro.cli(ResultCommand, prog=f"{prog} result", args=arguments[1:])
     # The file's settings have to be there before --help can show them and others replace them.
     settings = load_settings(name) if (name := _config(arguments)) else Settings()
     default = TrainCommand(settings=settings, typed=(*prog.split(), *arguments))

@@ -15,6 +15,7 @@ from harness.policy import check_compatible
 from policies.heads import HEADS
 from policies.learned import LearnedPolicy
 from policies.train.__main__ import main
+from tests.harness.made_runs import listed_run
 from tests.policies.made_demos import demonstration, write_demos
 
 QUICK = ("--size", "dummy", "--horizon", "4", "--replan", "3", "--held-out", "0", "--device", "cpu")
@@ -98,6 +99,33 @@ def test_a_blind_policy_looks_at_no_camera(data: Path, tmp_path: Path) -> None:
     assert policy.spec.cameras == ()
     seen = {"image": {}, "state": np.zeros(3, np.float32), "instruction": "reach the light"}
     assert policy.infer([seen], [np.random.default_rng(0)])[0].shape == (3, 3)
+
+
+def test_what_runs_found_comes_on_the_page(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "policy"
+    assert run(data, out, "--blind", "--steps", "1", "--batch", "4") == 0
+    name = LearnedPolicy(str(out)).spec.name
+    assert name.startswith("flow-blind@")
+    trained = (out / "README.md").read_text()
+    for successes in (3, 4):
+        ends = {name: [1.0] * successes, f"{name}+no-image": [0.0], "oracle": [1.0] * 10}
+        found = listed_run(
+            tmp_path / f"run{successes}", {who: {"reach": got} for who, got in ends.items()}, 10
+        )
+        assert main(["result", str(out), "--runs", str(found.path)]) == 0
+        page = (out / "README.md").read_text()
+        assert page.startswith(trained)
+        assert page.count("## Result") == 1
+        rows = [line for line in page.splitlines() if "| reach" in line]
+        assert [row.split()[1] for row in rows] == [name, f"{name}+no-image"]
+        assert f"| {successes} " in rows[0]
+        assert "oracle" not in page
+    capsys.readouterr()
+    other = listed_run(tmp_path / "other", {"oracle": {"reach": [1.0]}}, 1)
+    assert main(["result", str(out), "--runs", str(other.path)]) == 2
+    assert "no episode of flow-blind" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_the_seed_decides(data: Path, tmp_path: Path) -> None:
