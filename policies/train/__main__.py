@@ -9,10 +9,12 @@ python -m policies.train --recipe tiny-all
 python -m policies.train plot checkpoints/*/log.jsonl
 
 python -m policies.train result checkpoints/push-e0 --runs results/my-run
+
+python -m policies.train table checkpoints/* --runs results/my-run --out tables
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +29,7 @@ from policies.train.plot import plot_logs
 from policies.train.recipe import Entry, load_recipe, recipe_names
 from policies.train.run import Job, train_all
 from policies.train.settings import Settings, config_names, load_settings
+from policies.train.table import comparison, write_tables
 
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 3, 130
 
@@ -138,17 +141,41 @@ class ResultCommand:
         return 0
 
 
-def parse(arguments: Sequence[str]) -> TrainCommand | PlotCommand | ResultCommand:
+@dataclass(kw_only=True)
+class TableCommand:
+    """Set checkpoints side by side: what they reached, what a chunk took, what training took."""
+
+    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The checkpoints' folders, in the table's order."""
+    runs: tuple[Path, ...]
+    """Folders of runs, together with all else that they hold."""
+    out: Path
+    """The folder that heads.md, heads.csv and heads.tex go to."""
+
+    def __call__(self) -> int:
+        """Write."""
+        print(write_tables(comparison(self.checkpoints, self.runs), self.out))
+        return 0
+
+
+Command = TrainCommand | PlotCommand | ResultCommand | TableCommand
+OTHERS: Mapping[str, type[Command]] = {
+    "plot": PlotCommand,
+    "result": ResultCommand,
+    "table": TableCommand,
+}
+
+
+def parse(arguments: Sequence[str]) -> Command:
     """Return what the command line asks for.
 
     Raises:
         UsageError: A file of settings cannot be read.
     """
     prog = "python -m policies.train"
-    if arguments and arguments[0] == "plot":
-        return tyro.cli(PlotCommand, prog=f"{prog} plot", args=arguments[1:])
-    if arguments and arguments[0] == "result":
-        return tyro.cli(ResultCommand, prog=f"{prog} result", args=arguments[1:])
+    if arguments and arguments[0] in OTHERS:
+        name, *rest = arguments
+        return tyro.cli(OTHERS[name], prog=f"{prog} {name}", args=rest)
     # The file's settings have to be there before --help can show them and others replace them.
     settings = load_settings(name) if (name := _config(arguments)) else Settings()
     default = TrainCommand(settings=settings, typed=(*prog.split(), *arguments))

@@ -1,5 +1,6 @@
 """The page in a checkpoint's folder: what it was trained from, how, where, and how that ended."""
 
+import json
 import os
 import platform
 import shlex
@@ -22,6 +23,8 @@ from policies.train.loop import Task
 
 CARD = "README.md"
 """Written last: a folder with it holds a finished training."""
+COST = "cost.json"
+"""What the training took, for tables."""
 PICTURE = "training.png"
 RESULT = "\n## Result\n"
 AT_THE_END = 100
@@ -59,6 +62,9 @@ def write_card(folder: Path, task: Task, command: Sequence[str], seconds: float)
         "loss": f"{sum(losses) / len(losses):.5f}, the mean of the last {len(losses)} steps",
         "held-out loss": f"{held_out[-1]:.5f}" if held_out else "nothing was held out",
     }
+    cost = {"steps": settings.steps, "batch": settings.batch, "seconds": round(seconds, 1)}
+    with whole_file(folder / COST) as file:
+        file.write((json.dumps(cost | {"hardware": hardware(task.device)}) + "\n").encode())
     chosen = sorted((name, str(value)) for name, value in settings.as_json().items())
     parts = (
         f"# {settings.head}, trained on {', '.join(corpus.tasks)}",

@@ -122,6 +122,15 @@ def test_what_runs_found_comes_on_the_page(
         assert [row.split()[1] for row in rows] == [name, f"{name}+no-image"]
         assert f"| {successes} " in rows[0]
         assert "oracle" not in page
+    runs = [str(tmp_path / f"run{successes}") for successes in (3, 4)]
+    assert main(["table", str(out), "--runs", *runs, "--out", str(tmp_path / "tables")]) == 0
+    rows = (tmp_path / "tables/heads.csv").read_text().splitlines()
+    assert rows[0].startswith("benchmark,policy,control,n,success in %,progress,network runs")
+    assert [row.split(",")[:4] for row in rows[1:]] == [
+        ["points_two", "policy", "-", "4"],
+        ["points_two", "policy", "no-image", "1"],
+    ]
+    assert r"\toprule" in (tmp_path / "tables/heads.tex").read_text()
     capsys.readouterr()
     other = listed_run(tmp_path / "other", {"oracle": {"reach": [1.0]}}, 1)
     assert main(["result", str(out), "--runs", str(other.path)]) == 2
