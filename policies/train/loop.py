@@ -95,9 +95,9 @@ class Task:
             [corpus.instructions[number] for number in corpus.instruction[rows]],
         ).to(self.device)
         if augmented_by is not None and corpus.images:
-            shown = {role: (image + 1) / 2 for role, image in inputs.images.items()}
+            shown = {role: (image + 1).div_(2) for role, image in inputs.images.items()}
             changed, moved = augmentation(shown, augmented_by)
-            images = {role: image * 2 - 1 for role, image in changed.items()}
+            images = {role: (image * 2).sub_(1) for role, image in changed.items()}
             inputs = replace(inputs, images=images, viewpoint=moved)
         chunk = self.normalization.chunk(corpus.chunk[rows], corpus.state[rows])
         # A head that was made for more numbers gets zeros, as in openpi.

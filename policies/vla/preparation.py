@@ -73,4 +73,4 @@ def pictures(images: Pictures, pixels: int) -> Tensor:
         above, left = (pixels - size[0]) // 2, (pixels - size[1]) // 2
         below, right = pixels - size[0] - above, pixels - size[1] - left
         tensor = functional.pad(tensor, (left, right, above, below))
-    return tensor.float() / 127.5 - 1
+    return tensor.float().div_(127.5).sub_(1)
