@@ -147,4 +147,4 @@ def recoloured(
     offset = ((1 - contrast) * grey)[:, None, None]
     # In one call with the offset it would take six times as long on a CPU.
     changed = (colours @ matrix.transpose(1, 2)).add_(offset).clamp_(0, 1)
-    return changed.unflatten(1, pictures.shape[2:]).permute(0, 3, 1, 2)
+    return changed.view(-1, *pictures.shape[2:], 3).permute(0, 3, 1, 2)
