@@ -146,12 +146,15 @@ class Demonstrations:
                 looked=np.flatnonzero(self._looked(table) & bool(self.cameras)),
             )
 
-    def samples(self, horizon: int, cameras: Sequence[str] | None = None) -> Samples:
+    def samples(
+        self, horizon: int, cameras: Sequence[str] | None = None, idle: float = 0.0
+    ) -> Samples:
         """Return every sample: of the steps with pictures, or of all when no camera is asked for.
 
         Args:
             horizon: How many actions a chunk has.
             cameras: The cameras' roles; None asks for all there are.
+            idle: Chunks pass over steps at which the robot waits; see `moving`.
 
         Raises:
             UsageError: There is no such camera, or a file is damaged.
@@ -168,18 +171,19 @@ class Demonstrations:
                 marks.append(self._looked(table) | (not roles))
                 for role in roles:
                     contents[role] += self._contents(table, role)
-        action = np.concatenate(actions)
+        state, action = np.concatenate(states), np.concatenate(actions)
         lengths = np.array([row["length"] for row in self._episodes], np.int64)
         if len(action) != lengths.sum():
             raise UsageError(f"{self._folder} has {len(action)} rows, not {lengths.sum()}")
         rows = np.flatnonzero(np.concatenate(marks))
         ends = np.cumsum(lengths)
         episode = np.searchsorted(ends, rows, side="right")
-        ahead = rows[:, None] + np.arange(horizon)
-        last = ends[episode, None] - 1
+        done = np.flatnonzero(moving(state, action, ends - lengths, idle))
+        last = np.searchsorted(done, ends)[episode, None] - 1
+        ahead = np.minimum(np.searchsorted(done, rows)[:, None], last) + np.arange(horizon)
         return Samples(
-            state=np.concatenate(states)[rows],
-            chunk=action[np.minimum(ahead, last)],
+            state=state[rows],
+            chunk=action[done[np.minimum(ahead, last)]],
             padded=ahead > last,
             image={role: Pictures(contents[role], self.cameras[role]) for role in roles},
             instruction=self._instruction[episode],
@@ -233,6 +237,33 @@ class Demonstrations:
         with _reading(path):
             layouts = json.loads(path.read_text())["layouts"]
             return {k: Layout(tuple(Part(**part) for part in v)) for k, v in layouts.items()}
+
+
+def moving(
+    state: NDArray[np.float32], action: NDArray[np.float32], starts: NDArray[np.int64], idle: float
+) -> NDArray[np.bool_]:
+    """Return which rows are not a wait: state or action differ from those of the last such row.
+
+    A planner that waits until its gripper is closed counts steps, which a policy cannot see. It
+    would learn to wait for ever.
+
+    Args:
+        state: What is sensed, a row a step.
+        action: What is done, where targets are: of differences some of the way would be lost.
+        starts: The episodes' first rows, which always count.
+        idle: The largest difference of a number that is none; 0 for no row being a wait.
+    """
+    found = np.ones(len(state), np.bool_)
+    if idle <= 0:
+        return found
+    both, first = np.hstack([state, action]), set(starts.tolist())
+    kept = 0
+    for row in range(len(both)):
+        if row not in first and np.abs(both[row] - both[kept]).max() <= idle:
+            found[row] = False
+        else:
+            kept = row
+    return found
 
 
 @contextmanager

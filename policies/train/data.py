@@ -14,7 +14,7 @@ from harness.demonstrations.pictures import Pictures
 from harness.demonstrations.reader import Demonstrations
 from harness.demonstrations.statistics import of_numbers
 from harness.errors import UsageError, require_known
-from harness.layout import Layout
+from harness.layout import Layout, Part
 from policies.train.settings import Settings
 from policies.vla.normalize import Normalization, Scaling
 from policies.vla.preparation import pictures as prepared
@@ -123,7 +123,9 @@ def read_corpus(
     for folder, one in zip(folders[1:], sets[1:], strict=True):
         require_alike(folders[0], sets[0], folder, one)
     roles = cameras_of(sets, folders, settings)
-    parts = [one.samples(settings.horizon, roles) for one in sets]
+    if settings.idle and any("delta" in part.meaning for part in parts_of(sets[0].action_layout)):
+        raise UsageError("--idle 0, since these actions are differences: some would be lost")
+    parts = [one.samples(settings.horizon, roles, settings.idle) for one in sets]
     if not sum(map(len, parts)):
         raise UsageError(f"{folders[0]} holds no sample; is it empty?")
     if len({(part.state.shape[1], part.chunk.shape[2]) for part in parts}) > 1:
@@ -226,6 +228,11 @@ def as_bytes(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     return rows
 
 
+def parts_of(layout: Layout | None) -> tuple[Part, ...]:
+    """Return a layout's parts; none if it is not known."""
+    return layout.parts if layout else ()
+
+
 def counted_from(relative: int, corpus: Corpus) -> tuple[int | None, ...]:
     """Return for each number of an action the number of the state that it is counted from.
 
@@ -240,7 +247,7 @@ def counted_from(relative: int, corpus: Corpus) -> tuple[int | None, ...]:
             f"--relative {relative}: an action has {size} numbers and a state {states}"
         )
     first = 0
-    for part in corpus.action_layout.parts if corpus.action_layout else ():
+    for part in parts_of(corpus.action_layout):
         if first < relative and "delta" in part.meaning:
             raise UsageError(
                 f"--relative {relative}: {part} is a difference already; use --relative {first}"

@@ -26,7 +26,7 @@ from policies.vla.config import VLAConfig, sized
 from policies.vla.model import VLA
 from policies.vla.text import Text
 
-SAMPLES = ("size", "cameras", "blind", "horizon")
+SAMPLES = ("size", "cameras", "blind", "horizon", "idle")
 """The settings that decide which samples there are, and how they are kept."""
 
 

@@ -42,6 +42,9 @@ class Settings:
     relative: int = 0
     """So many of an action's first numbers are counted from the state's, which they begin with:
     joint targets from where the joints are when the chunk begins."""
+    idle: float = 0.0
+    """Chunks pass over steps at which no number of state or action changes by more than this: a
+    policy without a memory cannot learn how long to wait. For joint targets; 0 keeps all steps."""
     normalization: Kind = "quantile"
     """What becomes -1 and 1, or a standard deviation from the mean."""
     floor: float = 0.0
@@ -83,7 +86,9 @@ class Settings:
             UsageError: A value is out of its range.
         """
         least = {"horizon": 1, "replan": 1, "steps": 1, "batch": 1, "accumulate": 1}
-        least |= dict.fromkeys(("relative", "floor", "warmup", "weight_decay", "held_out"), 0)
+        least |= dict.fromkeys(
+            ("relative", "idle", "floor", "warmup", "weight_decay", "held_out"), 0
+        )
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise UsageError(f"{flag(name)} must be at least {low}, got {getattr(self, name)}")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from harness.demonstrations.dataset import Facts, finish
+from harness.demonstrations.parts import write_part
 from harness.demonstrations.reader import Demonstrations
 from harness.errors import UsageError
 from harness.layout import Layout, Part
@@ -142,6 +144,37 @@ def test_training_changes_pictures_and_validation_does_not(data: Path) -> None:
     assert torch.equal(plain, again)
     assert not torch.isclose(plain, changed).all(dim=(1, 2, 3)).any()
     assert -1 <= changed.min() <= changed.max() <= 1
+
+
+def test_chunks_pass_over_waits(tmp_path: Path) -> None:
+    # In each episode steps 2 and 5 are waited at; in the first also at the end.
+    path = np.array([0, 1, 2, 2, 2, 3, 4, 4, 5, 6], np.float32) / 10
+    for episode, end in ((0, 0.6), (1, 0.7)):
+        place = np.append(path, [0.6, end]).astype(np.float32)
+        state = np.column_stack([place[:-1], place[:-1], np.zeros(11)]).astype(np.float32)
+        action = np.column_stack([place[1:], place[1:], np.zeros(11)]).astype(np.float32)
+        shown = demonstration(episode, steps=11, state=state, action=action)
+        write_part(tmp_path, shown)
+    finish(tmp_path, Facts(STATE, ACTION))
+    plain, passed = (read(tmp_path, settings=replace(SETTINGS, idle=idle)) for idle in (0, 0.05))
+    np.testing.assert_array_equal(plain.state, passed.state)
+    told = (10 * passed.chunk[:, :, 0]).round().tolist()
+    assert told[0] == [1, 2, 2, 3]  # It arrives, which changes the state, and goes on.
+    assert told[2] == [2, 3, 4, 4]
+    assert told[3] == [3, 4, 4, 5]  # What was waited for is behind it.
+    assert (10 * plain.chunk[3, :, 0]).round().tolist() == [2, 3, 4, 4]
+    assert passed.valid[3].all()
+    # At the end the last step that did something is repeated, once as done and else as filling.
+    assert passed.valid[10].tolist() == [True, False, False, False]
+    assert (passed.chunk[10, :, 0] == passed.chunk[10, 0, 0]).all()
+    assert told[11][0] == 1  # Nothing runs over from one into the next.
+
+
+def test_differences_have_no_waits_to_pass_over(tmp_path: Path) -> None:
+    part = Part("arm", 3, "delta, normalised to [-1, 1]")
+    folder = write_demos(tmp_path, range(3), action=Layout((part,)))
+    with pytest.raises(UsageError, match="--idle 0, since these actions are differences"):
+        read(folder, settings=replace(SETTINGS, idle=0.01, relative=0))
 
 
 def test_mistakes_are_explained(data: Path, tmp_path: Path) -> None:
