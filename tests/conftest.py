@@ -1,6 +1,7 @@
 """Puts the outside package on the path of every process that a test starts."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 from assay_points import PointEnv  # noqa: E402
+
+# A shell's background jobs ignore Ctrl-C, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time, and no verdict on how fast a busy machine is.
 settings.register_profile("assay", derandomize=True, deadline=None)
