@@ -23,6 +23,7 @@ from policies.train.data import Corpus
 from policies.train.log import Log
 from policies.train.optimizer import Optimizer
 from policies.train.progress import TrainingView
+from policies.train.reading import Reading
 from policies.train.settings import Settings
 from policies.train.state import Kept, load_state, save_state
 from policies.vla.model import VLA, Batch
@@ -65,6 +66,7 @@ class Task:
         validation: Which are held out.
         device: Where it is computed.
         origin: Where its first weights are from, for those who read it.
+        reading: What a frozen trunk made of the samples; None where it is still to learn.
     """
 
     model: VLA
@@ -76,10 +78,14 @@ class Task:
     validation: NDArray[np.int64]
     device: torch.device
     origin: str = "nothing"
+    reading: Reading | None = None
 
     @cached_property
     def _preparation(self) -> Preparation:
-        return Preparation(self.model.config, self.normalization, self.text)
+        config = self.model.config
+        # What has been read needs no pictures.
+        seen = config if self.reading is None else replace(config, cameras=())
+        return Preparation(seen, self.normalization, self.text)
 
     def samples(self, rows: NDArray[np.int64], augmented_by: torch.Generator | None) -> Batch:
         """Return samples as the network takes them.
@@ -89,12 +95,13 @@ class Task:
             augmented_by: Where the randomness of augmentation comes from; None leaves it out.
         """
         corpus, augmentation = self.corpus, self.settings.augmentation
+        looked = corpus.images if self.reading is None else {}
         inputs = self._preparation.inputs(
-            {role: images[rows] for role, images in corpus.images.items()},
+            {role: images[rows] for role, images in looked.items()},
             corpus.state[rows],
             [corpus.instructions[number] for number in corpus.instruction[rows]],
         ).to(self.device)
-        if augmented_by is not None and corpus.images:
+        if augmented_by is not None and looked:
             shown = {role: (image + 1).div_(2) for role, image in inputs.images.items()}
             changed, moved = augmentation(shown, augmented_by)
             images = {role: (image * 2).sub_(1) for role, image in changed.items()}
@@ -104,7 +111,8 @@ class Task:
         filling = self.model.head.config.action_size - chunk.shape[2]
         actions = functional.pad(torch.from_numpy(chunk), (0, filling))
         valid = torch.from_numpy(corpus.valid[rows])
-        return Batch(inputs, actions.to(self.device), valid.to(self.device))
+        read = None if self.reading is None else self.reading.of(rows)
+        return Batch(inputs, actions.to(self.device), valid.to(self.device), read)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return the batch's mean loss; on a GPU most of it is computed in bfloat16."""

@@ -22,9 +22,12 @@ class Optimizer:
     """
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
-        """Start with the model's present weights, which are also the first average."""
+        """Start with the model's present weights, which are also the first average.
+
+        Weights that need no gradient are left as they are.
+        """
         self._model, self._settings = model, settings
-        self._parameters = dict(model.named_parameters())
+        self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         # A vector is a bias or a norm's scale; what it should be near is not zero.
         matrices = [p for p in self._parameters.values() if p.ndim > 1]
         vectors = [p for p in self._parameters.values() if p.ndim <= 1]

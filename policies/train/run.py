@@ -17,6 +17,7 @@ from policies.train.log import LOG
 from policies.train.loop import Pace, Task, split, train
 from policies.train.plot import plot_logs
 from policies.train.progress import TrainingView
+from policies.train.reading import Reading, read_all
 from policies.train.recipe import Entry
 from policies.train.settings import Settings
 from policies.train.start import Start
@@ -62,22 +63,28 @@ def train_all(job: Job, entries: Sequence[Entry], console: Console) -> None:
     """
     read: Entry | None = None
     corpus: Corpus | None = None
+    reading: Reading | None = None
     for entry in entries:
         claim(entry.out / SETTINGS, entry.settings.as_json())
         if (entry.out / CARD).is_file():
             console.print(f"{entry.out} is trained already", markup=False)
             continue
         if corpus is None or read is None or not same_samples(read, entry):
-            corpus = None  # Before the next is read, so that memory holds one.
+            corpus = reading = None  # Before the next are read, so that memory holds one.
             pixels = network(entry.settings).images.pixels
             corpus = read_corpus(entry.data, entry.settings, pixels, job.memory, entry.out)
-            read = entry
+        if read is None or read.init != entry.init:
+            reading = None
+        read = entry
         init = Checkpoint.open(entry.init) if entry.init else None
         claim(entry.out / DATA, {"data": corpus.digest(), "init": init and init.identity})
         start = Start.load(init) if init else None
         task = make_task(corpus, entry.settings, chosen_device(job.device), start)
         if start:
             console.print(f"{entry.settings.head}: starts from {task.origin}", markup=False)
+        if entry.settings.frozen:
+            reading = reading or read_all(task)
+            task = replace(task, reading=reading)
         train_one(job, task, entry.out, console)
 
 
@@ -152,6 +159,8 @@ def make_task(
         model = VLA(config, head)
     if start is not None:
         start.give(model)
+    if settings.frozen:
+        freeze(model, start)
     return Task(
         model=model.to(device),
         normalization=normalization,
@@ -163,6 +172,20 @@ def make_task(
         device=device,
         origin=start.origin(kept) if start else "nothing",
     )
+
+
+def freeze(model: VLA, start: Start | None) -> None:
+    """Leave all below the expert as it is.
+
+    Raises:
+        UsageError: There is nothing that was learned, or no expert.
+    """
+    if start is None:
+        raise UsageError("--frozen needs --init: what is not trained must have been trained before")
+    if model.config.acting != "expert":
+        raise UsageError("--frozen leaves nothing to train where --acting language")
+    for part in (model.trunk.embedding, model.trunk.language):
+        part.requires_grad_(False)
 
 
 def chosen_device(name: str) -> torch.device:

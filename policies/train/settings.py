@@ -35,6 +35,9 @@ class Settings:
     """Which cameras it looks at, by role; all that the data have if not given."""
     blind: bool = False
     """Look at no camera: the control that tells whether a benchmark needs eyes."""
+    frozen: bool = False
+    """Train the head and the expert below it alone, from --init: what sees and reads stays as it is
+    and runs once a sample, without augmentation, so that a step takes a fraction of the time."""
     horizon: int = 16
     """Actions in a chunk."""
     replan: int = 8

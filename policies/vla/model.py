@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from policies.heads.head import Head
 from policies.vla.config import VLAConfig
 from policies.vla.inputs import Inputs
-from policies.vla.trunk import Trunk
+from policies.vla.trunk import Prefix, Trunk
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Batch:
         inputs: What was seen.
         actions: What was done, normalised, (batch, horizon, action_size).
         valid: Which of it counts, (batch, horizon): not what lies behind an episode's end.
+        read: What the trunk made of what was seen, where that is known.
     """
 
     inputs: Inputs
     actions: Tensor
     valid: Tensor
+    read: Prefix | None = None
 
 
 class VLA(nn.Module):
@@ -61,7 +63,7 @@ class VLA(nn.Module):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return each sample's loss, (batch,), with all randomness from the generator."""
-        expert = self.trunk.expert(self.trunk.prefix(batch.inputs))
+        expert = self.trunk.expert(self.trunk.prefix(batch.inputs, batch.read))
         return self.head.loss(expert, batch.actions, batch.valid, generator)
 
     @torch.inference_mode()

@@ -66,16 +66,24 @@ class Trunk(nn.Module):
         """The stack that action tokens go through."""
         return self.actor if self.config.acting == "expert" else self.language
 
-    def prefix(self, inputs: Inputs) -> Prefix:
-        """Read observations; all their tokens see each other.
-
-        A state token sees them and is not seen by them, as in pi0; so it does not depend on the
-        actions and is computed once, too.
-        """
+    def read(self, inputs: Inputs) -> Prefix:
+        """Read observations; all their tokens see each other."""
         tokens, present = self.embedding(inputs)
         # What is not there has no position of its own, so padding changes nothing.
         positions = present.cumsum(dim=1) - 1
-        prefix = Prefix(self.language.offer(tokens, positions, None, present[:, None]), present)
+        return Prefix(self.language.offer(tokens, positions, None, present[:, None]), present)
+
+    def prefix(self, inputs: Inputs, read: Prefix | None = None) -> Prefix:
+        """Return what action tokens can attend to: what was read, and a state token.
+
+        The state token sees what was read and is not seen by it, as in pi0; so it does not depend
+        on the actions and is computed once, too.
+
+        Args:
+            inputs: The observations.
+            read: What `read` gave of them, where that is known.
+        """
+        prefix = read or self.read(inputs)
         return self._with_state(prefix, inputs.state) if self.config.state == "token" else prefix
 
     def _with_state(self, prefix: Prefix, state: Tensor) -> Prefix:
