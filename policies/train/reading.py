@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from policies.vla.layers import KeysValues
 from policies.vla.trunk import Prefix
@@ -47,4 +48,12 @@ def read_all(task: "Task") -> Reading:
         prefix = task.model.trunk.read(task.samples(rows, None).inputs)
         made.append(torch.stack([torch.stack(layer, dim=1) for layer in prefix.made], dim=1))
         present.append(prefix.present)
-    return Reading(torch.cat(made), torch.cat(present))
+    # A block is as long as its longest instruction; what is behind it is not there.
+    longest = max(mask.shape[1] for mask in present)
+    lacking = [longest - mask.shape[1] for mask in present]
+    return Reading(
+        torch.cat(
+            [functional.pad(each, (0, 0, 0, n)) for each, n in zip(made, lacking, strict=True)]
+        ),
+        torch.cat([functional.pad(mask, (0, n)) for mask, n in zip(present, lacking, strict=True)]),
+    )

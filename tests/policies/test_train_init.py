@@ -153,3 +153,35 @@ def test_weights_of_16_bits_are_trained_in_32(data: Path, tmp_path: Path) -> Non
     save(tmp_path / "half", model.to(torch.bfloat16), text, Checkpoint.open(init).contract)
     assert run(data, tmp_path / "half", tmp_path / "new", "--head", "flow") == 0
     assert {weight.dtype for weight in weights(tmp_path / "new").values()} == {torch.float32}
+
+
+def test_a_frozen_trunk_is_read_once_and_stays(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init = checkpoint(tmp_path / "old")
+    quick = ["--data", str(data), "--init", str(init), "--horizon", "4", *QUICK, "--frozen"]
+    assert main([*quick, "--head", "e0", "--out", str(tmp_path / "whole"), "--steps", "4"]) == 0
+    old, new = weights(init), weights(tmp_path / "whole")
+    still = ("trunk.embedding.", "trunk.language.")
+    for name in old.keys() & new.keys():
+        if name.startswith(still):
+            assert torch.equal(old[name], new[name])
+        elif name.startswith("trunk.actor.layers") and old[name].ndim > 1:
+            assert not torch.equal(old[name], new[name])
+    assert any(name.startswith(still) for name in old)
+    # It is the same training as one that reads every time: of the same pictures, that is.
+    plain = [f"--augmentation.{kind}=0" for kind in ("rotation", "brightness", "contrast")]
+    plain += ["--augmentation.saturation=0", "--augmentation.crop=1"]
+    for name, more in (("read", ["--frozen"]), ("seen", [])):
+        settings = [*(word for word in quick if word != "--frozen"), *more, *plain, "--head", "e0"]
+        assert main([*settings, "--out", str(tmp_path / name), "--steps", "1"]) == 0
+    lines = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("read", "seen")]
+    first = [json.loads(each[0])["loss"] for each in lines]
+    assert first[0] == pytest.approx(first[1], rel=1e-5)
+    capsys.readouterr()
+    for wrong, message in (
+        (["--data", str(data), *QUICK, "--frozen"], "--frozen needs --init"),
+        ([*quick, "--acting", "language", "--head", "fast"], "--acting language"),
+    ):
+        assert main([*wrong, "--out", str(tmp_path / message)]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
