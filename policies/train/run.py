@@ -178,12 +178,10 @@ def freeze(model: VLA, start: Start | None) -> None:
     """Leave all below the expert as it is.
 
     Raises:
-        UsageError: There is nothing that was learned, or no expert.
+        UsageError: There is nothing that was learned.
     """
     if start is None:
         raise UsageError("--frozen needs --init: what is not trained must have been trained before")
-    if model.config.acting != "expert":
-        raise UsageError("--frozen leaves nothing to train where --acting language")
     for part in (model.trunk.embedding, model.trunk.language):
         part.requires_grad_(False)
 

@@ -107,6 +107,8 @@ class Settings:
             raise UsageError(f"--replan {self.replan} is more than the {self.horizon} of a chunk")
         if self.held_out == 1:
             raise UsageError("--held-out 1 leaves nothing to train from; 0 holds nothing out")
+        if self.frozen and self.acting == "language":
+            raise UsageError("--frozen leaves nothing to train where --acting language")
         if self.blind and self.cameras:
             raise UsageError("a blind policy looks at no camera; leave out --blind or --cameras")
 

@@ -10,6 +10,7 @@ import torch
 
 from policies.heads import build
 from policies.learned import LearnedPolicy
+from policies.train import reading
 from policies.train.__main__ import main
 from policies.train.start import Start
 from policies.vla.checkpoint import Checkpoint, contract_of, save
@@ -156,8 +157,12 @@ def test_weights_of_16_bits_are_trained_in_32(data: Path, tmp_path: Path) -> Non
 
 
 def test_a_frozen_trunk_is_read_once_and_stays(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(reading, "BLOCK", 3)  # Some blocks have the shorter instruction alone.
     init = checkpoint(tmp_path / "old")
     quick = ["--data", str(data), "--init", str(init), "--horizon", "4", *QUICK, "--frozen"]
     assert main([*quick, "--head", "e0", "--out", str(tmp_path / "whole"), "--steps", "4"]) == 0
@@ -179,9 +184,5 @@ def test_a_frozen_trunk_is_read_once_and_stays(
     first = [json.loads(each[0])["loss"] for each in lines]
     assert first[0] == pytest.approx(first[1], rel=1e-5)
     capsys.readouterr()
-    for wrong, message in (
-        (["--data", str(data), *QUICK, "--frozen"], "--frozen needs --init"),
-        ([*quick, "--acting", "language", "--head", "fast"], "--acting language"),
-    ):
-        assert main([*wrong, "--out", str(tmp_path / message)]) == 2
-        assert message in " ".join(capsys.readouterr().err.split())
+    assert main(["--data", str(data), *QUICK, "--frozen", "--out", str(tmp_path / "none")]) == 2
+    assert "--frozen needs --init" in " ".join(capsys.readouterr().err.split())

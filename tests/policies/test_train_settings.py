@@ -74,6 +74,7 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
         ("held-out: 1", "--held-out 1 leaves nothing"),
         ("ema: 1.0", "--ema must be at least 0 and less than 1"),
         ("{blind: true, cameras: [main]}", "leave out --blind or --cameras"),
+        ("{frozen: true, acting: language}", "--frozen leaves nothing to train"),
         ("learning-rate: 0", "--learning-rate must be more than 0"),
     ],
 )
