@@ -71,11 +71,10 @@ class QuickStart:
         code = RunCommand(workers=self.workers, out=self.out, video=self.video).carry_out(
             QUICK_START
         )
-        print(
-            f"A longer run, with other action heads beside them ({LONGER}, docs/action-heads.md):"
-        )
-        for name in ("maniskill.md", "heads.md"):
-            print("\n" + (LONGER / name).read_text())
+        if code == 0:
+            print(f"A longer run, with other action heads ({LONGER}, docs/action-heads.md):")
+            for name in ("maniskill.md", "heads.md"):
+                print("\n" + (LONGER / name).read_text())
         return code
 
 

@@ -36,7 +36,7 @@ def test_a_page_says_where_it_is_from_and_what_it_gave(folder: Path) -> None:
         assert told in page
     assert LearnedPolicy(str(folder)).spec.name in page
     # What a machine calls its folders is nobody's business.
-    assert not re.search(r"(?<![\\w.])/(home|root|work|tmp|Users)/", page)
+    assert not re.search(r"/(home|root|work|tmp|Users)/", page)
 
 
 @pytest.mark.maniskill
