@@ -23,13 +23,11 @@ import tyro
 from rich.console import Console
 
 from harness.errors import StorageError, UsageError
-from policies.train.card import tell_result
 from policies.train.loop import Pace, StoppedError
 from policies.train.plot import plot_logs
 from policies.train.recipe import Entry, load_recipe, recipe_names
 from policies.train.run import Job, train_all
 from policies.train.settings import Settings, config_names, load_settings
-from policies.train.table import comparison, write_tables
 
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 3, 130
 
@@ -136,6 +134,8 @@ class ResultCommand:
 
     def __call__(self) -> int:
         """Write."""
+        from policies.train.table import tell_result
+
         for folder in self.checkpoints:
             print(tell_result(folder, self.runs))
         return 0
@@ -154,6 +154,8 @@ class TableCommand:
 
     def __call__(self) -> int:
         """Write."""
+        from policies.train.table import comparison, write_tables
+
         print(write_tables(comparison(self.checkpoints, self.runs), self.out))
         return 0
 

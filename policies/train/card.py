@@ -5,7 +5,6 @@ import os
 import platform
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,11 +12,6 @@ from tabulate import tabulate
 
 from harness import __version__
 from harness.demonstrations.parts import whole_file
-from harness.errors import UsageError
-from harness.report.markdown import by_task, footnote
-from harness.report.summary import summarise
-from harness.run import Run
-from policies.learned import LearnedPolicy
 from policies.train.log import LOG, read_log
 from policies.train.loop import Task
 
@@ -26,7 +20,6 @@ CARD = "README.md"
 COST = "cost.json"
 """What the training took, for tables."""
 PICTURE = "training.png"
-RESULT = "\n## Result\n"
 AT_THE_END = 100
 """Updates whose mean loss is given; a single one is mostly noise."""
 
@@ -82,27 +75,3 @@ def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores, {platform.machine()}"
-
-
-def tell_result(folder: Path, runs: Sequence[Path]) -> str:
-    """Write on a checkpoint's page what runs found of it, in place of what was there; return it.
-
-    Args:
-        folder: The checkpoint's.
-        runs: Folders of runs; those of other policies are passed over.
-
-    Raises:
-        UsageError: There is no page, or no episode of this checkpoint.
-        StorageError: The disk is full or gone.
-    """
-    name = LearnedPolicy(str(folder)).spec.name
-    summary = summarise([Run.existing(run) for run in runs])
-    mine = summary.rows["policy"].str.partition("+")[0] == name
-    if not mine.any() or not (folder / CARD).is_file():
-        raise UsageError(f"{folder} has no {CARD}, or the runs have no episode of {name}")
-    found = by_task(replace(summary, rows=summary.rows[mine]))
-    said = "\n".join(f"- {line}" for line in footnote(summary))
-    page = (folder / CARD).read_text().partition(RESULT)[0]
-    with whole_file(folder / CARD) as file:
-        file.write(f"{page}{RESULT}\n{found}\n\n{said}\n".encode())
-    return found

@@ -8,7 +8,7 @@ from typing import Any
 from harness.errors import UsageError, require_known
 from harness.registry import SAFE_NAME
 from policies.heads import HEADS
-from policies.train.settings import Settings, changed, load_settings, read_mapping
+from policies.train.settings import Settings, changed, load_settings, names_in, read_mapping
 
 RECIPES = Path(__file__).parent / "recipes"
 TRUNK, BLIND = "trunk", "blind"
@@ -33,7 +33,7 @@ class Entry:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    return names_in(RECIPES)
 
 
 def load_recipe(name: str, out: Path, only: Sequence[str] = ()) -> list[Entry]:

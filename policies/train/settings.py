@@ -139,7 +139,7 @@ def flag(name: str) -> str:
 
 def config_names() -> list[str]:
     """Return the names of the files that come with the package."""
-    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    return names_in(CONFIGS)
 
 
 def load_settings(name: str) -> Settings:
@@ -152,6 +152,11 @@ def load_settings(name: str) -> Settings:
     return changed(Settings(), content, path)
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return what a folder's YAML files are called."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
 def read_mapping(name: str, ours: Path, kind: str) -> tuple[Mapping[str, Any], Path]:
     """Read a YAML file of that path, or one of ours of that name, and return it with its path.
 
@@ -160,7 +165,7 @@ def read_mapping(name: str, ours: Path, kind: str) -> tuple[Mapping[str, Any], P
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        require_known(kind, name, sorted(one.stem for one in ours.glob("*.yaml")))
+        require_known(kind, name, names_in(ours))
         path = ours / f"{name}.yaml"
     try:
         content = yaml.safe_load(path.read_text())

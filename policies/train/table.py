@@ -1,25 +1,61 @@
-"""The comparison of checkpoints: what each reached, in play and in training cost, as tables."""
+"""What runs found of checkpoints: on their pages, and side by side with what they cost."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
+from harness.control import arm_of
+from harness.demonstrations.parts import whole_file
 from harness.errors import UsageError
 from harness.report.figures import costs
-from harness.report.markdown import percent, score
+from harness.report.markdown import by_task, footnote, percent, score
 from harness.report.summary import summarise
 from harness.run import Run
 from policies.learned import LearnedPolicy
-from policies.train.card import COST
+from policies.train.card import CARD, COST
+
+RESULT = "\n## Result\n"
 
 HEADER = (
     *("benchmark", "policy", "control", "n", "success in %", "progress"),
     *("network runs", "ms a chunk", "training min"),
 )
+
+
+def tell_result(folder: Path, runs: Sequence[Path]) -> str:
+    """Write on a checkpoint's page what runs found of it, in place of what was there; return it.
+
+    Args:
+        folder: The checkpoint's.
+        runs: Folders of runs; those of other policies are passed over.
+
+    Raises:
+        UsageError: There is no page, or no episode of this checkpoint.
+        StorageError: The disk is full or gone.
+    """
+    summary = summarise([Run.existing(run) for run in runs])
+    mine = _of(folder, summary.rows)
+    if mine.empty or not (folder / CARD).is_file():
+        name = LearnedPolicy(str(folder)).spec.name
+        raise UsageError(f"{folder} has no {CARD}, or the runs have no episode of {name}")
+    found = by_task(replace(summary, rows=mine))
+    said = "\n".join(f"- {line}" for line in footnote(summary))
+    page = (folder / CARD).read_text().partition(RESULT)[0]
+    with whole_file(folder / CARD) as file:
+        file.write(f"{page}{RESULT}\n{found}\n\n{said}\n".encode())
+    return found
+
+
+def _of(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a checkpoint and of its arms."""
+    name = LearnedPolicy(str(folder)).spec.name
+    whose = [each.removesuffix(f"+{arm_of(each)}") for each in rows["policy"]]
+    return rows[[each == name for each in whose]]
 
 
 def comparison(checkpoints: Sequence[Path], runs: Sequence[Path]) -> pd.DataFrame:
@@ -46,14 +82,13 @@ def comparison(checkpoints: Sequence[Path], runs: Sequence[Path]) -> pd.DataFram
 
 
 def _rows(folder: Path, suites: pd.DataFrame) -> Iterator[tuple[str, ...]]:
-    name = LearnedPolicy(str(folder)).spec.name
     minutes = f"{training_seconds(folder) / 60:.0f}"
-    for row in suites[suites["policy"].str.partition("+")[0] == name].itertuples():
+    for row in _of(folder, suites).itertuples():
         told: Any = row
         yield (
             told.suite,
             folder.name,
-            told.policy.partition("+")[2] or "-",
+            arm_of(told.policy) or "-",
             f"{told.n}",
             percent(told.success, told.success_low, told.success_high),
             score(told.progress, told.progress_low, told.progress_high),
