@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +92,16 @@ class Corpus:
             UsageError: `relative` does not fit the data.
         """
         relative = counted_from(settings.relative, self)
+        angles = tuple(i for i in angles_in(self.action_layout) if i < settings.relative)
         plain = (0.0,) * self.chunk.shape[2], (1.0,) * self.chunk.shape[2]
-        raw = Normalization(Scaling((), ()), Scaling(*plain), relative)
+        raw = Normalization(Scaling((), ()), Scaling(*plain), relative, angles)
         done = raw.chunk(self.chunk[chosen], self.state[chosen])[self.valid[chosen]]
         kind, floor = settings.normalization, settings.floor
         return Normalization(
             Scaling.of(kind, of_numbers(self.state[chosen]), floor),
             Scaling.of(kind, of_numbers(done), floor),
             relative,
+            angles,
         )
 
 
@@ -231,6 +234,12 @@ def as_bytes(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
 def parts_of(layout: Layout | None) -> tuple[Part, ...]:
     """Return a layout's parts; none if it is not known."""
     return layout.parts if layout else ()
+
+
+def angles_in(layout: Layout | None) -> list[int]:
+    """Return which numbers are Euler's angles."""
+    euler = [["Euler" in part.meaning] * part.size for part in parts_of(layout)]
+    return [i for i, angle in enumerate(chain.from_iterable(euler)) if angle]
 
 
 def counted_from(relative: int, corpus: Corpus) -> tuple[int | None, ...]:

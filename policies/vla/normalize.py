@@ -77,16 +77,22 @@ class Normalization:
         relative: For each number of an action, the number of the state that it is counted from,
             or None: joint targets are learned better as distances from where the joints are.
             Empty if there is none.
+        angles: Those among the counted numbers that are angles in rad: pi and -pi are the same, so
+            they are counted the short way round.
     """
 
     state: Scaling
     action: Scaling
     relative: tuple[int | None, ...] = ()
+    angles: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
         if self.relative and len(self.relative) != self.action.size:
             raise UsageError("`relative` needs an entry for each number of an action")
+        counted = [i for i, source in enumerate(self.relative) if source is not None]
+        if not set(self.angles) <= set(counted):
+            raise UsageError("`angles` are counted from the state's: `relative` must name them")
 
     def origin(self, state: Numbers) -> Numbers:
         """Return what actions are counted from, (batch, 1, A), for states, (batch, S)."""
@@ -97,17 +103,25 @@ class Normalization:
 
     def chunk(self, actions: Numbers, state: Numbers) -> Numbers:
         """Return the network's chunks for the robot's, (batch, H, A), chosen in these states."""
-        return self.action.forth(actions - self.origin(state))
+        return self.action.forth(self._turned(actions - self.origin(state)))
 
     def actions(self, chunk: Numbers, state: Numbers) -> Numbers:
         """Return the robot's chunks for the network's; numbers behind the action's are filling."""
-        return self.action.back(chunk[..., : self.action.size]) + self.origin(state)
+        return self._turned(self.action.back(chunk[..., : self.action.size]) + self.origin(state))
+
+    def _turned(self, actions: Numbers) -> Numbers:
+        """Return the same with angles between -pi and pi."""
+        turned = actions.copy()
+        for angle in self.angles:
+            turned[..., angle] = (turned[..., angle] + np.pi) % (2 * np.pi) - np.pi
+        return turned
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "Normalization":
         """Read what `dataclasses.asdict` wrote."""
         state, action = (Scaling(**_tuples(written[name])) for name in ("state", "action"))
-        return cls(state, action, tuple(written["relative"]))
+        # Checkpoints of before angles were known have none.
+        return cls(state, action, tuple(written["relative"]), tuple(written.get("angles", ())))
 
 
 def _tuples(written: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:

@@ -112,6 +112,16 @@ def test_joint_targets_are_counted_from_where_the_joints_are(data: Path) -> None
     np.testing.assert_allclose(back, corpus.chunk[rows], atol=1e-5)
 
 
+def test_eulers_angles_are_counted_the_short_way_round(data: Path) -> None:
+    corpus = read(data)
+    pose = Layout((Part("position", 1, "m"), Part("turn", 2, "extrinsic xyz Euler angles in rad")))
+    chosen = np.arange(len(corpus))
+    turning = replace(corpus, action_layout=pose)
+    # Only what is counted from the state goes round.
+    assert turning.normalization(SETTINGS, chosen).angles == (1,)
+    assert corpus.normalization(SETTINGS, chosen).angles == ()
+
+
 def test_what_lies_behind_the_end_is_in_no_statistic(data: Path, tmp_path: Path) -> None:
     corpus = read(data)
     task = make_task(corpus, SETTINGS, torch.device("cpu"))

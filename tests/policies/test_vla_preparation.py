@@ -67,6 +67,19 @@ def test_actions_are_counted_from_the_state_and_back() -> None:
         Normalization(Scaling((), ()), plain, (0,))
 
 
+def test_angles_are_counted_the_short_way_round() -> None:
+    plain = Scaling((0.0,) * 2, (1.0,) * 2)
+    turning = Normalization(Scaling((), ()), plain, (0, 1), (1,))
+    state = np.array([[3.0, 3.1], [3.0, -3.1]], np.float32)
+    actions = np.array([[[-3.0, -3.1]], [[-3.0, 3.1]]], np.float32)
+    chunk = turning.chunk(actions, state)
+    np.testing.assert_allclose(chunk[:, 0, 0], -6)
+    np.testing.assert_allclose(chunk[:, 0, 1], [0.083185, -0.083185], atol=1e-5)
+    np.testing.assert_allclose(turning.actions(chunk, state), actions, atol=1e-5)
+    with pytest.raises(UsageError, match="angles"):
+        Normalization(Scaling((), ()), plain, (0, None), (1,))
+
+
 def test_pictures_are_resized_like_pillow_does_within_one_level() -> None:
     smooth = np.indices((60, 80)).sum(0)[..., None] * np.array([1, 1.5, 0.5])
     image = smooth.astype(np.uint8)
