@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from harness.control import arm_of
 from harness.errors import UsageError, require_known
 
 LAYOUTS = Path(__file__).parent.parent.parent / "results" / "layouts"
@@ -152,8 +153,11 @@ def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> TableLayout:
 def matches(pattern: str, name: str) -> bool:
     """Return whether a name fits a pattern in which only `*` is special.
 
-    Not fnmatch: in the names of variants, brackets stand for themselves.
+    A control arm of a policy fits if the pattern ends in the same arm. Not fnmatch: in the names
+    of variants, brackets stand for themselves.
     """
+    if arm_of(pattern) != arm_of(name):
+        return False
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 

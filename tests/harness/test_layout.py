@@ -252,6 +252,13 @@ def test_variants_are_found_by_pattern(tmp_path: Path) -> None:
     assert not matches("a[1]*", "a1")
 
 
+def test_an_arm_fits_what_names_it() -> None:
+    assert matches("flow@*", "flow@12ab")
+    assert matches("flow@*+no-image", "flow@12ab+no-image")
+    assert not matches("flow@*", "flow@12ab+no-image")
+    assert not matches("flow@*+no-image", "flow@12ab")
+
+
 def test_published_numbers_stand_beside_ours_and_not_among_them(tmp_path: Path) -> None:
     suites = {"libero_spatial": ["s"], "libero_object": ["o"], "libero_goal": ["g"]}
     rates = {"good": 0.9, "poor": 0.1}
