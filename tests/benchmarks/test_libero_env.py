@@ -201,3 +201,26 @@ def test_things_exchange_their_places_in_demonstrations_but_never_the_basket() -
     for name, place in first.items():
         np.testing.assert_array_equal(repeated[name], place)
     env.close()
+
+
+def test_a_drawn_scene_is_upstreams_whatever_came_before() -> None:
+    from libero.libero.envs import OffScreenRenderEnv
+
+    stove = next(
+        files for files in catalog.suites()["libero_spatial"] if "on_the_stove" in files.bddl.name
+    )
+    env = LiberoEnv("libero_spatial", stove, replace(SMALL, init_states="shuffled"))
+    for episode in (1, 0):
+        env.begin(episode, 7)
+    drawn = env.state_bytes()
+    bowl = env._control.sim.data.body_xpos[env._control.env.obj_body_id["akita_black_bowl_1"]]
+    burner = env._control.sim.data.get_site_xpos("flat_stove_1_burner")
+    assert np.linalg.norm(bowl - burner) < 0.1
+    upstream = OffScreenRenderEnv(bddl_file_name=str(stove.bddl), camera_heights=8, camera_widths=8)
+    upstream.seed(7)
+    upstream.reset()
+    for _ in range(SMALL.wait_steps):
+        upstream.step(list(SMALL.wait_action))
+    assert upstream.get_sim_state().tobytes() == drawn
+    upstream.close()
+    env.close()
