@@ -104,9 +104,9 @@ def test_a_wrong_recipe_is_explained(tmp_path: Path, text: str, message: str) ->
 
 
 def test_every_head_of_a_recipe_is_trained_alike() -> None:
-    entries = load_recipe("tiny-all", Path("out"), ["libero"])
+    entries = load_recipe("tiny-all", Path("out"), ["vlabench"])
     assert [entry.out for entry in entries] == [
-        Path("out/libero") / name for name in ("trunk", *HEADS, "blind")
+        Path("out/vlabench") / name for name in ("trunk", *HEADS, "blind")
     ]
     trunk, *heads, blind = entries
     assert {head.init for head in heads} == {trunk.out}
@@ -117,7 +117,7 @@ def test_every_head_of_a_recipe_is_trained_alike() -> None:
     assert [each.pop("head") for each in said] == list(HEADS)
     assert all(each == said[0] for each in said)
     assert len({entry.data for entry in entries}) == 1
-    assert load_recipe("tiny-all", Path("out"), ["libero/flow"]) == [
+    assert load_recipe("tiny-all", Path("out"), ["vlabench/flow"]) == [
         entry for entry in heads if entry.settings.head == "flow"
     ]
 
@@ -133,7 +133,7 @@ def test_mistakes_on_the_command_line_are_explained(
         ([*out, "--save-every", "0"], "--save-every must be at least 1"),
         (["--recipe", "tiny-all", "--steps", "3"], "a recipe has its own data and settings"),
         (["--recipe", "tiny"], "unknown recipe 'tiny'; did you mean tiny-all"),
-        (["--recipe", "tiny-all", "--only", "libero/eo"], "did you mean libero/e0"),
+        (["--recipe", "tiny-all", "--only", "vlabench/eo"], "did you mean vlabench/e0"),
         ([*out, "--only", "libero"], "--only chooses from a --recipe"),
         ([*out, "--data", str(tmp_path)], "holds no data set"),
         (["plot", str(tmp_path / "none.jsonl")], "there is no"),
