@@ -24,7 +24,7 @@ from harness.demonstrations.recording import Recording
 from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, evaluate
 from harness.inline import run_inline
-from harness.plan import BenchmarkRequest, Plan, Work, resolve
+from harness.plan import BenchmarkRequest, Cell, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import make_policy
 from harness.run import Run, RunWriter
@@ -58,6 +58,9 @@ class DemosCommand:
     """Cameras to take pictures with, e.g. main wrist; none if not given."""
     every: int = 1
     """Take pictures at every so many steps."""
+    pushes: float = 0.0
+    """In which share of the steps the robot is pushed off its way, so that the demonstrations show
+    the way back, e.g. 0.05; for experts that decide anew at every step."""
     workers: int = 0
     """Environment actors on Ray, each using one core; 0 records in this process."""
 
@@ -66,6 +69,8 @@ class DemosCommand:
         for name, least in (("episodes", 1), ("every", 1), ("workers", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.pushes <= 0.5:
+            raise UsageError(f"--pushes must be from 0 to 0.5, got {self.pushes}")
         work = self._work()
         try:
             with RunWriter(self.out / "attempts", work) as run:
@@ -86,8 +91,10 @@ class DemosCommand:
         problem = cell.family.problem(images=bool(self.cameras))
         if problem:
             raise UsageError(problem)
+        if self.pushes:
+            require_pushes(cell)
         self.out.mkdir(parents=True, exist_ok=True)
-        Recording(self.cameras, self.every).save(self.out)
+        Recording(self.cameras, self.every, self.pushes).save(self.out)
         reference = f"record:{self.out}"
         policy = make_policy(reference)
         short = cell.protocol.name.partition("/")[2]
@@ -156,6 +163,20 @@ class DemosCommand:
             print(f"\n{cell.protocol.label}: {cell.protocol.note}.")
         size = sum(path.stat().st_size for path in self.out.rglob("*.parquet"))
         print(f"\n{count} demonstrations, {size / 2**20:.1f} MiB in {self.out}")
+
+
+def require_pushes(cell: Cell) -> None:
+    """Refuse to push where the expert would not come back.
+
+    Raises:
+        UsageError: It would not.
+    """
+    simulators = Simulators()
+    try:
+        if simulators.get(cell, cell.tasks[0]).pushes is None:
+            raise UsageError(f"the expert of {cell.benchmark} would not come back; use --pushes 0")
+    finally:
+        simulators.close()
 
 
 def unscored(run: Run, specs: Sequence[EpisodeSpec]) -> bool:

@@ -73,6 +73,10 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
     idle_action: Action
     cameras: tuple[str, ...]
 
+    pushes: tuple[Action, Action] | None = None
+    """The least and the most that may be added to an action to push the robot off its way, in
+    demonstrations that show the way back; None if the task's expert would not come back."""
+
     steps: int = 0
     """Steps taken in the present episode."""
 

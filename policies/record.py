@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,39 @@ from harness.errors import require_known
 from harness.policy import ActionChunk
 from harness.spec import EpisodeSpec
 from policies.scripted import OraclePolicy
+
+LONG = (3, 9)
+"""How many steps a push takes: from, and below."""
+
+
+class Pushes:
+    """Takes a robot off its way now and then, so that its demonstrations show the way back.
+
+    Without them a policy never saw itself beside the way, and does not find back from its first
+    mistake. It is told what the expert wants there, not what was done (DART, Laskey et al. 2017).
+    """
+
+    def __init__(self, env: BenchmarkEnv, often: float, seed: int) -> None:
+        """Draw from a seed when to push, and where to."""
+        self._space: Any = env.action_space
+        self._bounds = env.pushes
+        self._often, self._random = often, np.random.default_rng(seed)
+        self._left = 0
+
+    def push(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what is done instead of this action; the action itself when nobody pushes."""
+        if not self._often or self._bounds is None:
+            return action
+        if not self._left and self._random.random() < self._often:
+            self._left = int(self._random.integers(*LONG))
+            self._added = self._random.uniform(*self._bounds).astype(np.float32)
+        if not self._left:
+            return action
+        self._left -= 1
+        pushed: NDArray[np.float32] = np.clip(
+            action + self._added, self._space.low, self._space.high
+        )
+        return pushed
 
 
 class RecordPolicy(OraclePolicy):
@@ -44,6 +78,8 @@ class RecordPolicy(OraclePolicy):
         self._states: list[NDArray[np.float32]] = []
         self._actions: list[NDArray[np.float32]] = []
         self._looks: dict[int, dict[str, NDArray[np.uint8]]] = {}
+        self._pushes = Pushes(env, self._recording.pushes, int(spec.key, 16))
+        self._pushed: list[int] = []
         # Not the same phase in every episode, so that no step is without pictures in all of them.
         self._phase = int(spec.key, 16) % self._recording.every
 
@@ -56,10 +92,13 @@ class RecordPolicy(OraclePolicy):
         # The first look serves only an episode that is over before its own first step comes.
         if self._recording.cameras and (due or step == 0):
             self._looks[step] = self._env.observe(self._recording.cameras)["image"]
-        chunks = super().infer(observations, streams)
+        wanted = super().infer(observations, streams)[0][0]
+        done = self._pushes.push(wanted)
+        if done is not wanted:
+            self._pushed.append(step)
         self._states.append(observations[0]["state"])
-        self._actions.append(chunks[0][0])
-        return chunks
+        self._actions.append(wanted)
+        return [done[np.newaxis]]
 
     def end(self, outcome: StepOutcome) -> None:
         """Write the demonstration, if it is one."""
@@ -85,5 +124,6 @@ class RecordPolicy(OraclePolicy):
                     for role in self._recording.cameras
                 },
                 looked=np.array(list(self._looks), np.int64),
+                pushed=np.array(self._pushed, np.int64),
             ),
         )

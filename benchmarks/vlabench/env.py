@@ -57,6 +57,7 @@ class LiteEnv(BenchmarkEnv):
         self._control = CONTROLS[protocol.action]()
         self.state_layout, self.action_layout = STATES[protocol.state], self._control.layout
         self.action_space: spaces.Space[Any] = self._control.space
+        self.pushes = self._control.pushes
         self._views = protocol.views(task.name)
         self.cameras = tuple(self._views)
         picture = spaces.Box(0, 255, (*protocol.camera_size, 3), np.uint8)

@@ -18,6 +18,8 @@ ACTION = "action"
 PICTURES = "observation.images."
 LOOKED = "looked"
 """Whether a row has pictures; LeRobot gives it to no policy, since it is no observation."""
+PUSHED = "pushed"
+"""Whether something else was done than the action says; a chunk ends with such a row."""
 INDICES = ("frame_index", "episode_index", "index", "task_index")
 NOT_LOOKED = encode(np.zeros((1, 1, 3), np.uint8))
 """Stands in a row without pictures: one pixel, so that no batch takes it for a picture.
@@ -69,8 +71,8 @@ class Form:
         for role, size in self.cameras:
             names = ["height", "width", "channels"]
             found[PICTURES + role] = {"dtype": "image", "shape": [*size, 3], "names": names}
-        if self.cameras:
-            found[LOOKED] = {"dtype": "bool", "shape": [1], "names": None}
+        marks = [LOOKED, PUSHED] if self.cameras else [PUSHED]
+        found |= {name: {"dtype": "bool", "shape": [1], "names": None} for name in marks}
         found["timestamp"] = {"dtype": "float32", "shape": [1], "names": None}
         return found | {name: {"dtype": "int64", "shape": [1], "names": None} for name in INDICES}
 
@@ -116,6 +118,7 @@ def numbers(part: Part, form: Form, episode: int, first: int, task: int) -> dict
     found: dict[str, NDArray[np.generic]] = {STATE: part.state, ACTION: part.action}
     if form.cameras:
         found[LOOKED] = np.isin(steps, part.looked)
+    found[PUSHED] = np.isin(steps, part.pushed)
     found["timestamp"] = (steps / form.fps).astype(np.float32)
     indices = (steps, np.full_like(steps, episode), first + steps, np.full_like(steps, task))
     return found | dict(zip(INDICES, indices, strict=True))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from harness.registry import SAFE_NAME
 
 
-def _no_looks() -> NDArray[np.int64]:
+def _none() -> NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
@@ -26,10 +26,11 @@ class Demonstration:
         instruction: What a policy would have been told.
         fps: Control steps in a second.
         state: What a policy would have sensed before each action, (T, S).
-        action: What the expert did, (T, A).
+        action: What the expert did, (T, A); where it was pushed, what it wanted to do.
         image: Pictures by camera role, (K, H, W, 3).
         looked: The steps at which they were taken, in order, (K,). Pictures are dear, so they
             may be of every k-th step only.
+        pushed: The steps in which something else was done, in order.
     """
 
     benchmark: str
@@ -42,7 +43,8 @@ class Demonstration:
     state: NDArray[np.float32]
     action: NDArray[np.float32]
     image: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
-    looked: NDArray[np.int64] = field(default_factory=_no_looks)
+    looked: NDArray[np.int64] = field(default_factory=_none)
+    pushed: NDArray[np.int64] = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         """Refuse what a reader could misread.
@@ -60,16 +62,20 @@ class Demonstration:
             raise ValueError(f"{len(self.state)} states for {len(self.action)} actions")
         if self.fps < 1 or self.episode < 0:
             raise ValueError(f"{self.fps} frames a second, episode {self.episode}")
+        for name in ("looked", "pushed"):
+            self._check_steps(name, getattr(self, name))
         self._check_pictures()
+
+    def _check_steps(self, name: str, steps: NDArray[np.int64]) -> None:
+        if steps.dtype != np.int64 or steps.ndim != 1:
+            raise ValueError(f"{name} is {_kind(steps)}, not a row of int64")
+        if len(steps) and (steps[0] < 0 or steps[-1] >= len(self) or any(np.diff(steps) < 1)):
+            raise ValueError(f"{name} does not rise within the {len(self)} steps")
 
     def _check_pictures(self) -> None:
         looked = self.looked
-        if looked.dtype != np.int64 or looked.ndim != 1:
-            raise ValueError(f"looked is {_kind(looked)}, not a row of int64")
         if bool(self.image) != bool(len(looked)):
             raise ValueError(f"{len(self.image)} cameras, but {len(looked)} looks")
-        if len(looked) and (looked[0] < 0 or looked[-1] >= len(self) or any(np.diff(looked) < 1)):
-            raise ValueError(f"looked does not rise within the {len(self)} steps")
         for role, pictures in self.image.items():
             whole = pictures.ndim == 4 and pictures.shape[3] == 3 and pictures.size
             if pictures.dtype != np.uint8 or not whole or len(pictures) != len(looked):

@@ -20,6 +20,7 @@ from harness.errors import StorageError, UsageError
 from harness.registry import SAFE_NAME
 
 HEADER = ("benchmark", "task", "episode", "seed", "protocol", "instruction", "fps")
+ARRAYS = ("state", "action", "looked", "pushed")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that every member of a part has, so that same content is same bytes."""
 
@@ -50,6 +51,7 @@ class Part:
     state: NDArray[np.float32]
     action: NDArray[np.float32]
     looked: NDArray[np.int64]
+    pushed: NDArray[np.int64]
     cameras: Mapping[str, Camera]
 
 
@@ -70,7 +72,7 @@ def write_part(folder: Path, demonstration: Demonstration) -> Path:
     sizes = {role: demonstration.image[role].shape[1:3] for role in roles}
     text = json.dumps(header | {"cameras": sizes}, sort_keys=True)
     members: dict[str, NDArray[Any]] = {"header": np.frombuffer(text.encode(), np.uint8)}
-    members |= {name: getattr(demonstration, name) for name in ("state", "action", "looked")}
+    members |= {name: getattr(demonstration, name) for name in ARRAYS}
     for role in roles:
         contents = [pictures.encode(picture) for picture in demonstration.image[role]]
         members[f"{role}/png"] = np.frombuffer(b"".join(contents), np.uint8)
@@ -98,10 +100,10 @@ def read_part(path: Path) -> Part:
                 role: _camera((height, width), role, members)
                 for role, (height, width) in header.pop("cameras").items()
             }
-            state, action, looked = (members[name] for name in ("state", "action", "looked"))
+            arrays = {name: members[name] for name in ARRAYS}
     except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} is damaged ({error}); delete it and record it again") from error
-    return Part(header=header, state=state, action=action, looked=looked, cameras=cameras)
+    return Part(header=header, cameras=cameras, **arrays)
 
 
 def find_parts(folder: Path) -> dict[tuple[str, str], list[Path]]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.demonstrations.columns import ACTION, LOOKED, PICTURES, STATE
+from harness.demonstrations.columns import ACTION, LOOKED, PICTURES, PUSHED, STATE
 from harness.demonstrations.dataset import (
     DATA,
     IDENTITY,
@@ -40,7 +40,7 @@ class Samples:
     Attributes:
         state: What it senses, (N, S).
         chunk: What it should do from there on, (N, H, A); an episode's last action is repeated.
-        padded: Where it is, (N, H).
+        padded: Where it is, (N, H). A chunk also ends with a step in which the robot was pushed.
         image: What it sees, N pictures a camera, decoded when they are asked for.
         instruction: What it is told, as indices into `Demonstrations.instructions`, (N,).
         episode: Which demonstration it is of, (N,): whole ones belong on one side of a split.
@@ -87,7 +87,7 @@ class Demonstrations:
             self.fps = int(info["fps"])
             features = info["features"]
             self._sizes = {name: int(features[name]["shape"][0]) for name in (STATE, ACTION)}
-            self._marked = LOOKED in features
+            self._marked = [mark for mark in (LOOKED, PUSHED) if mark in features]
             self._columns = {_role(k): k for k, v in features.items() if v["dtype"] == "image"}
             self.cameras = {r: _size(features[k]["shape"]) for r, k in self._columns.items()}
         self._episodes = self._read_episodes()
@@ -144,6 +144,7 @@ class Demonstrations:
                     for role, size in self.cameras.items()
                 },
                 looked=np.flatnonzero(self._looked(table) & bool(self.cameras)),
+                pushed=np.flatnonzero(self._pushed(table)),
             )
 
     def samples(
@@ -162,13 +163,14 @@ class Demonstrations:
         roles = tuple(self.cameras) if cameras is None else tuple(cameras)
         for role in roles:
             require_known("camera", role, self.cameras)
-        states, actions, marks = [], [], []
+        states, actions, marks, pushes = [], [], [], []
         contents: dict[str, list[bytes]] = {role: [] for role in roles}
         with _reading(self._folder / "data"):
             for table in self._tables(roles):
                 states.append(self._vectors(table, STATE))
                 actions.append(self._vectors(table, ACTION))
                 marks.append(self._looked(table) | (not roles))
+                pushes.append(self._pushed(table))
                 for role in roles:
                     contents[role] += self._contents(table, role)
         state, action = np.concatenate(states), np.concatenate(actions)
@@ -180,7 +182,11 @@ class Demonstrations:
         episode = np.searchsorted(ends, rows, side="right")
         done = np.flatnonzero(moving(state, action, ends - lengths, idle))
         last = np.searchsorted(done, ends)[episode, None] - 1
-        ahead = np.minimum(np.searchsorted(done, rows)[:, None], last) + np.arange(horizon)
+        first = np.minimum(np.searchsorted(done, rows)[:, None], last)
+        # What comes after a push is the way back from it, which none of its chunk's pictures show.
+        stops = np.append(np.flatnonzero(np.concatenate(pushes)[done]), len(done))
+        last = np.minimum(last, stops[np.searchsorted(stops, first)])
+        ahead = first + np.arange(horizon)
         return Samples(
             state=state[rows],
             chunk=action[done[np.minimum(ahead, last)]],
@@ -192,8 +198,7 @@ class Demonstrations:
         )
 
     def _wanted(self, roles: Sequence[str] | Mapping[str, Any]) -> list[str]:
-        marked = [LOOKED] if self._marked else []
-        return [STATE, ACTION, *marked, *(self._columns[role] for role in roles)]
+        return [STATE, ACTION, *self._marked, *(self._columns[role] for role in roles)]
 
     def _tables(self, roles: Sequence[str]) -> Iterator[pa.Table]:
         """Read the data files in order, a row group at a time, for they may be large."""
@@ -215,7 +220,15 @@ class Demonstrations:
 
     def _looked(self, table: pa.Table) -> NDArray[np.bool_]:
         """Return which rows have pictures; in another's data set all do."""
-        return np.asarray(table[LOOKED]) if self._marked else np.ones(table.num_rows, np.bool_)
+        if LOOKED not in self._marked:
+            return np.ones(table.num_rows, np.bool_)
+        return np.asarray(table[LOOKED])
+
+    def _pushed(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Return which rows' actions were not what was done; in another's data set none are."""
+        if PUSHED not in self._marked:
+            return np.zeros(table.num_rows, np.bool_)
+        return np.asarray(table[PUSHED])
 
     def _contents(self, table: pa.Table, role: str) -> list[bytes]:
         """Return a camera's pictures, without what stands where nobody looked."""

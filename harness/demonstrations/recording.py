@@ -14,10 +14,12 @@ class Recording:
     Attributes:
         cameras: Roles of the cameras; none means no pictures.
         every: Pictures are taken at every so many steps, from a step on that is the episode's own.
+        pushes: In which share of the steps a push begins that takes the robot off its way.
     """
 
     cameras: tuple[str, ...] = ()
     every: int = 1
+    pushes: float = 0.0
 
     @staticmethod
     def path(folder: Path) -> Path:
@@ -33,7 +35,8 @@ class Recording:
         """
         try:
             content = json.loads(cls.path(folder).read_text())
-            return cls(tuple(map(str, content["cameras"])), int(content["every"]))
+            cameras, every = tuple(map(str, content["cameras"])), int(content["every"])
+            return cls(cameras, every, float(content.get("pushes", 0)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{folder} is no folder of python -m benchmarks.demos") from error
 
@@ -45,5 +48,7 @@ class Recording:
         """
         path = self.path(folder)
         if path.exists() and self.load(folder) != self:
-            raise UsageError(f"{folder} holds demonstrations with other pictures; choose --out")
+            raise UsageError(
+                f"{folder} holds demonstrations with other pictures or pushes; choose --out"
+            )
         path.write_text(json.dumps(asdict(self)) + "\n")

@@ -50,6 +50,26 @@ def repeat(env: BenchmarkEnv, shown: Demonstration) -> None:
     env.close()
 
 
+def test_an_expert_that_is_pushed_comes_back(tmp_path: Path) -> None:
+    task = ("--tasks", "0", "--pushes", "0.05")
+    for folder in ("one", "two"):
+        assert record(tmp_path / folder, *task, benchmark="libero_object", episodes=2) == 0
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    shown = Demonstrations(tmp_path / "one").episode(0)
+    assert 0 < len(shown.pushed) < len(shown) / 2
+    # What is written is what the expert wants, not what was done.
+    family, card = Libero(), libero_protocols()["openpi"]
+    env = family.make("libero_object", shown.task, family.rehearsal(card))
+    env.begin(shown.episode, shown.seed)
+    sensed = []
+    for action in shown.action[: shown.pushed[0] + 1]:
+        sensed.append(env.observe(())["state"])
+        env.advance(action)
+    np.testing.assert_array_equal(sensed, shown.state[: len(sensed)])
+    assert np.abs(env.observe(())["state"] - shown.state[len(sensed)]).max() > 1e-3
+    env.close()
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demos") / "inline"
@@ -150,6 +170,10 @@ def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "--episodes must be at least 1" in capsys.readouterr().err
     assert record(tmp_path / "none", benchmark="points_two") == 2
     assert "points has no scenes for demonstrations" in capsys.readouterr().err
+    assert record(tmp_path / "none", "--pushes", "0.9") == 2
+    assert "--pushes must be from 0 to 0.5" in capsys.readouterr().err
+    assert record(tmp_path / "none", "--pushes", "0.1") == 2
+    assert "the expert of maniskill_rdt would not come back" in capsys.readouterr().err
     demos.Recording(("main",), 2).save(tmp_path)
     assert record(tmp_path) == 2
     assert "holds demonstrations with other pictures" in capsys.readouterr().err

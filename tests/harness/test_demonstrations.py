@@ -54,6 +54,20 @@ def made(episode: int = 0, stride: int = 0, steps: int = 11, **changes: Any) -> 
     return Demonstration(**values | changes)
 
 
+def test_a_chunk_ends_where_the_robot_was_pushed(tmp_path: Path) -> None:
+    pushed = made(stride=1, pushed=np.array([4, 5, 9]))
+    for demonstration in (pushed, made(1, stride=1)):
+        write_part(tmp_path, demonstration)
+    finish(tmp_path, FACTS)
+    data = Demonstrations(tmp_path)
+    assert_same(data.episode(0), pushed)
+    samples = data.samples(4)
+    # What the expert wanted to do when it was pushed is known, what it would have done next is not.
+    assert (~samples.padded[:11]).sum(1).tolist() == [4, 4, 3, 2, 1, 1, 4, 3, 2, 1, 1]
+    np.testing.assert_array_equal(samples.chunk[2], pushed.action[[2, 3, 4, 4]])
+    assert (~samples.padded[11:]).sum(1).tolist() == [4] * 8 + [3, 2, 1]
+
+
 def assert_same(one: Demonstration, other: Demonstration) -> None:
     assert one.image.keys() == other.image.keys()
     for name in (f.name for f in fields(Demonstration) if f.name != "image"):
@@ -205,6 +219,7 @@ def test_names_cannot_lead_astray(tmp_path: Path, name: str) -> None:
         {"stride": 1, "looked": np.arange(1, 12)},
         {"stride": 1, "looked": np.zeros(11, np.int64)},
         {"stride": 1, "looked": np.arange(5)},
+        {"pushed": np.array([11])},
         {"fps": 0},
     ],
 )
