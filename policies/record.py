@@ -36,7 +36,7 @@ class Pushes:
 
     def push(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what is done instead of this action; the action itself when nobody pushes."""
-        if not self._often or self._bounds is None:
+        if self._bounds is None:
             return action
         if not self._left and self._random.random() < self._often:
             self._left = int(self._random.integers(*LONG))

@@ -68,13 +68,21 @@ def _let_gl_be_chosen() -> None:
 
 def _unplaced(env: Any) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return where a new model has each fixture, before it is placed: position and quaternion."""
-    found = {}
+    found, bodies = {}, fixture_bodies(env)
     for fixture in env.fixtures_dict.values():
-        body = fixture.get_obj()
-        told = [body.get("pos", "0 0 0"), body.get("quat", "1 0 0 0")]
-        position, turn = (np.array(each.split(), np.float64) for each in told)
-        found[env.sim.model.body_name2id(fixture.root_body)] = position, turn
+        if fixture.root_body in bodies:
+            body = fixture.get_obj()
+            told = [body.get("pos", "0 0 0"), body.get("quat", "1 0 0 0")]
+            position, turn = (np.array(each.split(), np.float64) for each in told)
+            found[bodies[fixture.root_body]] = position, turn
     return found
+
+
+def fixture_bodies(env: Any) -> dict[str, int]:
+    """Return the bodies that fixtures stand by, by name; what belongs to the room has none."""
+    model = env.sim.model
+    names = (fixture.root_body for fixture in env.fixtures_dict.values())
+    return {name: model.body_name2id(name) for name in names if name in model.body_names}
 
 
 def _reset_as_hard(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.libero import rendering
 from benchmarks.libero.catalog import TaskFiles
-from benchmarks.libero.control import build_control
+from benchmarks.libero.control import build_control, fixture_bodies
 from benchmarks.libero.goal import Goal
 from benchmarks.libero.protocol import LiberoProtocol
 from benchmarks.libero.shuffle import shuffle
@@ -129,10 +129,9 @@ class LiberoEnv(BenchmarkEnv):
 
     def fixture_positions(self) -> dict[str, NDArray[np.float64]]:
         """Return where the fixtures stand, which no part of the state tells."""
-        model = self._control.sim.model
-        fixtures = self._control.env.fixtures_dict.values()
-        bodies = [body.root_body for body in fixtures if body.root_body in model.body_names]
-        return {body: model.body_pos[model.body_name2id(body)].copy() for body in bodies}
+        positions = self._control.sim.model.body_pos
+        bodies = fixture_bodies(self._control.env)
+        return {name: positions[body].copy() for name, body in bodies.items()}
 
     def expert(self) -> Expert:
         """Return the scripted expert for this task."""

@@ -180,11 +180,13 @@ class Demonstrations:
         rows = np.flatnonzero(np.concatenate(marks))
         ends = np.cumsum(lengths)
         episode = np.searchsorted(ends, rows, side="right")
-        done = np.flatnonzero(moving(state, action, ends - lengths, idle))
+        pushed = np.concatenate(pushes)
+        # A push is never passed over, or what comes after it would not be seen to.
+        done = np.flatnonzero(moving(state, action, ends - lengths, idle) | pushed)
         last = np.searchsorted(done, ends)[episode, None] - 1
         first = np.minimum(np.searchsorted(done, rows)[:, None], last)
         # What comes after a push is the way back from it, which none of its chunk's pictures show.
-        stops = np.append(np.flatnonzero(np.concatenate(pushes)[done]), len(done))
+        stops = np.append(np.flatnonzero(pushed[done]), len(done))
         last = np.minimum(last, stops[np.searchsorted(stops, first)])
         ahead = first + np.arange(horizon)
         return Samples(
@@ -220,15 +222,16 @@ class Demonstrations:
 
     def _looked(self, table: pa.Table) -> NDArray[np.bool_]:
         """Return which rows have pictures; in another's data set all do."""
-        if LOOKED not in self._marked:
-            return np.ones(table.num_rows, np.bool_)
-        return np.asarray(table[LOOKED])
+        return self._mark(table, LOOKED, otherwise=True)
 
     def _pushed(self, table: pa.Table) -> NDArray[np.bool_]:
         """Return which rows' actions were not what was done; in another's data set none are."""
-        if PUSHED not in self._marked:
-            return np.zeros(table.num_rows, np.bool_)
-        return np.asarray(table[PUSHED])
+        return self._mark(table, PUSHED, otherwise=False)
+
+    def _mark(self, table: pa.Table, name: str, *, otherwise: bool) -> NDArray[np.bool_]:
+        if name in self._marked:
+            return np.asarray(table[name])
+        return np.full(table.num_rows, otherwise)
 
     def _contents(self, table: pa.Table, role: str) -> list[bytes]:
         """Return a camera's pictures, without what stands where nobody looked."""

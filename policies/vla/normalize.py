@@ -111,9 +111,8 @@ class Normalization:
 
     def _turned(self, actions: Numbers) -> Numbers:
         """Return the same with angles between -pi and pi."""
-        turned = actions.copy()
-        for angle in self.angles:
-            turned[..., angle] = (turned[..., angle] + np.pi) % (2 * np.pi) - np.pi
+        turned, angles = actions.copy(), list(self.angles)
+        turned[..., angles] = (turned[..., angles] + np.pi) % (2 * np.pi) - np.pi
         return turned
 
     @classmethod
