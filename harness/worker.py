@@ -6,6 +6,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -63,7 +64,8 @@ class Simulators:
         """Give the simulator back."""
         if self._held is not None:
             env, self._held = self._held[1], None
-            env.close()
+            with suppress(Exception):  # A broken one may throw again; its episodes are told of.
+                env.close()
             # Simulators are full of cycles; the next one would be built beside 250 MiB of this.
             del env
             gc.collect()

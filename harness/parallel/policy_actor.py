@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -154,7 +155,11 @@ class PolicyActor:
     def _serve(self) -> None:
         while True:
             batch = self._gather()
-            results = self.infer_batch(batch)
+            try:
+                results = self.infer_batch(batch)
+            except BaseException:  # noqa: BLE001 - it may exit; Ray starts this process and asks again
+                traceback.print_exc()
+                os._exit(1)
             with self._arrived:
                 now = time.monotonic()
                 for request in batch:

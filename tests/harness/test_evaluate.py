@@ -100,6 +100,19 @@ def test_a_simulator_error_is_retried_with_a_fresh_simulator(
     assert points.built == ["left", "left", "left", "right"]
 
 
+def test_a_simulator_that_cannot_even_be_closed_stops_nothing(
+    tmp_path: Path, points: type[PointEnv], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(env: PointEnv) -> None:
+        raise RuntimeError("lost its window")
+
+    run(tmp_path / "whole")
+    monkeypatch.setattr(points, "close", close)
+    points.faults[:] = [RuntimeError("lost its mesh")]
+    assert run(tmp_path / "again") == 0
+    assert outcomes(tmp_path / "again") == outcomes(tmp_path / "whole")
+
+
 def test_an_error_that_stays_is_never_scored_and_shows_in_the_exit_code(
     tmp_path: Path, points: type[PointEnv], capsys: pytest.CaptureFixture[str]
 ) -> None:

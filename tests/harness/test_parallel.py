@@ -192,14 +192,15 @@ def test_a_hung_simulator_is_killed_and_its_episode_runs_again(
     assert not flag.exists()
 
 
-def test_a_hung_policy_is_killed_and_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", ["hang", "exit"])
+def test_a_policy_that_hangs_or_exits_is_started_and_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     ray.shutdown()
     flag = tmp_path / "hang"
     plan = work("slow")
     expected = inline(plan)
-    flag.touch()
+    flag.write_text(fault)
     monkeypatch.setenv("ASSAY_POINTS_HANG_POLICY", str(flag))
     options = RayOptions(workers=2, policy_deadline=5)
     assert played(run_ray(plan, plan.specs, print, options=options), plan) == expected

@@ -6,8 +6,10 @@ for a simulator where the engine's own behaviour is tested; LIBERO's adapter is 
 
 import ctypes
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,7 +59,7 @@ class PointEnv(BenchmarkEnv):
     def _advance(self, action: Action) -> StepOutcome:
         if self.faults:
             raise self.faults.pop(0)
-        _hang_once("ASSAY_POINTS_HANG")
+        _fault_once("ASSAY_POINTS_HANG")
         self.position = self.position + 0.1 * action
         distance = float(np.linalg.norm(self.position))
         return StepOutcome(distance < 0.1, max(0.0, 1 - distance), {"near": distance < 0.5})
@@ -75,11 +77,14 @@ class PointEnv(BenchmarkEnv):
         return self.position.tobytes()
 
 
-def _hang_once(variable: str) -> None:
-    """Hang in native code, as a simulator would, if a test left a file that asks for it."""
+def _fault_once(variable: str) -> None:
+    """Hang in native code, as a simulator would, or exit, if a test left a file that says so."""
     flag = os.environ.get(variable)
     if flag and os.path.exists(flag):
+        fault = Path(flag).read_text()
         os.unlink(flag)
+        if fault == "exit":
+            sys.exit()
         ctypes.PyDLL(None).sleep(3600)  # A PyDLL keeps the interpreter's lock.
 
 
@@ -126,7 +131,7 @@ class PointBatch(BatchEnv):
     def advance(self, actions: NDArray[np.float32]) -> Sequence[StepOutcome]:
         if PointEnv.faults:
             raise PointEnv.faults.pop(0)
-        _hang_once("ASSAY_POINTS_HANG")
+        _fault_once("ASSAY_POINTS_HANG")
         self.positions = self.positions + 0.1 * actions + 0.02 * self.positions.mean(axis=0)
         distances = [float(np.linalg.norm(position)) for position in self.positions]
         return [StepOutcome(d < 0.1, max(0.0, 1 - d), {"near": d < 0.5}) for d in distances]
@@ -262,7 +267,7 @@ class Slow(Homing):
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[Any]:
-        _hang_once("ASSAY_POINTS_HANG_POLICY")
+        _fault_once("ASSAY_POINTS_HANG_POLICY")
         time.sleep(0.1)
         return super().infer(observations, streams)
 
