@@ -39,7 +39,6 @@ class LearnedPolicy(Policy):
             action_layout=contract.action_layout,
         )
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.batches = self._device.type == "cuda"
 
     def load(self) -> None:
         """Read the weights."""
