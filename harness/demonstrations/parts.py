@@ -100,7 +100,11 @@ def read_part(path: Path) -> Part:
                 role: _camera((height, width), role, members)
                 for role, (height, width) in header.pop("cameras").items()
             }
-            arrays = {name: members[name] for name in ARRAYS}
+            arrays = {
+                # Before there were pushes, a part had no member for them.
+                name: members[name] if name != "pushed" or name in members else np.empty(0, int)
+                for name in ARRAYS
+            }
     except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} is damaged ({error}); delete it and record it again") from error
     return Part(header=header, cameras=cameras, **arrays)

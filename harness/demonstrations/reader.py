@@ -41,6 +41,7 @@ class Samples:
         state: What it senses, (N, S).
         chunk: What it should do from there on, (N, H, A); an episode's last action is repeated.
         padded: Where it is, (N, H). A chunk also ends with a step in which the robot was pushed.
+        cut: Which chunks end so, before their episode, (N,): what came next is not known.
         image: What it sees, N pictures a camera, decoded when they are asked for.
         instruction: What it is told, as indices into `Demonstrations.instructions`, (N,).
         episode: Which demonstration it is of, (N,): whole ones belong on one side of a split.
@@ -50,6 +51,7 @@ class Samples:
     state: NDArray[np.float32]
     chunk: NDArray[np.float32]
     padded: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
     image: Mapping[str, Pictures]
     instruction: NDArray[np.int64]
     episode: NDArray[np.int64]
@@ -183,16 +185,17 @@ class Demonstrations:
         pushed = np.concatenate(pushes)
         # A push is never passed over, or what comes after it would not be seen to.
         done = np.flatnonzero(moving(state, action, ends - lengths, idle) | pushed)
-        last = np.searchsorted(done, ends)[episode, None] - 1
-        first = np.minimum(np.searchsorted(done, rows)[:, None], last)
+        end = np.searchsorted(done, ends)[episode, None] - 1
+        first = np.minimum(np.searchsorted(done, rows)[:, None], end)
         # What comes after a push is the way back from it, which none of its chunk's pictures show.
         stops = np.append(np.flatnonzero(pushed[done]), len(done))
-        last = np.minimum(last, stops[np.searchsorted(stops, first)])
+        last = np.minimum(end, stops[np.searchsorted(stops, first)])
         ahead = first + np.arange(horizon)
         return Samples(
             state=state[rows],
             chunk=action[done[np.minimum(ahead, last)]],
             padded=ahead > last,
+            cut=(last < np.minimum(end, ahead[:, -1:]))[:, 0],
             image={role: Pictures(contents[role], self.cameras[role]) for role in roles},
             instruction=self._instruction[episode],
             episode=episode,

@@ -6,7 +6,8 @@
 
 n differs from chunk to chunk, so what a chunk costs does too. A chunk's tokens are of all its time,
 so those of a chunk that is cut short by an episode's end are of the chunk with its last action
-held. Tokens that do not add up to a chunk are zeros, as released, and counted in `broken`.
+held, and of one that is cut short by a push there are none. Tokens that do not add up to a chunk
+are zeros, as released, and counted in `broken`.
 
 A checkpoint of pi0-FAST's has the released tokens (`use`): the rows of its tables of words that
 stand for them are this head's two ends, and the words "Action: " lead.
@@ -64,6 +65,7 @@ class FastHead(WritingHead):
     """
 
     config: FastConfig
+    whole = True
 
     def __init__(self, config: FastConfig, width: int) -> None:
         """Make the two ends; the last embedding is the end's."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -91,8 +91,11 @@ class Head(nn.Module, ABC):
     what embeds action tokens to `width`, and what reads the expert's output.
 
     Attributes:
+        whole: Whether it learns from whole chunks only, not from those that a push cuts short.
         evaluations: How often the expert has run in `sample` so far.
     """
+
+    whole: ClassVar[bool] = False
 
     def __init__(self, config: HeadConfig, width: int) -> None:
         """Make the weights for an expert of this width."""

@@ -17,7 +17,7 @@ from harness.demonstrations.statistics import of_numbers
 from harness.errors import UsageError, require_known
 from harness.layout import Layout, Part
 from policies.train.settings import Settings
-from policies.vla.normalize import Normalization, Scaling
+from policies.vla.normalize import Normalization, Scaling, mean_angles, near
 from policies.vla.preparation import pictures as prepared
 
 BLOCK = 64
@@ -32,6 +32,7 @@ class Corpus:
         state: What is sensed, (N, S).
         chunk: What is to be done, (N, H, A).
         valid: Which of it was done, (N, H): not what lies behind an episode's end.
+        cut: Which chunks end before that, (N,), so that what came next is not known.
         images: What each camera sees, by its role, (N, pixels, pixels, 3).
         instruction: What is told, as indices into `instructions`, (N,).
         episode: Which demonstration it is of, (N,).
@@ -45,6 +46,7 @@ class Corpus:
     state: NDArray[np.float32]
     chunk: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
     images: Mapping[str, NDArray[np.uint8]]
     instruction: NDArray[np.int64]
     episode: NDArray[np.int64]
@@ -71,18 +73,15 @@ class Corpus:
         return found.hexdigest()[:16]
 
     def validation(self, every: int) -> NDArray[np.bool_]:
-        """Return which samples are held out: whole demonstrations, some of each instruction.
+        """Return which samples are held out: whole demonstrations, over all instructions.
 
         Args:
             every: One of so many; 0 holds none out.
         """
-        held: list[int] = []
         firsts = np.unique(self.episode, return_index=True)[1]
-        told = self.instruction[firsts]
-        for instruction in np.unique(told):
-            held += (
-                np.flatnonzero(told == instruction)[every - 1 :: every].tolist() if every else []
-            )
+        # By instruction, and on across them: some have fewer demonstrations than that.
+        order = np.argsort(self.instruction[firsts], kind="stable")
+        held = order[every - 1 :: every] if every else order[:0]
         return np.isin(self.episode, held)
 
     def normalization(self, settings: Settings, chosen: NDArray[np.int64]) -> Normalization:
@@ -96,12 +95,15 @@ class Corpus:
         plain = (0.0,) * self.chunk.shape[2], (1.0,) * self.chunk.shape[2]
         raw = Normalization(Scaling((), ()), Scaling(*plain), relative, angles)
         done = raw.chunk(self.chunk[chosen], self.state[chosen])[self.valid[chosen]]
+        turning = tuple(angles_in(self.state_layout))
+        state = near(self.state[chosen], mean_angles(self.state[chosen]), turning)
         kind, floor = settings.normalization, settings.floor
         return Normalization(
-            Scaling.of(kind, of_numbers(self.state[chosen]), floor),
+            Scaling.of(kind, of_numbers(state), floor),
             Scaling.of(kind, of_numbers(done), floor),
             relative,
             angles,
+            turning,
         )
 
 
@@ -145,6 +147,7 @@ def read_corpus(
         state=np.concatenate([part.state for part in parts]),
         chunk=np.concatenate([part.chunk for part in parts]),
         valid=~np.concatenate([part.padded for part in parts]),
+        cut=np.concatenate([part.cut for part in parts]),
         images={
             role: decoded([p.image[role] for p in parts], pixels, None if in_memory else cache)
             for role in roles

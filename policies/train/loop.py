@@ -140,12 +140,34 @@ def split(corpus: Corpus, settings: Settings) -> tuple[NDArray[np.int64], NDArra
     """
     held = corpus.validation(settings.held_out)
     training = np.flatnonzero(~held)
-    if len(training) < settings.batch:
-        raise UsageError(
-            f"{len(training)} samples are fewer than a batch; record more, or lower --batch"
-        )
+    require_batch(training, settings)
     order = np.random.default_rng(chance.number(settings.seed, "validation", 0))
     return training, order.permutation(np.flatnonzero(held))
+
+
+def whole_chunks(
+    corpus: Corpus, settings: Settings, training: NDArray[np.int64], validation: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return those of the samples whose chunks do not end before their episode.
+
+    Raises:
+        UsageError: They are fewer than a batch.
+    """
+    training, validation = (rows[~corpus.cut[rows]] for rows in (training, validation))
+    require_batch(training, settings)
+    return training, validation
+
+
+def require_batch(rows: NDArray[np.int64], settings: Settings) -> None:
+    """Refuse to learn from fewer samples than a batch.
+
+    Raises:
+        UsageError: They are.
+    """
+    if len(rows) < settings.batch:
+        raise UsageError(
+            f"{len(rows)} samples are fewer than a batch; record more, or lower --batch"
+        )
 
 
 def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:

@@ -14,14 +14,14 @@ from policies.train import chance
 from policies.train.card import CARD, PICTURE, write_card
 from policies.train.data import Corpus, read_corpus
 from policies.train.log import LOG
-from policies.train.loop import Pace, Task, split, train
+from policies.train.loop import Pace, Task, split, train, whole_chunks
 from policies.train.plot import plot_logs
 from policies.train.progress import TrainingView
 from policies.train.reading import Reading, read_all
 from policies.train.recipe import Entry
 from policies.train.settings import Settings
 from policies.train.start import Start
-from policies.train.state import DATA, SETTINGS, STATE, claim
+from policies.train.state import DATA, INIT, SETTINGS, STATE, alone, claim
 from policies.vla.checkpoint import Checkpoint, contract_of, save
 from policies.vla.config import VLAConfig, sized
 from policies.vla.model import VLA
@@ -65,27 +65,30 @@ def train_all(job: Job, entries: Sequence[Entry], console: Console) -> None:
     corpus: Corpus | None = None
     reading: Reading | None = None
     for entry in entries:
-        claim(entry.out / SETTINGS, entry.settings.as_json())
-        if (entry.out / CARD).is_file():
-            console.print(f"{entry.out} is trained already", markup=False)
-            continue
-        if corpus is None or read is None or not same_samples(read, entry):
-            corpus = reading = None  # Before the next are read, so that memory holds one.
-            pixels = network(entry.settings).images.pixels
-            corpus = read_corpus(entry.data, entry.settings, pixels, job.memory, entry.out)
-        if read is None or read.init != entry.init:
-            reading = None
-        read = entry
-        init = Checkpoint.open(entry.init) if entry.init else None
-        claim(entry.out / DATA, {"data": corpus.digest(), "init": init and init.identity})
-        start = Start.load(init) if init else None
-        task = make_task(corpus, entry.settings, chosen_device(job.device), start)
-        if start:
-            console.print(f"{entry.settings.head}: starts from {task.origin}", markup=False)
-        if entry.settings.frozen:
-            reading = reading or read_all(task)
-            task = replace(task, reading=reading)
-        train_one(job, task, entry.out, console)
+        with alone(entry.out):
+            init = Checkpoint.open(entry.init) if entry.init else None
+            claim(entry.out / SETTINGS, entry.settings.as_json())
+            claim(entry.out / INIT, {"init": init and init.identity})
+            if (entry.out / CARD).is_file():
+                (entry.out / STATE).unlink(missing_ok=True)
+                console.print(f"{entry.out} is trained already", markup=False)
+                continue
+            if corpus is None or read is None or not same_samples(read, entry):
+                corpus = reading = None  # Before the next are read, so that memory holds one.
+                pixels = network(entry.settings).images.pixels
+                corpus = read_corpus(entry.data, entry.settings, pixels, job.memory, entry.out)
+            if read is None or read.init != entry.init:
+                reading = None
+            read = entry
+            claim(entry.out / DATA, {"data": corpus.digest()})
+            start = Start.load(init) if init else None
+            task = make_task(corpus, entry.settings, chosen_device(job.device), start)
+            if start:
+                console.print(f"{entry.settings.head}: starts from {task.origin}", markup=False)
+            if entry.settings.frozen:
+                reading = reading or read_all(task)
+                task = replace(task, reading=reading)
+            train_one(job, task, entry.out, console)
 
 
 def same_samples(one: Entry, other: Entry) -> bool:
@@ -150,6 +153,8 @@ def make_task(
         else:
             config = start.network(config)
             head = start.head(settings, options, config.width)
+        if head.whole:
+            training, validation = whole_chunks(corpus, settings, training, validation)
         kept = start is not None and start.keeps(head)
         if start is not None and kept:
             head.restore(start.model.head.fitted())

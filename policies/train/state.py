@@ -1,8 +1,10 @@
 """What a training that continues needs: one file, whole or not at all, that executes nothing."""
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from harness.demonstrations.parts import whole_file
 from harness.errors import StorageError, UsageError
 
 SETTINGS, DATA = "training/settings.json", "training/data.json"
+INIT = "training/init.json"
+LOCK = "training/lock"
 STATE = "training/state.safetensors"
 
 
@@ -69,6 +73,30 @@ def load_state(folder: Path, device: torch.device) -> Kept | None:
             return Kept(int(note["step"]), float(note["seconds"]), tensors)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise UsageError(f"{path} is damaged ({error}); delete it to start again") from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only one that trains into a folder.
+
+    Raises:
+        UsageError: Somebody else does.
+        StorageError: The folder cannot be written.
+    """
+    path = folder / LOCK
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}; choose --out") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                f"another process is training into {folder}; wait or choose another --out"
+            ) from error
+        yield
 
 
 def claim(path: Path, said: Mapping[str, Any]) -> None:

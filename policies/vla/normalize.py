@@ -79,12 +79,15 @@ class Normalization:
             Empty if there is none.
         angles: Those among the counted numbers that are angles in rad: pi and -pi are the same, so
             they are counted the short way round.
+        state_angles: Those among the state's numbers: they are measured the short way round from
+            the centre, so that no pose is two states.
     """
 
     state: Scaling
     action: Scaling
     relative: tuple[int | None, ...] = ()
     angles: tuple[int, ...] = ()
+    state_angles: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -93,6 +96,14 @@ class Normalization:
         counted = [i for i, source in enumerate(self.relative) if source is not None]
         if not set(self.angles) <= set(counted):
             raise UsageError("`angles` are counted from the state's: `relative` must name them")
+        if not set(self.state_angles) <= set(range(self.state.size)):
+            raise UsageError(
+                f"`state_angles` must be numbers of a state, 0 to {self.state.size - 1}"
+            )
+
+    def states(self, state: Numbers) -> Numbers:
+        """Return the network's states for the robot's, (batch, S)."""
+        return self.state.forth(near(state, np.array(self.state.centre), self.state_angles))
 
     def origin(self, state: Numbers) -> Numbers:
         """Return what actions are counted from, (batch, 1, A), for states, (batch, S)."""
@@ -111,16 +122,30 @@ class Normalization:
 
     def _turned(self, actions: Numbers) -> Numbers:
         """Return the same with angles between -pi and pi."""
-        turned, angles = actions.copy(), list(self.angles)
-        turned[..., angles] = (turned[..., angles] + np.pi) % (2 * np.pi) - np.pi
-        return turned
+        return near(actions, np.zeros(self.action.size), self.angles)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "Normalization":
         """Read what `dataclasses.asdict` wrote."""
         state, action = (Scaling(**_tuples(written[name])) for name in ("state", "action"))
         # Checkpoints of before angles were known have none.
-        return cls(state, action, tuple(written["relative"]), tuple(written.get("angles", ())))
+        angles = {name: tuple(written.get(name, ())) for name in ("angles", "state_angles")}
+        return cls(state, action, tuple(written["relative"]), **angles)
+
+
+def near(values: Numbers, centre: NDArray[np.float64], angles: Sequence[int]) -> Numbers:
+    """Return the same with these angles, in rad, at most half a turn from their centre."""
+    turned, chosen = values.copy(), list(angles)
+    start = centre[chosen] - np.pi
+    turned[..., chosen] = (values[..., chosen] - start) % (2 * np.pi) + start
+    return turned
+
+
+def mean_angles(values: Numbers) -> NDArray[np.float64]:
+    """Return the direction in the middle of each column of angles in rad."""
+    turns = np.exp(1j * values.astype(np.float64)).mean(axis=0)
+    middle: NDArray[np.float64] = np.angle(turns)
+    return middle
 
 
 def _tuples(written: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:

@@ -40,7 +40,7 @@ class Preparation:
         """
         config, batch = self._config, len(state)
         blank = np.zeros((batch, config.images.pixels, config.images.pixels, 3), np.uint8)
-        normalised = self._normalization.state.forth(state)
+        normalised = self._normalization.states(state)
         tokens, token_mask = self._text.encode(instructions, normalised)
         filled = np.zeros((batch, config.state_size), np.float32)
         filled[:, : normalised.shape[1]] = normalised

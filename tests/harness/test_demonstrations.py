@@ -1,13 +1,9 @@
-"""Demonstrations: a file each, one data set, and what is read from it again."""
+"""Demonstrations: one data set of many files, and what is read from it again."""
 
 import hashlib
 import io
 import json
-import multiprocessing
-import os
-import signal
-import zipfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +17,10 @@ from PIL import Image
 
 from harness.demonstrations import pictures, statistics
 from harness.demonstrations.dataset import Facts, finish
-from harness.demonstrations.demonstration import Demonstration
-from harness.demonstrations.parts import find_parts, whole_file, write_part
+from harness.demonstrations.parts import write_part
 from harness.demonstrations.reader import Demonstrations
-from harness.errors import StorageError, UsageError
-from harness.layout import Layout, Part
-
-STATE = Layout((Part("eef_position", 3, "m, world"), Part("gripper", 1, "m")))
-ACTION = Layout((Part("move", 2, "delta, 1 = 0.05 m"),))
-FACTS = Facts(STATE, ACTION)
-
-
-def made(episode: int = 0, stride: int = 0, steps: int = 11, **changes: Any) -> Demonstration:
-    """Return a demonstration that follows from its arguments; stride 0 is without cameras."""
-    stream = np.random.default_rng([episode, steps])
-    looked = np.arange(0, steps if stride else 0, stride or 1)
-    shape = (len(looked), 6, 8, 3)
-    roles = ("main", "wrist") if stride else ()
-    values: dict[str, Any] = {
-        "benchmark": "suite",
-        "task": "push",
-        "episode": episode,
-        "seed": 7,
-        "protocol": "suite/card@1",
-        "instruction": "push the cube",
-        "fps": 20,
-        "state": stream.normal(size=(steps, 4)).astype(np.float32),
-        "action": stream.normal(size=(steps, 2)).astype(np.float32),
-        "image": {role: stream.integers(0, 256, shape, np.uint8) for role in roles},
-        "looked": looked,
-    }
-    return Demonstration(**values | changes)
+from harness.errors import UsageError
+from tests.harness.made_demonstrations import ACTION, FACTS, STATE, assert_same, made
 
 
 def test_a_chunk_ends_where_the_robot_was_pushed(tmp_path: Path) -> None:
@@ -65,15 +34,8 @@ def test_a_chunk_ends_where_the_robot_was_pushed(tmp_path: Path) -> None:
     # What the expert wanted to do when it was pushed is known, what it would have done next is not.
     assert (~samples.padded[:11]).sum(1).tolist() == [4, 4, 3, 2, 1, 1, 4, 3, 2, 1, 1]
     np.testing.assert_array_equal(samples.chunk[2], pushed.action[[2, 3, 4, 4]])
+    assert np.flatnonzero(samples.cut).tolist() == [2, 3, 4, 5, 7, 8, 9]
     assert (~samples.padded[11:]).sum(1).tolist() == [4] * 8 + [3, 2, 1]
-
-
-def assert_same(one: Demonstration, other: Demonstration) -> None:
-    assert one.image.keys() == other.image.keys()
-    for name in (f.name for f in fields(Demonstration) if f.name != "image"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    for role, seen in one.image.items():
-        np.testing.assert_array_equal(seen, other.image[role])
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -141,36 +103,6 @@ def test_per_task_takes_the_first_episodes(tmp_path: Path) -> None:
     assert [read.episode(index).episode for index in range(2)] == [2, 9]
 
 
-def _killed_while_writing(folder: Path) -> None:
-    with whole_file(folder / "parts/suite/push/1.npz") as file:
-        file.write(b"half of it")
-        file.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_killed_worker_leaves_no_part(tmp_path: Path) -> None:
-    write_part(tmp_path, made(0))
-    process = multiprocessing.get_context("fork").Process(
-        target=_killed_while_writing, args=(tmp_path,)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    assert len(list((tmp_path / "parts/suite/push").iterdir())) == 2
-    assert finish(tmp_path, FACTS) == 1
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    def fail() -> None:
-        with whole_file(tmp_path / "file") as file:
-            file.write(b"half")
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(StorageError, match="No space left"):
-        fail()
-    assert not list(tmp_path.iterdir())
-
-
 def test_finishing_again_after_a_kill(tmp_path: Path) -> None:
     write_part(tmp_path, made(0))
     finish(tmp_path, FACTS)
@@ -197,37 +129,6 @@ def test_files_roll_over(tmp_path: Path) -> None:
     assert len(read.samples(4)) == 120
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/x", "a\0", "-x", "a b", "a\n"])
-def test_names_cannot_lead_astray(tmp_path: Path, name: str) -> None:
-    for changes in ({"benchmark": name}, {"task": name}):
-        with pytest.raises(ValueError, match="cannot be part of a file's name"):
-            write_part(tmp_path / "folder", made(**changes))
-    look = np.zeros((1, 2, 2, 3), np.uint8)
-    with pytest.raises(ValueError, match="cannot be part of a file's name"):
-        write_part(tmp_path / "folder", made(image={name: look}, looked=np.zeros(1, np.int64)))
-    assert not list(tmp_path.rglob("*.npz"))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"state": np.zeros((11, 4))},
-        {"state": np.zeros((10, 4), np.float32)},
-        {"action": np.full((11, 2), np.nan, np.float32)},
-        {"action": np.zeros((0, 2), np.float32)},
-        {"looked": np.array([0])},
-        {"stride": 1, "looked": np.arange(1, 12)},
-        {"stride": 1, "looked": np.zeros(11, np.int64)},
-        {"stride": 1, "looked": np.arange(5)},
-        {"pushed": np.array([11])},
-        {"fps": 0},
-    ],
-)
-def test_what_does_not_fit_together_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        made(**changes)
-
-
 def test_one_form_and_one_protocol_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="record some"):
         finish(tmp_path, FACTS)
@@ -249,25 +150,6 @@ def test_what_others_wrote_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(UsageError, match="choose another folder"):
         finish(tmp_path, FACTS)
-
-
-def test_strange_files_are_no_parts(tmp_path: Path) -> None:
-    path = write_part(tmp_path, made())
-    for name in ("1.npz.x.partial", "one.npz", "-1.npz", "².npz"):
-        (path.parent / name).write_bytes(b"")
-    assert find_parts(tmp_path) == {("suite", "push"): [path]}
-
-
-def test_a_damaged_part_is_named_and_nothing_unpickled(tmp_path: Path) -> None:
-    path = write_part(tmp_path, made())
-    content = io.BytesIO()
-    np.save(content, np.array([print], object), allow_pickle=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("header.npy", content.getvalue())
-    for _ in range(2):
-        with pytest.raises(UsageError, match=r"0\.npz is damaged .*delete it"):
-            finish(tmp_path, FACTS)
-        path.write_bytes(path.read_bytes()[:50])
 
 
 def test_statistics_are_numpys(tmp_path: Path) -> None:

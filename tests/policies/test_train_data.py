@@ -122,6 +122,30 @@ def test_eulers_angles_are_counted_the_short_way_round(data: Path) -> None:
     assert corpus.normalization(SETTINGS, chosen).angles == ()
 
 
+def test_a_hand_that_points_down_has_one_state(data: Path) -> None:
+    corpus = read(data)
+    pose = Layout((Part("position", 1, "m"), Part("turn", 1, "extrinsic xyz Euler angles in rad")))
+    state = corpus.state.copy()
+    state[:, 1] = np.where(np.arange(len(state)) % 2, np.pi - 0.01, 0.02 - np.pi)
+    down = replace(corpus, state_layout=pose, state=state)
+    found = down.normalization(SETTINGS, np.arange(len(state)))
+    assert found.state_angles == (1,)
+    # What is between the two ways to write it is 0.03 rad, not a whole turn.
+    assert found.state.span[1] == pytest.approx(0.015, abs=1e-4)
+    np.testing.assert_allclose(found.states(state)[:2, 1], [1, -1], atol=1e-3)
+
+
+def test_fast_learns_from_no_chunk_that_a_push_cuts_short(tmp_path: Path) -> None:
+    corpus = read(write_demos(tmp_path, range(12), pushed=np.array([5])))
+    assert set(np.flatnonzero(corpus.cut) % 10) == {3, 4, 5}
+    for head, cut in (("fast", 0), ("flow", 24)):
+        task = make_task(corpus, replace(SETTINGS, head=head), torch.device("cpu"))
+        assert corpus.cut[task.training].sum() == cut
+        assert not corpus.cut[task.validation].any() or head == "flow"
+    with pytest.raises(UsageError, match="56 samples are fewer than a batch"):
+        make_task(corpus, replace(SETTINGS, head="fast", batch=60), torch.device("cpu"))
+
+
 def test_what_lies_behind_the_end_is_in_no_statistic(data: Path, tmp_path: Path) -> None:
     corpus = read(data)
     task = make_task(corpus, SETTINGS, torch.device("cpu"))

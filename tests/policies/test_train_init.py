@@ -65,7 +65,7 @@ def test_the_same_head_is_trained_further(
     identity = Checkpoint.open(init).identity
     for said in (capsys.readouterr().err, (out / "README.md").read_text()):
         assert f"old ({identity[:10]}), the head's weights kept" in " ".join(said.split())
-    assert json.loads((out / "training/data.json").read_text())["init"] == identity
+    assert json.loads((out / "training/init.json").read_text())["init"] == identity
     assert (out / "tokenizer.json").read_bytes() == (init / "tokenizer.json").read_bytes()
     assert Checkpoint.open(out).contract.network.cameras == ("wrist", "main")
 
@@ -143,9 +143,12 @@ def test_a_folder_begun_from_another_checkpoint_is_not_continued(
     first, second = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two", action_size=8)
     out = tmp_path / "new"
     assert run(data, first, out, "--head", "flow") == 0
-    (out / "README.md").unlink()
-    assert run(data, second, out, "--head", "flow") == 2
-    assert "another init; choose another --out" in " ".join(capsys.readouterr().err.split())
+    # Nor does it count as trained from this one.
+    for finished in (True, False):
+        assert (out / "README.md").is_file() == finished
+        assert run(data, second, out, "--head", "flow") == 2
+        assert "another init; choose another --out" in " ".join(capsys.readouterr().err.split())
+        (out / "README.md").unlink(missing_ok=True)
 
 
 def test_weights_of_16_bits_are_trained_in_32(data: Path, tmp_path: Path) -> None:

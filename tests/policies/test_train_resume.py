@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from policies.train.__main__ import main
+from policies.train.state import alone
 from tests.policies.made_demos import write_demos
 
 ROOT = Path(__file__).parent.parent.parent
@@ -148,3 +149,12 @@ def test_another_training_does_not_continue_it(
 ) -> None:
     assert main([*arguments(data, uninterrupted), "--seed", "1", "--clip", "2"]) == 2
     assert "another clip, seed; choose another --out" in " ".join(capsys.readouterr().err.split())
+
+
+def test_two_never_train_into_one_folder(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(tmp_path / "out"):
+        assert main(arguments(data, tmp_path / "out")) == 2
+    assert "another process is training into" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out/log.jsonl").exists()

@@ -1,6 +1,6 @@
 """What is done to pictures, states, actions and instructions before and after the network."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -78,6 +78,19 @@ def test_angles_are_counted_the_short_way_round() -> None:
     np.testing.assert_allclose(turning.actions(chunk, state), actions, atol=1e-5)
     with pytest.raises(UsageError, match="angles"):
         Normalization(Scaling((), ()), plain, (0, None), (1,))
+
+
+def test_a_pose_is_one_state_whichever_way_its_angles_are_written() -> None:
+    state = np.array([[3.1, 3.1], [3.1, -3.1], [3.1, np.pi]], np.float32)
+    scaling = Scaling((0.0, 3.0), (1.0, 0.5))
+    plain = Normalization(scaling, Scaling((0.0,), (1.0,)))
+    turning = replace(plain, state_angles=(1,))
+    np.testing.assert_array_equal(turning.states(state)[:, 0], plain.states(state)[:, 0])
+    wanted = [0.2, (2 * np.pi - 6.1) * 2, 2 * np.pi - 6]
+    np.testing.assert_allclose(turning.states(state)[:, 1], wanted, atol=1e-5)
+    assert Normalization.from_json(asdict(turning)) == turning
+    with pytest.raises(UsageError, match="state_angles"):
+        replace(plain, state_angles=(2,))
 
 
 def test_pictures_are_resized_like_pillow_does_within_one_level() -> None:
