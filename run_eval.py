@@ -4,6 +4,7 @@ Without arguments this runs the quick start: a small real evaluation that takes 
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -366,8 +367,9 @@ def film(run: Run, work: Work, video: Videos) -> None:
 
 
 def default_folder(plan: Plan) -> Path:
-    """Return a folder named for what the plan compares."""
-    policies = "-".join(reference.partition(":")[0] for reference in plan.policies)
+    """Return a folder named for what the plan compares, e.g. results/vla-e0-libero_object."""
+    words = [re.findall(r"[\w.-]*\w", reference) for reference in plan.policies]
+    policies = "-".join(dict.fromkeys(word for found in words for word in found[:1] + found[-1:]))
     return RESULTS / f"{policies}-{'-'.join(b.name.replace('/', '-') for b in plan.benchmarks)}"
 
 

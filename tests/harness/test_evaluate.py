@@ -14,6 +14,7 @@ from assay_points import Broken, PointEnv
 import run_eval
 from harness.errors import UsageError
 from harness.inline import run_inline
+from harness.plan import BenchmarkRequest, Plan
 from harness.run import Run, RunWriter
 
 pytestmark = pytest.mark.usefixtures("points")
@@ -165,6 +166,21 @@ def test_another_plan_in_the_same_folder_is_refused(
     shown = " ".join(capsys.readouterr().err.split())
     assert "seed: 7 there, 8 here" in shown
     assert "tasks of points_two under short: none there, left, right here" in shown
+
+
+@pytest.mark.parametrize(
+    ("policies", "folder"),
+    [
+        (("oracle",), "oracle-points"),
+        (("vla:checkpoints/points/e0", "vla:../flow/"), "vla-e0-flow-points"),
+        (("python:my_policy.py:Mine", ""), "python-Mine-points"),
+    ],
+)
+def test_a_run_s_own_folder_is_named_for_what_it_compares(
+    policies: tuple[str, ...], folder: str
+) -> None:
+    plan = Plan(policies, (BenchmarkRequest("points"),), 1)
+    assert run_eval.default_folder(plan) == run_eval.RESULTS / folder
 
 
 def test_two_writers_never_share_a_folder(tmp_path: Path) -> None:
