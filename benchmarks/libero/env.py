@@ -49,6 +49,8 @@ ACTION = Layout(
 IDLE = np.array([0, 0, 0, 0, 0, 0, -1], np.float32)
 PUSH = np.array([0.8, 0.8, 0.8, 0, 0, 0.4, 0], np.float32)
 """Of a few steps, it takes the hand some centimetres away."""
+SHUT = np.array([0, 0, 0, 0, 0, 0, 2], np.float32)
+"""Every second push shuts an open hand besides: who closed on nothing has to open again."""
 PRINTABLE = frozenset(map(chr, range(32, 127)))
 
 
@@ -70,7 +72,7 @@ class LiberoEnv(BenchmarkEnv):
         self.episodes = len(files.states)
         self.state_layout, self.action_layout = STATE, ACTION
         self.idle_action = IDLE
-        self.pushes = -PUSH, PUSH
+        self.pushes = -PUSH, PUSH + SHUT
         self.cameras = tuple(CAMERAS)
         height, width = protocol.camera_size
         picture = spaces.Box(0, 255, (height, width, 3), np.uint8)
