@@ -61,12 +61,15 @@ class DemosCommand:
     pushes: float = 0.0
     """In which share of the steps the robot is pushed off its way, so that the demonstrations show
     the way back, e.g. 0.05; for experts that decide anew at every step."""
+    pixels: int = 0
+    """Height and width to keep pictures with, e.g. the 128 that tiny takes: resized as the policy
+    would, they train the same and take less room; those of the cameras if not given."""
     workers: int = 0
     """Environment actors on Ray, each using one core; 0 records in this process."""
 
     def __call__(self) -> int:
         """Record what is missing and put the data set together."""
-        for name, least in (("episodes", 1), ("every", 1), ("workers", 0)):
+        for name, least in (("episodes", 1), ("every", 1), ("pixels", 0), ("workers", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.pushes <= 0.5:
@@ -94,7 +97,7 @@ class DemosCommand:
         if self.pushes:
             require_pushes(cell)
         self.out.mkdir(parents=True, exist_ok=True)
-        Recording(self.cameras, self.every, self.pushes).save(self.out)
+        Recording(self.cameras, self.every, self.pushes, self.pixels).save(self.out)
         reference = f"record:{self.out}"
         policy = make_policy(reference)
         short = cell.protocol.name.partition("/")[2]

@@ -91,7 +91,7 @@ class RecordPolicy(OraclePolicy):
         due = step % self._recording.every == self._phase
         # The first look serves only an episode that is over before its own first step comes.
         if self._recording.cameras and (due or step == 0):
-            self._looks[step] = self._env.observe(self._recording.cameras)["image"]
+            self._looks[step] = self._look()
         wanted = super().infer(observations, streams)[0][0]
         done = self._pushes.push(wanted)
         if done is not wanted:
@@ -99,6 +99,16 @@ class RecordPolicy(OraclePolicy):
         self._states.append(observations[0]["state"])
         self._actions.append(wanted)
         return [done[np.newaxis]]
+
+    def _look(self) -> dict[str, NDArray[np.uint8]]:
+        """Return what the cameras see, of the size that is kept."""
+        seen, pixels = self._env.observe(self._recording.cameras)["image"], self._recording.pixels
+        if not pixels:
+            return seen
+        # Only who resizes waits for torch to be imported.
+        from policies.vla.preparation import as_bytes
+
+        return {role: as_bytes(picture[np.newaxis], pixels)[0] for role, picture in seen.items()}
 
     def end(self, outcome: StepOutcome) -> None:
         """Write the demonstration, if it is one."""

@@ -15,11 +15,13 @@ class Recording:
         cameras: Roles of the cameras; none means no pictures.
         every: Pictures are taken at every so many steps, from a step on that is the episode's own.
         pushes: In which share of the steps a push begins that takes the robot off its way.
+        pixels: Height and width that pictures are kept with; 0 for those that cameras have.
     """
 
     cameras: tuple[str, ...] = ()
     every: int = 1
     pushes: float = 0.0
+    pixels: int = 0
 
     @staticmethod
     def path(folder: Path) -> Path:
@@ -36,7 +38,9 @@ class Recording:
         try:
             content = json.loads(cls.path(folder).read_text())
             cameras, every = tuple(map(str, content["cameras"])), int(content["every"])
-            return cls(cameras, every, float(content.get("pushes", 0)))
+            return cls(
+                cameras, every, float(content.get("pushes", 0)), int(content.get("pixels", 0))
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{folder} is no folder of python -m benchmarks.demos") from error
 

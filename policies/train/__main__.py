@@ -56,6 +56,9 @@ class TrainCommand:
     """Where to compute, e.g. cpu or cuda; a GPU if there is one."""
     memory: float = 4.0
     """GiB of pictures to keep in memory; more go to a file beside the checkpoint."""
+    workers: int = 1
+    """How many policies of a recipe are trained at the same time, each in a process of its own; the
+    samples are in memory once. More than cores, or than a GPU has time for, is no faster."""
     save_every: int = 500
     """Steps between two savings of what is needed to continue."""
     validate_every: int = 500
@@ -66,7 +69,7 @@ class TrainCommand:
     def __call__(self) -> int:
         """Train, and say where the checkpoint is."""
         entries = self.entries()
-        for name in ("save_every", "validate_every"):
+        for name in ("workers", "save_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
         job = Job(
@@ -74,6 +77,7 @@ class TrainCommand:
             memory=self.memory,
             pace=Pace(save=self.save_every, validate=self.validate_every),
             command=self.typed,
+            workers=self.workers,
         )
         try:
             train_all(job, entries, notes)

@@ -20,9 +20,11 @@ def number(seed: int, purpose: Purpose, step: int) -> int:
     return int.from_bytes(drawn[:8], "little") >> 1
 
 
-def generator(seed: int, purpose: Purpose, step: int = 0) -> torch.Generator:
-    """Return the generator for one purpose at one step."""
-    return torch.Generator().manual_seed(number(seed, purpose, step))
+def generator(
+    seed: int, purpose: Purpose, step: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Return the generator for one purpose at one step; on another device it draws others."""
+    return torch.Generator(device).manual_seed(number(seed, purpose, step))
 
 
 def batch(samples: int, size: int, seed: int, step: int) -> NDArray[np.int64]:

@@ -2,11 +2,12 @@
 
 import hashlib
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from harness.errors import UsageError, require_known
 from harness.layout import Layout, Part
 from policies.train.settings import Settings
 from policies.vla.normalize import Normalization, Scaling, mean_angles, near
-from policies.vla.preparation import pictures as prepared
+from policies.vla.preparation import as_bytes
 
 BLOCK = 64
 """Pictures that are decoded at once."""
@@ -216,22 +217,24 @@ def decoded(parts: Iterable[Pictures], pixels: int, folder: Path | None) -> NDAr
     else:
         with tempfile.TemporaryFile(dir=folder) as file:
             images = np.memmap(file, np.uint8, "w+", shape=shape)
-    row = 0
-    for part in parts:
-        for start in range(0, len(part), BLOCK):
-            block = part[start : start + BLOCK]
-            if block.shape[1:3] != (pixels, pixels):
-                block = as_bytes(block, pixels)
-            images[row : row + len(block)] = block
-            row += len(block)
+    firsts = np.cumsum([0, *map(len, parts)])
+    blocks = [
+        (part, first, start)
+        for part, first in zip(parts, firsts, strict=False)
+        for start in range(0, len(part), BLOCK)
+    ]
+
+    def decode(block: tuple[Pictures, int, int]) -> None:
+        part, first, start = block
+        found = part[start : start + BLOCK]
+        if found.shape[1:3] != (pixels, pixels):
+            found = as_bytes(found, pixels)
+        images[first + start : first + start + len(found)] = found
+
+    # Pillow decodes outside Python's lock.
+    with ThreadPoolExecutor() as pool:
+        deque(pool.map(decode, blocks), maxlen=0)
     return images
-
-
-def as_bytes(images: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
-    """Return what the network would get, as the bytes that it is computed from."""
-    scaled = (prepared(images, pixels) + 1) * 127.5
-    rows: NDArray[Any] = scaled.round().byte().permute(0, 2, 3, 1).numpy()
-    return rows
 
 
 def parts_of(layout: Layout | None) -> tuple[Part, ...]:

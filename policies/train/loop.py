@@ -3,10 +3,11 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,6 +34,10 @@ from policies.vla.text import Text
 
 MOST_VALIDATED = 512
 """Held-out samples that are looked at, drawn once, so that a validation takes little."""
+
+
+LARGE = 50_000_000
+"""Weights from which bfloat16 is faster on a GPU: below, casting takes longer than computing."""
 
 
 class StoppedError(Exception):
@@ -87,6 +92,15 @@ class Task:
         seen = config if self.reading is None else replace(config, cameras=())
         return Preparation(seen, self.normalization, self.text)
 
+    @cached_property
+    def _images(self) -> Mapping[str, Tensor]:
+        """The pictures, on a GPU if half of what is free there holds them all."""
+        images = {role: torch.from_numpy(each) for role, each in self.corpus.images.items()}
+        size = sum(each.nbytes for each in images.values())
+        if self.device.type != "cuda" or 2 * size > torch.cuda.mem_get_info(self.device)[0]:
+            return images
+        return {role: each.to(self.device) for role, each in images.items()}
+
     def samples(self, rows: NDArray[np.int64], augmented_by: torch.Generator | None) -> Batch:
         """Return samples as the network takes them.
 
@@ -95,9 +109,10 @@ class Task:
             augmented_by: Where the randomness of augmentation comes from; None leaves it out.
         """
         corpus, augmentation = self.corpus, self.settings.augmentation
-        looked = corpus.images if self.reading is None else {}
+        looked = self._images if self.reading is None else {}
+        chosen = torch.from_numpy(rows)
         inputs = self._preparation.inputs(
-            {role: images[rows] for role, images in looked.items()},
+            {role: images[chosen.to(images.device)] for role, images in looked.items()},
             corpus.state[rows],
             [corpus.instructions[number] for number in corpus.instruction[rows]],
         ).to(self.device)
@@ -114,15 +129,22 @@ class Task:
         read = None if self.reading is None else self.reading.of(rows)
         return Batch(inputs, actions.to(self.device), valid.to(self.device), read)
 
+    @cached_property
+    def _half(self) -> bool:
+        """Whether most is computed in bfloat16: on a GPU, by a network that has to gain by it."""
+        weights = sum(parameter.numel() for parameter in self.model.parameters())
+        return self.device.type == "cuda" and weights > LARGE
+
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Return the batch's mean loss; on a GPU most of it is computed in bfloat16."""
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+        """Return the batch's mean loss."""
+        with torch.autocast("cuda", torch.bfloat16, enabled=self._half):
             return self.model.loss(batch, generator).float().mean()
 
     def validated(self) -> float:
         """Return the mean loss of held-out samples, always the same and with the same draws."""
         rows, total = self.validation[:MOST_VALIDATED], 0.0
-        size, drawn = self.settings.batch, chance.generator(self.settings.seed, "validation")
+        size = self.settings.batch
+        drawn = chance.generator(self.settings.seed, "validation", device=self.device)
         self.model.eval()
         with torch.no_grad():
             for start in range(0, len(rows), size):
@@ -198,9 +220,13 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:
     started = time.perf_counter() - seconds
     task.model.train()
     view.start(settings.steps, optimizer.step)
-    with _signals() as stopped:
+    with _signals() as stopped, ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(drawn, task, optimizer.step)
         while optimizer.step < settings.steps:
-            line = update(task, optimizer)
+            begun = time.perf_counter()
+            batches, coming = coming.result(), ahead.submit(drawn, task, optimizer.step + 1)
+            line = update(task, optimizer, batches)
+            line["samples_per_s"] = round(settings.batch / (time.perf_counter() - begun), 1)
             log.add(**line)
             view.add(line)
             last = optimizer.step == settings.steps
@@ -221,23 +247,27 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:
     return time.perf_counter() - started
 
 
-def update(task: Task, optimizer: Optimizer) -> dict[str, Any]:
+def drawn(task: Task, step: int) -> list[Batch]:
+    """Return what a step learns from, in the parts that go through the network one by one.
+
+    It takes a third of a small network's step on a CPU, so it is made while the step before runs.
+    """
+    settings = task.settings
+    chosen = chance.batch(len(task.training), settings.batch, settings.seed, step)
+    pictures = chance.generator(settings.seed, "pictures", step)
+    parts = np.split(task.training[chosen], settings.accumulate)
+    return [task.samples(rows, pictures) for rows in parts]
+
+
+def update(task: Task, optimizer: Optimizer, batches: Sequence[Batch]) -> dict[str, Any]:
     """Make one update, and return its line of the log.
 
     Raises:
         UsageError: The weights are of no more use.
     """
-    settings, step, started = task.settings, optimizer.step, time.perf_counter()
-    chosen = chance.batch(len(task.training), settings.batch, settings.seed, step)
-    pictures = chance.generator(settings.seed, "pictures", step)
-    draws = chance.generator(settings.seed, "loss", step)
-
-    def losses() -> Iterator[Callable[[], Tensor]]:
-        for rows in np.split(task.training[chosen], settings.accumulate):
-            batch = task.samples(rows, pictures)
-            yield lambda batch=batch: task.loss(batch, draws)  # type: ignore[misc]
-
-    loss, rate, norm = optimizer.update(losses())
+    draws = chance.generator(task.settings.seed, "loss", optimizer.step, task.device)
+    losses = (partial(task.loss, batch, draws) for batch in batches)
+    loss, rate, norm = optimizer.update(losses)
     if not math.isfinite(loss + norm):
         raise UsageError(
             f"the loss of step {optimizer.step} is {loss} and its gradient {norm}; "
@@ -248,7 +278,6 @@ def update(task: Task, optimizer: Optimizer) -> dict[str, Any]:
         "loss": loss,
         "lr": rate,
         "grad_norm": norm,
-        "samples_per_s": round(settings.batch / (time.perf_counter() - started), 1),
     }
 
 

@@ -37,6 +37,7 @@ class Optimizer:
                 {"params": vectors, "weight_decay": 0.0},
             ],
             betas=(0.9, settings.beta2),
+            fused=next(model.parameters()).is_cuda,
         )
         self._average = {name: p.detach().clone() for name, p in self._parameters.items()}
         self.step = 0
@@ -53,17 +54,19 @@ class Optimizer:
         rate = learning_rate(self._settings, self.step)
         for group in self._adam.param_groups:
             group["lr"] = rate
-        total = 0.0
+        parts = []
         for loss in losses:
             part = loss() / self._settings.accumulate
             part.backward()  # type: ignore[no-untyped-call]
-            total += part.item()
+            parts.append(part.detach())
         norm = nn.utils.clip_grad_norm_(self._parameters.values(), self._settings.clip)
         self._adam.step()
         self._adam.zero_grad()
         self._remember()
         self.step += 1
-        return total, rate, float(norm)
+        # A GPU is waited for once, now that it has been told everything.
+        *found, length = torch.stack([*parts, norm]).tolist()
+        return sum(found), rate, length
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -103,10 +106,8 @@ class Optimizer:
             for name, parameter in self._parameters.items():
                 self._average[name].copy_(kept[AVERAGE + name])
                 self._adam.state[parameter] = {
-                    # AdamW counts on the CPU, wherever the weights are.
-                    kind: kept[f"{ADAM}{kind}/{name}"].to(
-                        "cpu" if kind == "step" else parameter.device
-                    )
+                    # Fused, as on a GPU, AdamW counts there; else on the CPU, where they all are.
+                    kind: kept[f"{ADAM}{kind}/{name}"].to(parameter.device)
                     for kind in ("step", "exp_avg", "exp_avg_sq")
                     if f"{ADAM}{kind}/{name}" in kept
                 }

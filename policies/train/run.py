@@ -1,7 +1,8 @@
-"""Trains policies, one after another, and continues what was stopped."""
+"""Trains policies, one after another or side by side, and continues what was stopped."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from harness.errors import UsageError
 from policies.heads import build
 from policies.train import chance
 from policies.train.card import CARD, PICTURE, write_card
+from policies.train.crew import Crew
 from policies.train.data import Corpus, read_corpus
 from policies.train.log import LOG
 from policies.train.loop import Pace, Task, split, train, whole_chunks
@@ -40,20 +42,53 @@ class Job:
         memory: GiB of pictures to keep in memory.
         pace: How often things are done.
         command: What was typed, for the checkpoint's page.
+        workers: How many policies are trained at the same time.
     """
 
     device: str
     memory: float
     pace: Pace
     command: tuple[str, ...]
+    workers: int = 1
+
+
+class Ready:
+    """What lies ready from one training to the next.
+
+    Attributes:
+        corpus: The samples that were read last.
+        reading: What the last frozen trunk made of them.
+    """
+
+    def __init__(self, memory: float) -> None:
+        """Have nothing ready; `memory` is a job's."""
+        self._memory = memory
+        self._entry: Entry | None = None
+        self.corpus: Corpus | None = None
+        self.reading: Reading | None = None
+
+    def read(self, entry: Entry) -> Corpus:
+        """Return a training's samples, which are read if they are not those that are ready.
+
+        Raises:
+            UsageError: The data cannot be read, or do not fit.
+        """
+        last, self._entry = self._entry, entry
+        if last is None or last.init != entry.init:
+            self.reading = None
+        if self.corpus is None or last is None or not same_samples(last, entry):
+            self.corpus = self.reading = None  # Before others are read, so that memory holds one.
+            pixels = network(entry.settings).images.pixels
+            self.corpus = read_corpus(entry.data, entry.settings, pixels, self._memory, entry.out)
+        return self.corpus
 
 
 def train_all(job: Job, entries: Sequence[Entry], console: Console) -> None:
-    """Train what is not trained yet, one after another.
+    """Train what is not trained yet.
 
     Args:
         job: The machine.
-        entries: What to train.
+        entries: What to train; where one starts from another, that comes before it.
         console: Where to show how it goes.
 
     Raises:
@@ -61,34 +96,40 @@ def train_all(job: Job, entries: Sequence[Entry], console: Console) -> None:
         StoppedError: Somebody stopped it.
         StorageError: The disk is full or gone.
     """
-    read: Entry | None = None
-    corpus: Corpus | None = None
-    reading: Reading | None = None
-    for entry in entries:
-        with alone(entry.out):
-            init = Checkpoint.open(entry.init) if entry.init else None
-            claim(entry.out / SETTINGS, entry.settings.as_json())
-            claim(entry.out / INIT, {"init": init and init.identity})
-            if (entry.out / CARD).is_file():
-                (entry.out / STATE).unlink(missing_ok=True)
-                console.print(f"{entry.out} is trained already", markup=False)
-                continue
-            if corpus is None or read is None or not same_samples(read, entry):
-                corpus = reading = None  # Before the next are read, so that memory holds one.
-                pixels = network(entry.settings).images.pixels
-                corpus = read_corpus(entry.data, entry.settings, pixels, job.memory, entry.out)
-            if read is None or read.init != entry.init:
-                reading = None
-            read = entry
-            claim(entry.out / DATA, {"data": corpus.digest()})
-            start = Start.load(init) if init else None
-            task = make_task(corpus, entry.settings, chosen_device(job.device), start)
-            if start:
-                console.print(f"{entry.settings.head}: starts from {task.origin}", markup=False)
-            if entry.settings.frozen:
-                reading = reading or read_all(task)
-                task = replace(task, reading=reading)
-            train_one(job, task, entry.out, console)
+    ready = Ready(job.memory)
+    if job.workers == 1:
+        for entry in entries:
+            train_entry(job, entry, ready, console)
+        return
+    with Crew(job.workers) as crew:
+        for entry in entries:
+            if not (entry.out / CARD).is_file():
+                entry.out.mkdir(parents=True, exist_ok=True)
+                ready.read(entry)  # Here, so that the processes of all who need it have it.
+            crew.begin(entry.out, entry.init, partial(train_entry, job, entry, ready))
+        crew.finish()
+
+
+def train_entry(job: Job, entry: Entry, ready: Ready, console: Console) -> None:
+    """Train one policy, if it is not trained yet; arguments and errors are those of `train_all`."""
+    with alone(entry.out):
+        init = Checkpoint.open(entry.init) if entry.init else None
+        claim(entry.out / SETTINGS, entry.settings.as_json())
+        claim(entry.out / INIT, {"init": init and init.identity})
+        if (entry.out / CARD).is_file():
+            (entry.out / STATE).unlink(missing_ok=True)
+            console.print(f"{entry.out} is trained already", markup=False)
+            return
+        corpus = ready.read(entry)
+        claim(entry.out / DATA, {"data": corpus.digest()})
+        start = Start.load(init) if init else None
+        task = make_task(corpus, entry.settings, chosen_device(job.device), start)
+        if start:
+            console.print(f"{entry.settings.head}: starts from {task.origin}", markup=False)
+        if entry.settings.frozen:
+            ready.reading = ready.reading or read_all(task)
+            task = replace(task, reading=ready.reading)
+        train_one(job, task, entry.out, console)
 
 
 def same_samples(one: Entry, other: Entry) -> bool:

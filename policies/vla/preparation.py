@@ -13,7 +13,8 @@ from policies.vla.inputs import Inputs
 from policies.vla.normalize import Normalization
 from policies.vla.text import Text
 
-Pictures = NDArray[np.uint8]
+Pictures = NDArray[np.uint8] | Tensor
+"""Bytes, (batch, height, width, 3); what is made of a tensor on a GPU stays there."""
 
 
 class Preparation:
@@ -65,7 +66,9 @@ def pictures(images: Pictures, pixels: int) -> Tensor:
     whoever computes it.
     """
     height, width = images.shape[1:3]
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    if not isinstance(images, Tensor):
+        images = torch.from_numpy(np.ascontiguousarray(images))
+    tensor = images.permute(0, 3, 1, 2)
     if (height, width) != (pixels, pixels):
         scale = pixels / max(height, width)
         size = (round(height * scale), round(width * scale))
@@ -74,3 +77,10 @@ def pictures(images: Pictures, pixels: int) -> Tensor:
         below, right = pixels - size[0] - above, pixels - size[1] - left
         tensor = functional.pad(tensor, (left, right, above, below))
     return tensor.float().div_(127.5).sub_(1)
+
+
+def as_bytes(images: Pictures, pixels: int) -> NDArray[np.uint8]:
+    """Return what the network would get, as the bytes that it is computed from."""
+    scaled = (pictures(images, pixels) + 1) * 127.5
+    rows: NDArray[np.uint8] = scaled.round().byte().permute(0, 2, 3, 1).numpy()
+    return rows

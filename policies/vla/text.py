@@ -5,6 +5,7 @@ written with them, letter by letter if need be. PaliGemma's are those that it wa
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,8 @@ class Text:
                 f"{config.vocabulary} embeddings; it belongs to another model"
             )
         self._padding, self._beginning = padding, beginning
+        # A training tells the same few texts again and again.
+        self._ids = lru_cache(maxsize=1024)(self.words)
 
     @classmethod
     def fitted(cls, instructions: Iterable[str], config: VLAConfig) -> "Text":
@@ -104,13 +107,13 @@ class Text:
         closing = [self._beginning] if _closes(self._config) else []
         rows = []
         for text, numbers in zip(instructions, state, strict=True):
-            ids = self.words(prompt(text, numbers, self._config))
+            ids = self._ids(prompt(text, numbers, self._config))
             rows.append([self._beginning, *ids][:length] + closing)
         shape = (len(rows), max(map(len, rows)))
-        tokens, mask = torch.full(shape, self._padding), torch.zeros(shape, dtype=torch.bool)
+        tokens, mask = np.full(shape, self._padding, np.int64), np.zeros(shape, np.bool_)
         for number, row in enumerate(rows):
-            tokens[number, : len(row)], mask[number, : len(row)] = torch.tensor(row), True
-        return tokens, mask
+            tokens[number, : len(row)], mask[number, : len(row)] = row, True
+        return torch.from_numpy(tokens), torch.from_numpy(mask)
 
     def words(self, text: str) -> list[int]:
         """Return a text's tokens, with nothing before or behind."""

@@ -17,6 +17,7 @@ from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.reader import Demonstrations
 from harness.environment import BenchmarkEnv
 from harness.run import Run
+from policies.vla.preparation import as_bytes
 
 ROOT = Path(__file__).parent.parent.parent
 TASKS = ("PushCube-v1", "PlugCharger-v1")
@@ -185,3 +186,15 @@ def test_an_expert_that_masters_nothing_is_given_up() -> None:
     assert demos.further("unlucky", 2, 2, 0) == 6
     with pytest.raises(demos.UsageError, match="mastered 1 of 20 episodes of hard"):
         demos.further("hard", 20, 20, 1)
+
+
+@pytest.mark.rendering
+def test_pictures_may_be_kept_as_small_as_a_policy_takes_them(tmp_path: Path) -> None:
+    looks = ("--tasks", "select_toy", "--cameras", "main", "--every", "20")
+    for folder, more in (("whole", ()), ("small", ("--pixels", "64"))):
+        out = tmp_path / folder
+        assert record(out, *looks, *more, benchmark="vlabench_lite", episodes=1) == 0
+    whole, small = (Demonstrations(tmp_path / name).episode(0) for name in ("whole", "small"))
+    assert small.image["main"].shape[1:] == (64, 64, 3)
+    np.testing.assert_array_equal(small.image["main"], as_bytes(whole.image["main"], 64))
+    np.testing.assert_array_equal(small.action, whole.action)

@@ -12,10 +12,11 @@ from harness.demonstrations.parts import write_part
 from harness.demonstrations.reader import Demonstrations
 from harness.errors import UsageError
 from harness.layout import Layout, Part
-from policies.train.data import Corpus, as_bytes, read_corpus
+from policies.train.data import Corpus, read_corpus
 from policies.train.loop import split
 from policies.train.run import make_task
 from policies.train.settings import Settings
+from policies.vla.preparation import as_bytes
 from policies.vla.preparation import pictures as prepared
 from tests.policies.made_demos import ACTION, PIXELS, STATE, TOLD, demonstration, write_demos
 
