@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import ctypes
 import io
 import os
 import random
@@ -46,6 +47,7 @@ class Source:
             self._config: Any = import_module("robotwin.config").load_task_config
             self.describe: Any = import_module("robotwin.description").generate_episode_descriptions
         self._patience = _Patience(self.mplib.Planner)
+        self._chance = _Chance(import_module("mplib.pymp.kinematics.pinocchio").PinocchioModel)
         # A task may shift the bounds of the clutter, which upstream keeps in a default value.
         self._clutter = copy.deepcopy(self._base.get_cluttered_table.__defaults__)
 
@@ -60,6 +62,7 @@ class Source:
         os.environ["ASSETS_PATH"] = str(robot.parents[2])
         random.seed(seed)
         self.mplib.set_global_seed(seed % 2**31)
+        self._chance.seed(seed % 2**31)
         made = self._task_class(task)()
         with silence(), self._shaders(protocol.shader):
             made.setup_demo(
@@ -164,6 +167,37 @@ class _Patience:
                 return {"status": str(error)}
 
         planner.plan_pose = plan_pose
+
+
+class _Chance:
+    """Gives mplib's inverse kinematics a `rand()` of their own.
+
+    They begin at configurations that C's `rand()` draws, and all threads of a process draw from one
+    sequence: where a thread of Ray's did so once since the scene was seeded, another plan came out.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._libc = ctypes.CDLL(None)
+        self._libc.initstate.argtypes = ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t
+        self._libc.setstate.argtypes = (ctypes.c_void_p,)
+        self._libc.initstate.restype = self._libc.setstate.restype = ctypes.c_void_p
+        # As long as that of `srand`, so that the sequence is the same.
+        self._state = ctypes.create_string_buffer(128)
+        self.seed(1)
+        given = model.get_random_configuration
+
+        def draw(asked: Any) -> Any:
+            others = self._libc.setstate(self._state)
+            try:
+                return given(asked)
+            finally:
+                self._libc.setstate(others)
+
+        model.get_random_configuration = draw
+
+    def seed(self, seed: int) -> None:
+        """Begin the sequence of this seed."""
+        self._libc.setstate(self._libc.initstate(seed, self._state, len(self._state)))
 
 
 def _nothing(*values: object, **named: object) -> None:

@@ -4,6 +4,7 @@ It is run by `test_robotwin_env.py`, which says what has to come out. The argume
 a stand-in for a user's files.
 """
 
+import ctypes
 import hashlib
 import json
 import os
@@ -84,6 +85,21 @@ def same_episode_again() -> dict[str, Any]:
     found["pictures"] = pictures_like_upstreams(env)
     env.close()
     return found
+
+
+def plans_while_others_draw() -> list[list[float]]:
+    """Let the expert begin with and without a thread's drawing from C's `rand()` before it."""
+    env, libc = make("handover_block"), ctypes.CDLL(None)
+    begun = []
+    for drawn in (0, 1, 2):
+        env.begin(0, 7)
+        for _ in range(drawn):
+            libc.rand()
+        expert = env.expert()
+        assert expert is not None
+        begun.append(expert.act().tolist())
+    env.close()
+    return begun
 
 
 def bare_loop(env: RoboTwinEnv, actions: NDArray[np.float32]) -> str:
@@ -229,6 +245,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     found: dict[str, Any] = {"cards": cards(), "episode": same_episode_again()}
+    found["plans"] = plans_while_others_draw()
     adapter.find_scene = any_scene
     found |= {"scores": scores(), "poses": poses(), "full": full_mode(Path(sys.argv[1]))}
     print(json.dumps(found), file=answers, flush=True)

@@ -80,6 +80,11 @@ def test_an_episode_follows_from_its_spec_and_is_robotwins_own(found: dict[str, 
     assert episode["first"] == episode["again"] == episode["like_upstream"] != episode["other"]
 
 
+def test_what_other_threads_draw_changes_no_plan(found: dict[str, Any]) -> None:
+    first, *others = found["plans"]
+    assert others == [first, first]
+
+
 def test_pictures_are_drawn_on_demand_as_robotwin_draws_them(found: dict[str, Any]) -> None:
     pictures = found["episode"]["pictures"]
     assert pictures["same"] == {"main": True, "left": True, "right": True}
