@@ -8,11 +8,13 @@ from gymnasium import spaces
 
 from benchmarks.maniskill.batch import ManiSkillBatch
 from benchmarks.maniskill.catalog import TaskFacts
-from benchmarks.maniskill.expert import plan_for
+from benchmarks.maniskill.expert import plan_for, plans
 from benchmarks.maniskill.protocol import ManiSkillProtocol
 from harness.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
 
 PRINTABLE = frozenset(map(chr, range(32, 127)))
+PUSH = np.array([0.1] * 7 + [0], np.float32)
+"""Added to joint targets for a few steps, it takes the hand some centimetres away."""
 
 
 class ManiSkillEnv(BenchmarkEnv):
@@ -39,8 +41,10 @@ class ManiSkillEnv(BenchmarkEnv):
         self.metadata = self.metadata | {"render_fps": self._sim.control_freq}
         self.state_layout, self.action_layout = self._batch.state_layout, self._batch.action_layout
         self.action_space, self.cameras = self._control.space, self._batch.cameras
+        self.pushes = (-PUSH, PUSH) if plans(task.name, self._sim) else None
         self.observation_space = self._observation_space()
         self._expert: Any = None
+        self._executed = np.empty(0, np.float32)
 
     def _observation_space(self) -> spaces.Space[Any]:
         pictures: dict[str, spaces.Space[Any]] = {
@@ -64,6 +68,7 @@ class ManiSkillEnv(BenchmarkEnv):
         return self._batch.begin([(episode, seed)])[0]
 
     def _advance(self, action: Action) -> StepOutcome:
+        self._executed = action
         return self._batch.advance(action[np.newaxis])[0]
 
     def _observe(self, cameras: Sequence[str]) -> Observation:
@@ -75,7 +80,9 @@ class ManiSkillEnv(BenchmarkEnv):
 
     def expert(self) -> Expert | None:
         """Return ManiSkill's motion planner, where it has one for this task and controller."""
-        self._expert = plan_for(self._task.name, self._sim, self.idle_action)
+        self._expert = plan_for(
+            self._task.name, self._sim, self.idle_action, lambda: self._executed
+        )
         return self._expert
 
     def close(self) -> None:

@@ -71,6 +71,22 @@ def test_an_expert_that_is_pushed_comes_back(tmp_path: Path) -> None:
     env.close()
 
 
+def test_a_plan_is_made_anew_after_a_push(tmp_path: Path) -> None:
+    task = ("--tasks", "PickCube-v1", "--protocol", "rdt-small", "--pushes", "0.03")
+    for folder in ("one", "two"):
+        assert record(tmp_path / folder, *task, episodes=2) == 0
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    shown = next(
+        each
+        for each in map(Demonstrations(tmp_path / "one").episode, range(2))
+        if len(each.pushed) and each.pushed[-1] + 2 < len(each)
+    )
+    # One step to see that it is over, and the targets begin again where the robot is.
+    last = next(step for step in shown.pushed if step + 1 not in shown.pushed)
+    apart = np.abs(shown.action[:, :7] - shown.state[:, :7]).max(axis=1)
+    assert apart[last + 2] < apart[last + 1]
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demos") / "inline"
@@ -173,8 +189,9 @@ def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "points has no scenes for demonstrations" in capsys.readouterr().err
     assert record(tmp_path / "none", "--pushes", "0.9") == 2
     assert "--pushes must be from 0 to 0.5" in capsys.readouterr().err
-    assert record(tmp_path / "none", "--pushes", "0.1") == 2
-    assert "the expert of maniskill_rdt would not come back" in capsys.readouterr().err
+    joints = ("--protocol", "joint", "--pushes", "0.1")
+    assert record(tmp_path / "none", *joints, benchmark="vlabench_lite") == 2
+    assert "the expert of vlabench_lite would not come back" in capsys.readouterr().err
     demos.Recording(("main",), 2).save(tmp_path)
     assert record(tmp_path) == 2
     assert "holds demonstrations with other pictures" in capsys.readouterr().err
