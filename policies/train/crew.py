@@ -1,7 +1,6 @@
 """Trains several policies at the same time, in processes that share the samples they were given."""
 
 import multiprocessing
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ class Crew:
     def __init__(self, workers: int) -> None:
         """Let so many train at the same time."""
         self._workers = workers
+        self._threads = max(1, torch.get_num_threads() // workers)
         self._running: dict[Path, ForkProcess] = {}
 
     def __enter__(self) -> "Crew":
@@ -59,9 +59,8 @@ class Crew:
         """
         while after in self._running or len(self._running) == self._workers:
             self._wait_for_one()
-        threads = max(1, (os.cpu_count() or 1) // self._workers)
         context = multiprocessing.get_context("fork")
-        self._running[folder] = context.Process(target=_work, args=(train, threads))
+        self._running[folder] = context.Process(target=_work, args=(train, self._threads))
         self._running[folder].start()
 
     def finish(self) -> None:

@@ -1,12 +1,15 @@
 """Several trainings at the same time."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from policies.train.__main__ import main
 from tests.policies.made_demos import write_demos
@@ -46,6 +49,14 @@ def arguments(data: Path, folder: Path, *, steps: int = 6) -> list[str]:
     return [*said, "--only", *ONLY]
 
 
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Leave this process's number of threads as it was."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 def weights(folder: Path) -> dict[str, bytes]:
     return {
         path.parent.name: path.read_bytes() for path in folder.glob("lights/*/model.safetensors")
@@ -53,6 +64,8 @@ def weights(folder: Path) -> dict[str, bytes]:
 
 
 def test_side_by_side_gives_the_weights_of_one_after_another(data: Path, tmp_path: Path) -> None:
+    # Another number of threads adds up in another order.
+    torch.set_num_threads(1)
     assert main([*arguments(data, tmp_path / "one"), "--workers", "1"]) == 0
     alone = subprocess.run(
         # A process of its own: this one has computed with threads, which no fork takes along.
@@ -64,6 +77,7 @@ def test_side_by_side_gives_the_weights_of_one_after_another(data: Path, tmp_pat
             "--workers=3",
         ],
         cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
