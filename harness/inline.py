@@ -5,10 +5,13 @@ All but those of a benchmark with a Python of its own: these are played in one w
 
 from collections.abc import Callable, Generator, Sequence
 
+from threadpoolctl import threadpool_limits
+
 from harness.block import blocks
 from harness.plan import Work
 from harness.rollout import Episode
 from harness.spec import EpisodeSpec
+from harness.threads import use_one_core
 from harness.worker import Worker
 
 
@@ -29,11 +32,14 @@ def run_inline(
 def _play_here(work: Work, specs: Sequence[EpisodeSpec]) -> Generator[Episode, None, None]:
     if not specs:
         return
-    for policy in work.policies.values():
-        policy.load()
-    worker = Worker(work.cells, work.policies)
-    try:
-        for block in blocks(work, specs):
-            yield from worker.play(block)
-    finally:
-        worker.close()
+    use_one_core()
+    # Where linear algebra was imported before, it would add in another order than Ray's workers.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for policy in work.policies.values():
+            policy.load()
+        worker = Worker(work.cells, work.policies)
+        try:
+            for block in blocks(work, specs):
+                yield from worker.play(block)
+        finally:
+            worker.close()
