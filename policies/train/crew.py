@@ -1,20 +1,18 @@
 """Trains several policies at the same time, in processes that share the samples they were given."""
 
 import multiprocessing
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
-from types import FrameType
 
 import torch
 from rich.console import Console
 
 from harness.errors import StorageError, UsageError
 from policies.train.loop import StoppedError
+from policies.train.signals import when_told_to_stop
 
 REFUSED, UNWRITTEN, STOPPED = 2, 3, 130
 """What a process ends with whose training raised one of the errors below."""
@@ -69,7 +67,7 @@ class Crew:
             self._wait_for_one()
 
     def _wait_for_one(self) -> None:
-        with _stopped_by_signals():
+        with when_told_to_stop(_stop):
             wait([process.sentinel for process in self._running.values()])
         for folder, process in list(self._running.items()):
             if process.is_alive():
@@ -100,17 +98,5 @@ def _work(train: Callable[[Console], None], threads: int) -> None:
         sys.exit(UNWRITTEN if isinstance(error, StorageError) else REFUSED)
 
 
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Turn Ctrl-C and a scheduler's request to stop into an error."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise StoppedError
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop() -> None:
+    raise StoppedError

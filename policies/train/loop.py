@@ -1,15 +1,12 @@
 """The training loop: goes on where it stopped, to the same bits."""
 
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -26,6 +23,7 @@ from policies.train.optimizer import Optimizer
 from policies.train.progress import TrainingView
 from policies.train.reading import Reading
 from policies.train.settings import Settings
+from policies.train.signals import when_told_to_stop
 from policies.train.state import Kept, load_state, save_state
 from policies.vla.model import VLA, Batch
 from policies.vla.normalize import Normalization
@@ -220,7 +218,9 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:
     started = time.perf_counter() - seconds
     task.model.train()
     view.start(settings.steps, optimizer.step)
-    with _signals() as stopped, ThreadPoolExecutor(1) as ahead:
+    stops: list[None] = []
+    told = when_told_to_stop(lambda: stops.append(None))  # An update is finished first.
+    with told, ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(drawn, task, optimizer.step)
         while optimizer.step < settings.steps:
             begun = time.perf_counter()
@@ -235,11 +235,11 @@ def train(task: Task, folder: Path, pace: Pace, view: TrainingView) -> float:
                     found = task.validated()
                 log.add(step=optimizer.step, validation=found)
                 view.tell_validation(found)
-            if stopped() or last or optimizer.step % pace.save == 0:
+            if stops or last or optimizer.step % pace.save == 0:
                 log.flush()
                 done = time.perf_counter() - started
                 save_state(folder, Kept(optimizer.step, done, optimizer.kept()))
-            if stopped() and not last:
+            if stops and not last:
                 log.close()
                 raise StoppedError
     log.close()
@@ -279,20 +279,3 @@ def update(task: Task, optimizer: Optimizer, batches: Sequence[Batch]) -> dict[s
         "lr": rate,
         "grad_norm": norm,
     }
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Note Ctrl-C and a scheduler's request to stop, so that an update is finished first."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
