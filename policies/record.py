@@ -89,7 +89,8 @@ class RecordPolicy(OraclePolicy):
         """Return the expert's next action, and keep it with what led to it."""
         step = len(self._actions)
         due = step % self._recording.every == self._phase
-        # The first look serves only an episode that is over before its own first step comes.
+        # The first look is always kept: there the hand tells nothing yet, so that a policy has to
+        # look for what it is told; later it may go on to wherever it is going.
         if self._recording.cameras and (due or step == 0):
             self._looks[step] = self._look()
         wanted = super().infer(observations, streams)[0][0]
@@ -115,8 +116,6 @@ class RecordPolicy(OraclePolicy):
         if not outcome.success:
             return
         spec, env = self._spec, self._env
-        if self._phase and len(self._looks) > 1:
-            del self._looks[0]
         write_part(
             self._folder,
             Demonstration(

@@ -52,10 +52,14 @@ class Libero(Benchmark):
         return LiberoEnv(benchmark, _files(benchmark, task), protocol)
 
     def rehearsal(self, protocol: Protocol) -> Protocol:
-        """Return the protocol with scenes that are drawn, none official."""
+        """Return the protocol with scenes that are drawn, none official.
+
+        Each task has seeds of its own: of one for all, the things of ten tasks would stand in the
+        same places, and held-out scenes would be known from other tasks.
+        """
         assert isinstance(protocol, LiberoProtocol)
         name = f"{protocol.name}-demos"
-        return replace(protocol, name=name, init_states="shuffled", env_seed="run+episode")
+        return replace(protocol, name=name, init_states="shuffled", env_seed="run+episode+task")
 
     def problem(self, images: bool) -> str | None:
         """Return what is missing: the package, its assets, or a GL library for images."""

@@ -100,7 +100,7 @@ class LiberoEnv(BenchmarkEnv):
     def _begin(self, episode: int, seed: int) -> StepOutcome:
         gripper = self._control.robots[0].gripper
         gripper.current_action = np.zeros(gripper.dof)
-        scene = self.protocol.scene_seed(seed, episode)
+        scene = self.protocol.scene_seed(seed, episode, self._files.bddl.stem)
         self._control.seed(scene)
         self._sensed = self._control.reset()
         if self.protocol.init_states == "official":

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from benchmarks.libero import catalog
 from harness.protocol import Protocol
@@ -20,7 +21,8 @@ class LiberoProtocol(Protocol):
         wait_steps: Steps with `wait_action` in which the objects settle; they are not counted.
         wait_action: The action during the wait.
         env_seed: What seeds the scene before every reset: ``run`` (the run's seed),
-            ``run+episode``, or a fixed number.
+            ``run+episode``, ``run+episode+task``, so that no two tasks share a scene's chances,
+            or a fixed number.
         init_states: ``official``: the fixed states, by the episode's index; ``shuffled``: as the
             task's definition draws them from the scene's seed, and things that the instruction
             names by what they are exchange their places, for demonstrations.
@@ -49,10 +51,12 @@ class LiberoProtocol(Protocol):
     seed_before_reset: bool = field(metadata={"scored": False})
     upstream_simulator: str = field(metadata={"scored": False})
 
-    def scene_seed(self, seed: int, episode: int) -> int:
-        """Return the number that seeds the scene of an episode."""
+    def scene_seed(self, seed: int, episode: int, task: str) -> int:
+        """Return the number that seeds the scene of a task's episode."""
         if isinstance(self.env_seed, int):
             return self.env_seed
+        if self.env_seed == "run+episode+task":
+            return crc32(f"{seed} {episode} {task}".encode())
         return seed + episode if self.env_seed == "run+episode" else seed
 
 

@@ -13,7 +13,8 @@ class Recording:
 
     Attributes:
         cameras: Roles of the cameras; none means no pictures.
-        every: Pictures are taken at every so many steps, from a step on that is the episode's own.
+        every: Pictures are taken at the first step, and at every so many from a step on that is the
+            episode's own.
         pushes: In which share of the steps a push begins that takes the robot off its way.
         pixels: Height and width that pictures are kept with; 0 for those that cameras have.
     """

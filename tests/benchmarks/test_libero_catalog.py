@@ -77,9 +77,9 @@ def test_the_cards_differ_where_their_sources_do() -> None:
     assert len({card.label.partition("@")[2] for card in cards.values()}) == len(cards)
     assert cards["openpi"].limit("libero_spatial_swap") == 220
     assert cards["lerobot"].limit("libero_spatial_swap") == 280
-    assert cards["lerobot"].scene_seed(7, 3) == 10
-    assert cards["openpi"].scene_seed(7, 3) == 7
-    assert cards["openvla-oft"].scene_seed(7, 3) == 0
+    assert cards["lerobot"].scene_seed(7, 3, "a_task") == 10
+    assert cards["openpi"].scene_seed(7, 3, "a_task") == 7
+    assert cards["openvla-oft"].scene_seed(7, 3, "a_task") == 0
 
 
 @pytest.mark.parametrize("pickle_protocol", [2, 4])

@@ -11,9 +11,9 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
 import benchmarks  # noqa: F401 - registers the ids
-from benchmarks.libero import catalog
+from benchmarks.libero import Libero, catalog
 from benchmarks.libero.env import SENSORS, LiberoEnv, axis_angle
-from benchmarks.libero.protocol import protocols
+from benchmarks.libero.protocol import LiberoProtocol, protocols
 from harness.environment import ChunkEnv
 
 pytestmark = pytest.mark.libero
@@ -177,7 +177,7 @@ def test_progress_counts_a_grasp_and_then_the_goal() -> None:
 
 def test_things_exchange_their_places_in_demonstrations_but_never_the_basket() -> None:
     suite, files = "libero_object", catalog.suites()["libero_object"][0]
-    drawn = replace(SMALL, init_states="shuffled", env_seed="run+episode")
+    drawn = replace(SMALL, init_states="shuffled", env_seed="run+episode+task")
     env = LiberoEnv(suite, files, drawn)
     sim = env._control.env
 
@@ -201,6 +201,13 @@ def test_things_exchange_their_places_in_demonstrations_but_never_the_basket() -
     for name, place in first.items():
         np.testing.assert_array_equal(repeated[name], place)
     env.close()
+
+
+def test_a_demonstration_of_one_task_tells_nothing_of_another_s() -> None:
+    card = Libero().rehearsal(SMALL)
+    assert isinstance(card, LiberoProtocol)
+    seeds = {card.scene_seed(7, episode, task) for episode in range(100) for task in ("a", "b")}
+    assert len(seeds) == 200
 
 
 def test_a_drawn_scene_is_upstreams_whatever_came_before() -> None:
