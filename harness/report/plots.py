@@ -216,16 +216,18 @@ def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> N
         Line2D([], [], **(look | {"label": _label(policy, 40)})) for policy, look in looks.items()
     ]
     figure.legend(
-        handles=shown, loc="outside upper center", ncols=_columns(width), handletextpad=0.2
+        handles=shown, loc="outside upper center", ncols=_columns(looks, width), handletextpad=0.2
     )
 
 
-def _columns(width: float) -> int:
-    return 2 if width < 5 else 4
+def _columns(looks: dict[str, dict[str, Any]], width: float) -> int:
+    """Return how many of the names stand side by side, at 0.055 inches a letter."""
+    longest = min(40, max(map(len, looks), default=0))
+    return max(1, min(4, int(width / (0.4 + 0.055 * longest))))
 
 
 def _legend_height(looks: dict[str, dict[str, Any]], width: float) -> float:
-    return 0.16 * ceil(len(looks) / _columns(width)) + 0.05
+    return 0.16 * ceil(len(looks) / _columns(looks, width)) + 0.05
 
 
 def _label(name: str, letters: int, most_lines: int = 3) -> str:
