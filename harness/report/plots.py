@@ -47,6 +47,8 @@ LOOK: dict[Any, Any] = {
     "text.parse_math": False,
     "savefig.dpi": 300,
 }
+LETTERS = 40
+"""Of a name in a legend, after which its next line begins."""
 
 
 def write_plots(summary: Summary, folder: Path, widths: Mapping[str, float] = WIDTHS) -> list[Path]:
@@ -213,7 +215,8 @@ def _looks(summary: Summary) -> dict[str, dict[str, Any]]:
 
 def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> None:
     shown = [
-        Line2D([], [], **(look | {"label": _label(policy, 40)})) for policy, look in looks.items()
+        Line2D([], [], **(look | {"label": _label(policy, LETTERS)}))
+        for policy, look in looks.items()
     ]
     figure.legend(
         handles=shown, loc="outside upper center", ncols=_columns(looks, width), handletextpad=0.2
@@ -222,7 +225,7 @@ def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> N
 
 def _columns(looks: dict[str, dict[str, Any]], width: float) -> int:
     """Return how many of the names stand side by side, at 0.055 inches a letter."""
-    longest = min(40, max(map(len, looks), default=0))
+    longest = min(LETTERS, max(map(len, looks), default=0))
     return max(1, min(4, int(width / (0.4 + 0.055 * longest))))
 
 
