@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from harness.report import figures
 from harness.report.charts import log_ticks
@@ -48,7 +49,10 @@ LOOK: dict[Any, Any] = {
     "savefig.dpi": 300,
 }
 LETTERS = 40
-"""Of a name in a legend, after which its next line begins."""
+"""Of a name in a legend, at most, after which its next line begins."""
+
+WIDEST, MARK = 0.1, 0.4
+"""Inches of a legend: an m, and what stands beside a name."""
 
 
 def write_plots(summary: Summary, folder: Path, widths: Mapping[str, float] = WIDTHS) -> list[Path]:
@@ -214,23 +218,33 @@ def _looks(summary: Summary) -> dict[str, dict[str, Any]]:
 
 
 def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> None:
+    labels = _labels(looks, width)
     shown = [
-        Line2D([], [], **(look | {"label": _label(policy, LETTERS)}))
-        for policy, look in looks.items()
+        Line2D([], [], **(look | {"label": label}))
+        for label, look in zip(labels, looks.values(), strict=True)
     ]
-    figure.legend(
-        handles=shown, loc="outside upper center", ncols=_columns(looks, width), handletextpad=0.2
-    )
+    columns = _columns(labels, width)
+    figure.legend(handles=shown, loc="outside upper center", ncols=columns, handletextpad=0.2)
 
 
-def _columns(looks: dict[str, dict[str, Any]], width: float) -> int:
-    """Return how many of the names stand side by side, at 0.055 inches a letter."""
-    longest = min(LETTERS, max(map(len, looks), default=0))
-    return max(1, min(4, int(width / (0.4 + 0.055 * longest))))
+def _labels(looks: dict[str, dict[str, Any]], width: float) -> list[str]:
+    """Return the names for a legend, in lines that fit whatever letters they are of."""
+    letters = min(LETTERS, int((width - MARK) / WIDEST))
+    return [_label(policy, letters) for policy in looks]
+
+
+def _columns(labels: list[str], width: float) -> int:
+    """Return how many of the names stand side by side."""
+    lines = [line for label in labels for line in label.split("\n")]
+    font = LOOK["legend.fontsize"]
+    longest = max(TextPath((0, 0), line, size=font).get_extents().width for line in lines) / 72
+    return max(1, min(4, int(width / (MARK + longest))))
 
 
 def _legend_height(looks: dict[str, dict[str, Any]], width: float) -> float:
-    return 0.16 * ceil(len(looks) / _columns(looks, width)) + 0.05
+    labels = _labels(looks, width)
+    most = 1 + max(label.count("\n") for label in labels)
+    return 0.16 * most * ceil(len(labels) / _columns(labels, width)) + 0.05
 
 
 def _label(name: str, letters: int, most_lines: int = 3) -> str:

@@ -50,6 +50,17 @@ def test_names_become_labels_and_files_whatever_they_are(tmp_path: Path) -> None
     assert all(path.stat().st_size > 1000 for path in written)
 
 
+@pytest.mark.parametrize("letters", [9, 30, 90])
+def test_no_name_in_a_legend_is_cut_off(tmp_path: Path, letters: int) -> None:
+    names = [f"{index}" + "m" * letters for index in range(5)]
+    run = listed_run(tmp_path / "run", {name: {"left": [GOOD]} for name in names}, 1)
+    for path in write_plots(summarise([run]), tmp_path / "figures"):
+        if path.suffix == ".png":
+            picture = np.asarray(imageio.imread(path))[..., :3]
+            edges = picture[:2], picture[-2:], picture[:, :2], picture[:, -2:]
+            assert all(edge.min() == 255 for edge in edges), path.name
+
+
 def test_many_tasks_are_spread_over_figures(tmp_path: Path) -> None:
     tasks = {f"task {index}": [GOOD] for index in range(MOST_TASKS + 1)}
     names = {path.name for path in plots(tmp_path, {"able": tasks}, 1)}
