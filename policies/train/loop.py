@@ -84,6 +84,13 @@ class Task:
     reading: Reading | None = None
 
     @cached_property
+    def one_round(self) -> NDArray[np.int64]:
+        """What a round of learning goes through: `training`, first looks as often as they count."""
+        firsts = np.unique(self.corpus.episode[self.training], return_index=True)[1]
+        more = np.repeat(self.training[firsts], self.settings.first_looks - 1)
+        return np.concatenate([self.training, more])
+
+    @cached_property
     def _preparation(self) -> Preparation:
         config = self.model.config
         # What has been read needs no pictures.
@@ -253,9 +260,9 @@ def drawn(task: Task, step: int) -> list[Batch]:
     It takes a third of a small network's step on a CPU, so it is made while the step before runs.
     """
     settings = task.settings
-    chosen = chance.batch(len(task.training), settings.batch, settings.seed, step)
+    chosen = chance.batch(len(task.one_round), settings.batch, settings.seed, step)
     pictures = chance.generator(settings.seed, "pictures", step)
-    parts = np.split(task.training[chosen], settings.accumulate)
+    parts = np.split(task.one_round[chosen], settings.accumulate)
     return [task.samples(rows, pictures) for rows in parts]
 
 

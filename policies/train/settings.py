@@ -38,6 +38,9 @@ class Settings:
     frozen: bool = False
     """Train the head and the expert below it alone, from --init: what sees and reads stays as it is
     and runs once a sample, without augmentation, so that a step takes a fraction of the time."""
+    first_looks: int = 1
+    """How often a round of learning meets a demonstration's first sample; the others, once. There
+    pictures and words alone tell where to go; in all others the hand's own way does, too."""
     horizon: int = 16
     """Actions in a chunk."""
     replan: int = 8
@@ -88,7 +91,9 @@ class Settings:
         Raises:
             UsageError: A value is out of its range.
         """
-        least = {"horizon": 1, "replan": 1, "steps": 1, "batch": 1, "accumulate": 1}
+        least = dict.fromkeys(
+            ("first_looks", "horizon", "replan", "steps", "batch", "accumulate"), 1
+        )
         least |= dict.fromkeys(
             ("relative", "idle", "floor", "warmup", "weight_decay", "held_out"), 0
         )

@@ -238,3 +238,17 @@ def test_a_blind_corpus_has_every_step_and_no_picture(tmp_path: Path) -> None:
     blind = read(data, settings=replace(SETTINGS, blind=True))
     assert len(blind) == 30
     assert not blind.images
+
+
+def test_a_round_meets_first_looks_as_often_as_they_count(data: Path) -> None:
+    corpus = read(data)
+    task = make_task(corpus, replace(SETTINGS, first_looks=3), torch.device("cpu"))
+    met = np.bincount(task.one_round, minlength=len(corpus))
+    begins = np.unique(corpus.episode, return_index=True)[1]
+    first = np.isin(np.arange(len(corpus)), begins)
+    learned = np.isin(np.arange(len(corpus)), task.training)
+    np.testing.assert_array_equal(met, learned * np.where(first, 3, 1))
+    # Statistics are of what was recorded, however often it is met.
+    plain = make_task(corpus, SETTINGS, torch.device("cpu"))
+    assert task.normalization == plain.normalization
+    np.testing.assert_array_equal(plain.one_round, plain.training)
