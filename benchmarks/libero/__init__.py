@@ -59,7 +59,7 @@ class Libero(Benchmark):
         """
         assert isinstance(protocol, LiberoProtocol)
         name = f"{protocol.name}-demos"
-        return replace(protocol, name=name, init_states="shuffled", env_seed="run+episode+task")
+        return replace(protocol, name=name, init_states="drawn", env_seed="run+episode+task")
 
     def problem(self, images: bool) -> str | None:
         """Return what is missing: the package, its assets, or a GL library for images."""

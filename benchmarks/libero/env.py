@@ -24,7 +24,7 @@ from benchmarks.libero.catalog import TaskFiles
 from benchmarks.libero.control import build_control, fixture_bodies
 from benchmarks.libero.goal import Goal
 from benchmarks.libero.protocol import LiberoProtocol
-from benchmarks.libero.shuffle import shuffle
+from benchmarks.libero.shuffle import displace_hand, shuffle
 from harness.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
 from harness.layout import Layout, Part
 
@@ -105,8 +105,9 @@ class LiberoEnv(BenchmarkEnv):
         self._sensed = self._control.reset()
         if self.protocol.init_states == "official":
             self._sensed = self._control.set_init_state(self._files.states[episode])
-        elif self.protocol.init_states == "shuffled":
+        elif self.protocol.init_states == "drawn":
             shuffle(self._control.env, scene)
+            displace_hand(self._control.env, scene)
         wait_action = np.array(self.protocol.wait_action)
         for _ in range(self.protocol.wait_steps):
             self._sensed, *_ = self._control.step(wait_action)

@@ -23,9 +23,10 @@ class LiberoProtocol(Protocol):
         env_seed: What seeds the scene before every reset: ``run`` (the run's seed),
             ``run+episode``, ``run+episode+task``, so that no two tasks share a scene's chances,
             or a fixed number.
-        init_states: ``official``: the fixed states, by the episode's index; ``shuffled``: as the
-            task's definition draws them from the scene's seed, and things that the instruction
-            names by what they are exchange their places, for demonstrations.
+        init_states: ``official``: the fixed states, by the episode's index; ``drawn``: as the
+            task's definition draws them from the scene's seed; for demonstrations, things that the
+            instruction names by what they are exchange their places, and the hand begins
+            somewhere near its place, as in the official states.
         camera_size: Height and width of both cameras' images.
         flip: What is done to the images: ``rotate180``, or ``none`` for the simulator's own,
             which are upside down.

@@ -1,4 +1,7 @@
-"""Exchanges the places of things that are told apart by what they are, for demonstrations."""
+"""Draws what a task's definition leaves alone, for demonstrations.
+
+That is where the hand begins and, if things are told apart by what they are, which stands where.
+"""
 
 from typing import Any
 
@@ -6,6 +9,23 @@ import numpy as np
 
 FLOOR = "libero_floor_manipulation"
 """The scenes of the object suites; in others, places are what tells two things apart."""
+
+JOINT_NOISE = 0.02
+"""In rad, the deviation of each joint at the start: robosuite's default, and that of the official
+states. LIBERO's reset has none, and a policy that saw but one start knows no other."""
+
+
+def displace_hand(env: Any, seed: int) -> None:
+    """Let each joint begin a little beside where it usually does.
+
+    Args:
+        env: LIBERO's own environment, just reset.
+        seed: The scene's.
+    """
+    arm = env.robots[0]
+    noise = np.random.default_rng([seed, 1]).normal(0.0, JOINT_NOISE, len(arm.init_qpos))
+    env.sim.data.qpos[arm._ref_joint_pos_indexes] = arm.init_qpos + noise
+    env.sim.forward()
 
 
 def shuffle(env: Any, seed: int) -> None:

@@ -14,6 +14,7 @@ import benchmarks  # noqa: F401 - registers the ids
 from benchmarks.libero import Libero, catalog
 from benchmarks.libero.env import SENSORS, LiberoEnv, axis_angle
 from benchmarks.libero.protocol import LiberoProtocol, protocols
+from benchmarks.libero.shuffle import displace_hand
 from harness.environment import ChunkEnv
 
 pytestmark = pytest.mark.libero
@@ -177,7 +178,7 @@ def test_progress_counts_a_grasp_and_then_the_goal() -> None:
 
 def test_things_exchange_their_places_in_demonstrations_but_never_the_basket() -> None:
     suite, files = "libero_object", catalog.suites()["libero_object"][0]
-    drawn = replace(SMALL, init_states="shuffled", env_seed="run+episode+task")
+    drawn = replace(SMALL, init_states="drawn", env_seed="run+episode+task")
     env = LiberoEnv(suite, files, drawn)
     sim = env._control.env
 
@@ -203,6 +204,24 @@ def test_things_exchange_their_places_in_demonstrations_but_never_the_basket() -
     env.close()
 
 
+def test_the_hand_begins_in_demonstrations_as_differently_as_in_the_official_states() -> None:
+    suite, files = "libero_object", catalog.suites()["libero_object"][0]
+    official = np.array(files.states)[:, 1:8]
+    env = LiberoEnv(suite, files, replace(SMALL, init_states="drawn", env_seed="run+episode"))
+    joints = env._control.robots[0]._ref_joint_pos_indexes
+
+    def start(episode: int) -> NDArray[np.float64]:
+        env.begin(episode, 7)
+        found: NDArray[np.float64] = env._control.sim.data.qpos[joints].copy()
+        return found
+
+    starts = np.array([start(episode) for episode in range(12)])
+    np.testing.assert_array_equal(start(0), starts[0])
+    assert starts.std(axis=0).mean() == pytest.approx(official.std(axis=0).mean(), rel=0.3)
+    assert np.abs(starts.mean(axis=0) - official.mean(axis=0)).max() < 0.03
+    env.close()
+
+
 def test_a_demonstration_of_one_task_tells_nothing_of_another_s() -> None:
     card = Libero().rehearsal(SMALL)
     assert isinstance(card, LiberoProtocol)
@@ -216,7 +235,7 @@ def test_a_drawn_scene_is_upstreams_whatever_came_before() -> None:
     stove = next(
         files for files in catalog.suites()["libero_spatial"] if "on_the_stove" in files.bddl.name
     )
-    env = LiberoEnv("libero_spatial", stove, replace(SMALL, init_states="shuffled"))
+    env = LiberoEnv("libero_spatial", stove, replace(SMALL, init_states="drawn"))
     for episode in (1, 0):
         env.begin(episode, 7)
     drawn = env.state_bytes()
@@ -226,6 +245,7 @@ def test_a_drawn_scene_is_upstreams_whatever_came_before() -> None:
     upstream = OffScreenRenderEnv(bddl_file_name=str(stove.bddl), camera_heights=8, camera_widths=8)
     upstream.seed(7)
     upstream.reset()
+    displace_hand(upstream.env, 7)
     for _ in range(SMALL.wait_steps):
         upstream.step(list(SMALL.wait_action))
     assert upstream.get_sim_state().tobytes() == drawn
