@@ -41,10 +41,11 @@ def write_card(folder: Path, task: Task, command: Sequence[str], seconds: float)
     losses = [line["loss"] for line in lines if "loss" in line][-AT_THE_END:]
     held_out = [line["validation"] for line in lines if "validation" in line]
     weights = sum(parameter.numel() for parameter in task.model.parameters())
+    tasks = by_benchmark(corpus.tasks)
     facts = {
         "network": f"{settings.size}, {weights / 1e6:.2f} million weights",
         "cameras": ", ".join(corpus.images) or "none",
-        "tasks": ", ".join(corpus.tasks),
+        "tasks": ", ".join(f"{len(each)} of {name}" for name, each in tasks.items()),
         "data": f"{corpus.episodes} demonstrations, {len(task.training)} samples, "
         f"{len(task.validation)} more held out; hash {corpus.digest()}",
         "starts from": task.origin,
@@ -60,14 +61,24 @@ def write_card(folder: Path, task: Task, command: Sequence[str], seconds: float)
         file.write((json.dumps(cost | {"hardware": hardware(task.device)}) + "\n").encode())
     chosen = sorted((name, str(value)) for name, value in settings.as_json().items())
     parts = (
-        f"# {settings.head}, trained on {', '.join(corpus.tasks)}",
+        f"# {settings.head}, trained on {', '.join(tasks)}",
         tabulate(facts.items(), headers=("", "found"), tablefmt="github", disable_numparse=True),
         f"```console\n{shlex.join(command)}\n```",
+        "\n".join(f"- {name}: {', '.join(each)}." for name, each in tasks.items()),
         f"How it went is in `{LOG}` and `{PICTURE}`.",
         tabulate(chosen, headers=("setting", ""), tablefmt="github", disable_numparse=True),
     )
     with whole_file(folder / CARD) as file:
         file.write(("\n\n".join(parts) + "\n").encode())
+
+
+def by_benchmark(tasks: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of tasks for each benchmark, of names as BENCHMARK/TASK."""
+    grouped: dict[str, list[str]] = {}
+    for each in tasks:
+        benchmark, _, task = each.partition("/")
+        grouped.setdefault(benchmark, []).append(task)
+    return grouped
 
 
 def hardware(device: torch.device) -> str:
