@@ -113,7 +113,7 @@ def test_a_run_has_a_loss_for_every_step_and_a_page(uninterrupted: Path) -> None
     card = (uninterrupted / "README.md").read_text()
     last = next(line["validation"] for line in reversed(lines) if "validation" in line)
     assert f"{last:.5f}" in card
-    assert "lights/reach-0, lights/reach-1" in card
+    assert "- lights: reach-0, reach-1." in card
     assert "python -m policies.train" in card
     assert (uninterrupted / "training.png").read_bytes().startswith(b"\x89PNG")
 
