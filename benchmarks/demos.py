@@ -35,6 +35,9 @@ from harness.worker import Simulators
 LEAST_RATE, FAIR_TRIAL = 0.1, 20
 """An expert that masters fewer than that share of its episodes is given up, after so many."""
 
+ELSEWHERE = 100_000
+"""The first episode of beginnings, so that their scenes are none of whole demonstrations'."""
+
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 3, 130
 
 notes = Console(stderr=True)
@@ -64,14 +67,19 @@ class DemosCommand:
     pixels: int = 0
     """Height and width to keep pictures with, e.g. the 128 that tiny takes: resized as the policy
     would, they train the same and take less room; those of the cameras if not given."""
+    beginnings: int = 0
+    """Record no more than an episode's first so many steps, one chunk of a policy, and ask nobody
+    whether it would be mastered: many scenes to look for things in, cheaply, to train on besides
+    whole demonstrations; 0 for whole ones."""
     workers: int = 0
     """Environment actors on Ray, each using one core; 0 records in this process."""
 
     def __call__(self) -> int:
         """Record what is missing and put the data set together."""
-        for name, least in (("episodes", 1), ("every", 1), ("pixels", 0), ("workers", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"--{name} must be at least {least}, got {getattr(self, name)}")
+        least = {"episodes": 1, "every": 1, "pixels": 0, "beginnings": 0, "workers": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise UsageError(f"--{name} must be at least {low}, got {getattr(self, name)}")
         if not 0 <= self.pushes <= 0.5:
             raise UsageError(f"--pushes must be from 0 to 0.5, got {self.pushes}")
         work = self._work()
@@ -90,14 +98,20 @@ class DemosCommand:
         """Return what to play, on scenes that no protocol evaluates."""
         request = BenchmarkRequest(self.benchmark, self.tasks, self.protocol)
         asked = resolve(Plan((), (request,), 1)).cells[0]
-        cell = replace(asked, protocol=asked.family.rehearsal(asked.protocol))
+        protocol = asked.family.rehearsal(asked.protocol)
+        if self.beginnings:
+            steps = {asked.benchmark: self.beginnings}
+            protocol = replace(protocol, name=f"{protocol.name}-beginnings", max_steps=steps)
+        cell = replace(asked, protocol=protocol)
         problem = cell.family.problem(images=bool(self.cameras))
         if problem:
             raise UsageError(problem)
         if self.pushes:
             require_pushes(cell)
         self.out.mkdir(parents=True, exist_ok=True)
-        Recording(self.cameras, self.every, self.pushes, self.pixels).save(self.out)
+        Recording(
+            self.cameras, self.every, self.pushes, self.pixels, self.beginnings
+        ).save(self.out)
         reference = f"record:{self.out}"
         policy = make_policy(reference)
         short = cell.protocol.name.partition("/")[2]
@@ -109,6 +123,7 @@ class DemosCommand:
     def _play(self, work: Work, run: RunWriter) -> bool:
         """Play further episodes until the expert mastered enough, and make the data set of them."""
         cell, backend = work.cells[0], self._backend()
+        first = ELSEWHERE if self.beginnings else 0
         attempts = dict.fromkeys(cell.tasks, self.episodes)
         while True:
             specs = tuple(
@@ -121,13 +136,16 @@ class DemosCommand:
                     cell.protocol.label,
                 )
                 for task in cell.tasks
-                for episode in range(attempts[task])
+                for episode in range(first, first + attempts[task])
             )
             if unscored(run, specs):
                 with ProgressView(notes) as view:
                     evaluate(run, replace(work, specs=specs), backend, view, self.workers or 1)
             if unscored(run, specs):
                 return False
+            if self.beginnings:
+                self._finish(work, {})
+                return True
             wanted = {
                 task: further(task, self.episodes, played, mastered)
                 for task, (played, mastered) in tallied(run, specs).items()
@@ -146,7 +164,7 @@ class DemosCommand:
         return partial(run_ray, options=RayOptions(workers=self.workers))
 
     def _finish(self, work: Work, tally: Mapping[str, tuple[int, int]]) -> None:
-        """Put the data set together and say what it holds."""
+        """Put the data set together and say what it holds; a tally is of whole episodes."""
         from harness.demonstrations.dataset import Facts, finish
 
         cell = work.cells[0]
@@ -161,7 +179,8 @@ class DemosCommand:
         )
         simulators.close()
         count = finish(self.out, facts, per_task=self.episodes)
-        print(markdown_table(tally))
+        if tally:
+            print(markdown_table(tally))
         if cell.protocol.note:
             print(f"\n{cell.protocol.label}: {cell.protocol.note}.")
         size = sum(path.stat().st_size for path in self.out.rglob("*.parquet"))

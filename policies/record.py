@@ -51,7 +51,7 @@ class Pushes:
 
 
 class RecordPolicy(OraclePolicy):
-    """The oracle, which writes a demonstration of every episode that it masters."""
+    """The oracle, which writes a demonstration of every episode that it masters, or begins."""
 
     source = "DATA_SET_FOLDER"
     """What the command line expects after the colon."""
@@ -112,8 +112,8 @@ class RecordPolicy(OraclePolicy):
         return {role: as_bytes(picture[np.newaxis], pixels)[0] for role, picture in seen.items()}
 
     def end(self, outcome: StepOutcome) -> None:
-        """Write the demonstration, if it is one."""
-        if not outcome.success:
+        """Write the demonstration, if it is one: mastered, or no more than a beginning."""
+        if not (outcome.success or self._recording.beginnings):
             return
         spec, env = self._spec, self._env
         write_part(

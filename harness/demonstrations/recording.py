@@ -17,12 +17,15 @@ class Recording:
             episode's own.
         pushes: In which share of the steps a push begins that takes the robot off its way.
         pixels: Height and width that pictures are kept with; 0 for those that cameras have.
+        beginnings: An episode ends after so many steps and is kept as it is; 0 for those that were
+            played until they were mastered.
     """
 
     cameras: tuple[str, ...] = ()
     every: int = 1
     pushes: float = 0.0
     pixels: int = 0
+    beginnings: int = 0
 
     @staticmethod
     def path(folder: Path) -> Path:
@@ -38,9 +41,12 @@ class Recording:
         """
         try:
             content = json.loads(cls.path(folder).read_text())
-            cameras, every = tuple(map(str, content["cameras"])), int(content["every"])
             return cls(
-                cameras, every, float(content.get("pushes", 0)), int(content.get("pixels", 0))
+                tuple(map(str, content["cameras"])),
+                int(content["every"]),
+                float(content.get("pushes", 0)),
+                int(content.get("pixels", 0)),
+                int(content.get("beginnings", 0)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{folder} is no folder of python -m benchmarks.demos") from error
@@ -54,6 +60,6 @@ class Recording:
         path = self.path(folder)
         if path.exists() and self.load(folder) != self:
             raise UsageError(
-                f"{folder} holds demonstrations with other pictures or pushes; choose --out"
+                f"{folder} holds demonstrations of other pictures, pushes or lengths; use --out"
             )
         path.write_text(json.dumps(asdict(self)) + "\n")

@@ -1,6 +1,7 @@
 """Demonstrations from the real experts, through the real workers."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import demos
+from benchmarks.demos import ELSEWHERE
 from benchmarks.libero import Libero
 from benchmarks.libero.protocol import protocols as libero_protocols
 from benchmarks.maniskill import ManiSkill
@@ -119,6 +121,22 @@ def test_an_episode_that_ends_before_its_first_look_shows_how_it_began(tmp_path:
 
 
 @pytest.mark.maniskill
+def test_beginnings_are_short_and_of_scenes_that_no_whole_demonstration_has(
+    recorded: Path, tmp_path: Path
+) -> None:
+    # Nothing is mastered in three steps, and yet they are kept.
+    assert record(tmp_path, "--tasks", TASKS[0], "--beginnings", "3", episodes=2) == 0
+    data = Demonstrations(tmp_path)
+    shown = [data.episode(index) for index in range(len(data))]
+    assert [(len(one), one.episode) for one in shown] == [(3, ELSEWHERE), (3, ELSEWHERE + 1)]
+    assert "attempts" not in json.loads((tmp_path / "provenance.json").read_text())["tasks"]
+    whole = Demonstrations(recorded)
+    starts = {whole.episode(index).state[0].tobytes() for index in range(len(whole))}
+    assert all(one.state[0].tobytes() not in starts for one in shown)
+    assert record(tmp_path, "--tasks", TASKS[0], episodes=2) == 2
+
+
+@pytest.mark.maniskill
 def test_workers_record_the_same_bytes(recorded: Path, tmp_path: Path) -> None:
     assert record(tmp_path / "ray", "--tasks", *TASKS, "--workers", "2") == 0
     assert hashes(tmp_path / "ray") == hashes(recorded)
@@ -195,7 +213,7 @@ def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "the expert of vlabench_lite would not come back" in capsys.readouterr().err
     demos.Recording(("main",), 2).save(tmp_path)
     assert record(tmp_path) == 2
-    assert "holds demonstrations with other pictures" in capsys.readouterr().err
+    assert "holds demonstrations of other pictures" in capsys.readouterr().err
 
 
 def test_an_expert_that_masters_nothing_is_given_up() -> None:
