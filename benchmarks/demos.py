@@ -109,9 +109,9 @@ class DemosCommand:
         if self.pushes:
             require_pushes(cell)
         self.out.mkdir(parents=True, exist_ok=True)
-        Recording(
-            self.cameras, self.every, self.pushes, self.pixels, self.beginnings
-        ).save(self.out)
+        Recording(self.cameras, self.every, self.pushes, self.pixels, self.beginnings).save(
+            self.out
+        )
         reference = f"record:{self.out}"
         policy = make_policy(reference)
         short = cell.protocol.name.partition("/")[2]
