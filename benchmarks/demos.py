@@ -100,8 +100,8 @@ class DemosCommand:
         asked = resolve(Plan((), (request,), 1)).cells[0]
         protocol = asked.family.rehearsal(asked.protocol)
         if self.beginnings:
-            steps = {asked.benchmark: self.beginnings}
-            protocol = replace(protocol, name=f"{protocol.name}-beginnings", max_steps=steps)
+            name = f"{protocol.name}-beginnings"
+            protocol = replace(protocol.shortened(asked.benchmark, self.beginnings), name=name)
         cell = replace(asked, protocol=protocol)
         problem = cell.family.problem(images=bool(self.cameras))
         if problem:

@@ -72,6 +72,10 @@ class Protocol:
             raise UsageError(f"protocol {self.name} has no step limit for {benchmark}")
         return self.max_steps[max(known, key=len)]
 
+    def shortened(self, benchmark: str, steps: int) -> Self:
+        """Return the protocol with another step limit for a benchmark's tasks."""
+        return replace(self, max_steps={benchmark: steps})
+
     @classmethod
     def load(cls, path: Path, family: str, **overrides: Any) -> Self:
         """Read a card: a YAML mapping of ``field: {value, source}``.

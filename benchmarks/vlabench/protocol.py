@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -63,6 +64,10 @@ class LiteProtocol(Protocol):
     def task_limit(self, benchmark: str, task: str) -> int:
         """Return the step limit of a task."""
         return self.task_steps.get(task, self.limit(benchmark))
+
+    def shortened(self, benchmark: str, steps: int) -> Self:
+        """Return the protocol with another step limit, for tasks that have their own, too."""
+        return replace(super().shortened(benchmark, steps), task_steps={})
 
     def views(self, task: str) -> dict[str, str]:
         """Return upstream's camera for each role in a task."""

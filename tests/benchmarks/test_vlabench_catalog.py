@@ -122,6 +122,8 @@ def test_step_limits_are_upstreams() -> None:
     limits = {task: OPENPI.task_limit("vlabench_lite", task) for task in TASKS}
     short = {"select_painting", "select_poker", "select_nth_largest_poker"}
     assert limits == {task: 100 if task in short else 200 for task in TASKS}
+    short = OPENPI.shortened("vlabench_lite", 8)
+    assert {short.task_limit("vlabench_lite", task) for task in TASKS} == {8}
 
 
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="upstream's tracks are not beside the project")
