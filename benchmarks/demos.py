@@ -124,6 +124,8 @@ class DemosCommand:
         """Play further episodes until the expert mastered enough, and make the data set of them."""
         cell, backend = work.cells[0], self._backend()
         first = ELSEWHERE if self.beginnings else 0
+        if self.beginnings:
+            notes.print("beginnings are not played to the end, so hardly any counts as a success")
         attempts = dict.fromkeys(cell.tasks, self.episodes)
         while True:
             specs = tuple(
