@@ -137,6 +137,22 @@ def test_painting_is_seen_from_above_and_openvla_looks_there() -> None:
     assert toy.world.model.cam("left").pos.tolist() == [-0.775, -0.856, 1.209]
 
 
+@pytest.mark.rendering
+def test_small_pictures_change_what_is_seen_and_nothing_else() -> None:
+    small, usual = (make("select_fruit", protocols()[name]) for name in ("small", "openpi"))
+    for env in (small, usual):
+        env.begin(2, 7)
+    for action in wild(small, 3):
+        for env in (small, usual):
+            env.advance(action)
+    assert small.state_bytes() == usual.state_bytes()
+    assert small.observe(["main"])["image"]["main"].shape == (128, 128, 3)
+    assert small.world.model.vis.quality.shadowsize == 0
+    assert small.protocol.label != usual.protocol.label
+    for env in (small, usual):
+        env.close()
+
+
 def test_ten_steps_are_a_second_and_idling_keeps_the_arm() -> None:
     for name in CONTROLS:
         env = make("select_poker", replace(OPENPI, action=name))
