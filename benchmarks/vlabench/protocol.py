@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -119,52 +119,46 @@ def _protocols(folder: str) -> dict[str, LiteProtocol]:
         for path in sorted(CARDS.glob("*.yaml"))
     }
     openpi = cards["openpi"]
-    cards["unseen"] = _unseen(openpi)
-    cards["paper"] = _of_paper(openpi)
-    cards["small"] = _small(openpi)
-    for number in TRACKS:
-        cards[f"track{number}"] = _of_track(openpi, number, folder)
-    return cards
-
-
-def _unseen(card: LiteProtocol) -> LiteProtocol:
-    """Return a card whose targets are of those that no demonstration has."""
-    return replace(
-        card,
-        name=f"{FAMILY}/unseen",
-        summary="As openpi, with targets from upstream's unseen things, as in track 2.",
-        sources=dict(card.sources)
-        | {"scenes": "VLABench@47b04bf VLABench/tasks/config_manager.py: get_unseen_task_config."},
+    cards["unseen"] = _variant(
+        openpi,
+        "unseen",
+        "As openpi, with targets from upstream's unseen things, as in track 2.",
+        {"scenes": "VLABench@47b04bf VLABench/tasks/config_manager.py: get_unseen_task_config."},
         scenes="unseen",
     )
-
-
-def _of_paper(card: LiteProtocol) -> LiteProtocol:
-    """Return a card with the paper's process score."""
-    return replace(
-        card,
-        name=f"{FAMILY}/paper",
-        summary="As openpi, with the process score as the paper defines it.",
-        sources=dict(card.sources)
-        | {"process_score": "The VLABench paper, and VLABench issue 55."},
+    cards["paper"] = _variant(
+        openpi,
+        "paper",
+        "As openpi, with the process score as the paper defines it.",
+        {"process_score": "The VLABench paper, and VLABench issue 55."},
         process_score="paper",
     )
-
-
-def _small(card: LiteProtocol) -> LiteProtocol:
-    """Return a card with pictures that take a third of the time to draw."""
-    return replace(
-        card,
-        name=f"{FAMILY}/small",
-        summary="As openpi, with 128 px and no shadows: for small policies and machines without a "
-        "GPU.",
-        sources=dict(card.sources)
-        | {
+    cards["small"] = _variant(
+        openpi,
+        "small",
+        "As openpi, with 128 px and no shadows: for small policies and machines without a GPU.",
+        {
             "camera_size": "Ours: what the policies that come along look at.",
             "shadow_size": "Ours, for speed: no light is drawn from a second time.",
         },
         camera_size=(128, 128),
         shadow_size=0,
+    )
+    for number in TRACKS:
+        cards[f"track{number}"] = _of_track(openpi, number, folder)
+    return cards
+
+
+def _variant(
+    card: LiteProtocol, short: str, summary: str, sources: Mapping[str, str], **changes: Any
+) -> LiteProtocol:
+    """Return a card that differs in some fields, each of which has its own source."""
+    return replace(
+        card,
+        name=f"{FAMILY}/{short}",
+        summary=summary,
+        sources=dict(card.sources) | dict(sources),
+        **changes,
     )
 
 
@@ -173,12 +167,11 @@ def _of_track(card: LiteProtocol, number: int, folder: str) -> LiteProtocol:
     file = load_track(number, Path(folder)) if folder else None
     where = f"VLABench@47b04bf configs/evaluation/tracks/track_{number}_{TRACKS[number]}.json"
     here = "" if file else f"; not here, set {FOLDER}"
-    return replace(
+    return _variant(
         card,
-        name=f"{FAMILY}/track{number}",
-        summary=f"As openpi, on the places and instructions of track {TRACKS[number]}{here}.",
-        sources=dict(card.sources)
-        | {"scenes": where, "track": where, "track_sha256": "the file here"},
+        f"track{number}",
+        f"As openpi, on the places and instructions of track {TRACKS[number]}{here}.",
+        {"scenes": where, "track": where, "track_sha256": "the file here"},
         scenes="track",
         track=number,
         track_sha256=file.digest if file else "",
