@@ -148,13 +148,19 @@ class DemosCommand:
             if self.beginnings:
                 self._finish(work, {})
                 return True
+            tally = tallied(run, specs)
             wanted = {
                 task: further(task, self.episodes, played, mastered)
-                for task, (played, mastered) in tallied(run, specs).items()
+                for task, (played, mastered) in tally.items()
             }
             if not any(wanted.values()):
-                self._finish(work, tallied(run, specs))
+                self._finish(work, tally)
                 return True
+            recorded = sum(min(self.episodes, mastered) for _, mastered in tally.values())
+            notes.print(
+                f"{recorded} of {self.episodes * len(tally)} demonstrations so far; "
+                f"{sum(wanted.values())} more episodes are played for the rest"
+            )
             attempts = {task: attempts[task] + wanted[task] for task in cell.tasks}
 
     def _backend(self) -> Backend:

@@ -160,9 +160,12 @@ def test_a_killed_recording_continues_to_the_same_bytes(recorded: Path, tmp_path
 
 
 @pytest.mark.maniskill
-def test_what_the_expert_misses_is_tried_on_further_scenes(tmp_path: Path) -> None:
+def test_what_the_expert_misses_is_tried_on_further_scenes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "peg"
     assert record(out, benchmark="maniskill/PegInsertionSide-v1", episodes=2) == 0
+    assert " of 2 demonstrations so far; " in capsys.readouterr().err
     records = Run.existing(out / "attempts").records().values()
     assert len(records) > sum(bool(one.success) for one in records) >= 2
     assert len(Demonstrations(out)) == 2
