@@ -7,7 +7,7 @@
 n differs from chunk to chunk, so what a chunk costs does too. A chunk's tokens are of all its time,
 so those of a chunk that is cut short by an episode's end are of the chunk with its last action
 held, and of one that is cut short by a push there are none. Tokens that do not add up to a chunk
-are zeros, as released, and counted in `broken`.
+are zeros, as released, and counted in `broken`; with `fitting` there are none such.
 
 A checkpoint of pi0-FAST's has the released tokens (`use`): the rows of its tables of words that
 stand for them are this head's two ends, and the words "Action: " lead.
@@ -24,7 +24,7 @@ from torch import Tensor
 from harness.errors import UsageError
 from policies.heads.fast_tokens import FastTokens
 from policies.heads.head import Expert, HeadConfig, hold_last, require_within
-from policies.heads.writing import WritingHead
+from policies.heads.writing import Room, WritingHead
 
 KEPT_AS = "fast.json"
 
@@ -40,6 +40,8 @@ class FastConfig(HeadConfig):
         leading: How many embedded tokens stand before the first; pi0-FAST's spell "Action: ".
         mend: Whether tokens that do not add up to a chunk are filled with zeros or cut off, as
             LeRobot does, in place of a chunk of zeros.
+        fitting: Whether no token is written that the chunk has no room for, nor the end before it
+            is full, so that all tokens make chunks.
     """
 
     vocabulary: int = 1024
@@ -47,6 +49,7 @@ class FastConfig(HeadConfig):
     temperature: float = 0.0
     leading: int = 1
     mend: bool = False
+    fitting: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -92,10 +95,14 @@ class FastHead(WritingHead):
         """Write with these tokens.
 
         Raises:
-            UsageError: There are more than this head can write.
+            UsageError: There are more than this head can write, or they cannot fill every chunk.
         """
         if tokens.count > self.config.vocabulary:
             raise UsageError(f"{tokens.count} FAST tokens, `vocabulary` is less: raise it to that")
+        if self.config.fitting and 1 not in tokens.sizes():
+            raise UsageError(
+                "none of these FAST tokens holds one coefficient alone: use `mend`, not `fitting`"
+            )
         self._fitted = tokens
 
     def fitted(self) -> dict[str, str]:
@@ -106,7 +113,7 @@ class FastHead(WritingHead):
         """Take up another's tokens.
 
         Raises:
-            UsageError: There are none, or more than this head can write.
+            UsageError: There are none, or they are not for this head.
         """
         if KEPT_AS not in fitted:
             raise UsageError(f"the checkpoint has no {KEPT_AS}: it is not of a FAST head")
@@ -132,7 +139,13 @@ class FastHead(WritingHead):
         """Return chunks, each after as many evaluations as the longest needs."""
         config, tokens, end = self.config, self.tokens, self.config.vocabulary
         most = tokens.most(config.length) + 1
-        rows = self.write(expert, streams, most, config.temperature, tokens.count, end).tolist()
+        room = None
+        if config.fitting:
+            sizes = torch.tensor(tokens.sizes(), device=expert.device)
+            room = Room(sizes, config.length, expert.batch)
+        rows = self.write(
+            expert, streams, most, config.temperature, tokens.count, end, room
+        ).tolist()
         chunks = np.zeros((len(rows), config.horizon, config.action_size), np.float32)
         for place, row in enumerate(rows):
             said = row[: row.index(end)] if end in row else row

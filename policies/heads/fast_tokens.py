@@ -131,6 +131,13 @@ class FastTokens:
         """Return how many tokens a chunk of so many numbers has at most."""
         return numbers * self._longest
 
+    def sizes(self) -> list[int]:
+        """Return how many coefficients each token holds; 0 for bytes that make no character."""
+        texts = self._tokenizer.decode_batch(
+            [[token] for token in range(self.count)], skip_special_tokens=False
+        )
+        return [0 if NONE in text else len(text) for text in texts]
+
     def write(self, chunks: Chunks) -> list[list[int]]:
         """Return each chunk's tokens; for a coefficient that none can write, the nearest's."""
         rounded = _rounded(chunks, self._scale)

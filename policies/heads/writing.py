@@ -14,6 +14,32 @@ from policies.heads.head import Expert, Head, HeadConfig
 from policies.heads.tokens import pick
 
 
+class Room:
+    """How much of each observation's chunk is still to be written."""
+
+    def __init__(self, sizes: Tensor, length: int, batch: int) -> None:
+        """Begin with nothing written.
+
+        Args:
+            sizes: How many numbers each token stands for; 0 for one that is never written.
+            length: How many a chunk has.
+            batch: How many observations there are.
+        """
+        self._sizes = sizes
+        self._left = torch.full((batch, 1), length, device=sizes.device)
+
+    def too_large(self, vocabulary: int) -> Tensor:
+        """Return which tokens do not fit now, (batch, 1, vocabulary)."""
+        fits = (self._sizes > 0) & (self._sizes <= self._left)
+        return ~functional.pad(fits, (0, vocabulary - len(self._sizes)))[:, None]
+
+    def full(self, tokens: Tensor) -> Tensor:
+        """Take up what was written, (batch, 1), and return which chunks are full, (batch,)."""
+        known = tokens < len(self._sizes)
+        self._left -= self._sizes[tokens.where(known, 0)].where(known, 0)
+        return self._left[:, 0] <= 0
+
+
 class WritingHead(Head):
     """Writes tokens with the expert's memory, one evaluation each."""
 
@@ -40,6 +66,7 @@ class WritingHead(Head):
         temperature: float,
         known: int,
         end: int = -1,
+        room: Room | None = None,
     ) -> Tensor:
         """Return tokens, (batch, N); those behind the first `end` mean nothing.
 
@@ -50,6 +77,8 @@ class WritingHead(Head):
             temperature: Of drawing them; 0 takes the likeliest.
             known: Tokens from here on, but for `end`, are never written.
             end: The token after which an observation is done.
+            room: Lets only tokens be written that still fit; then the end is never written, and an
+                observation is done when it is full.
         """
         memory = expert.memory()
         embedded = self.start.expand(expert.batch, -1, -1)
@@ -58,15 +87,17 @@ class WritingHead(Head):
         while open_rows and len(written) < most:
             logits = self.out_proj(expert(embedded, causal=True, memory=memory)[:, -1:])
             self.evaluations += 1
-            unknown = torch.arange(logits.shape[-1], device=expert.device) >= known
-            if end >= 0:
-                unknown[end] = False
-            logits = logits.masked_fill(unknown, float("-inf"))
-            tokens = torch.zeros(expert.batch, 1, dtype=torch.long, device=expert.device)
+            hidden = torch.arange(logits.shape[-1], device=expert.device) >= known
+            if room is not None:
+                hidden = hidden | room.too_large(logits.shape[-1])
+            elif end >= 0:
+                hidden[end] = False
+            logits = logits.masked_fill(hidden, float("-inf"))
+            tokens = torch.full((expert.batch, 1), max(end, 0), device=expert.device)
             picked = pick(logits[open_rows], [streams[row] for row in open_rows], temperature)
             tokens[open_rows] = picked
             written.append(tokens)
-            ended = (tokens[:, 0] == end).tolist()
+            ended = (tokens[:, 0] == end if room is None else room.full(tokens)).tolist()
             open_rows = [row for row in open_rows if not ended[row]]
             embedded = self.embed(tokens)
         return torch.cat(written, dim=1)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +87,21 @@ def test_too_small_a_vocabulary_is_refused() -> None:
         FastTokens.learn(np.zeros((0, 4, 2), np.float32), 10.0, 8)
 
 
-def head(vocabulary: int = 256) -> FastHead:
+def head(vocabulary: int = 256, **options: float) -> FastHead:
     torch.manual_seed(0)
-    config = FastConfig(horizon=16, action_size=4, vocabulary=vocabulary, temperature=1.0)
+    config = FastConfig(
+        horizon=16, action_size=4, vocabulary=vocabulary, **{"temperature": 1.0, **options}
+    )
     return FastHead(config, 16)
+
+
+def sampled(head: FastHead, rows: Sequence[int]) -> torch.Tensor:
+    """Return what a head writes for these observations, each with its own stream."""
+    torch.manual_seed(1)
+    expert = ToyNetwork(1, 16, False).bind(torch.zeros(len(rows), 1))
+    expert._network.places = torch.nn.Parameter(torch.zeros(100, 16))
+    with torch.no_grad():
+        return head.sample(expert, [np.random.default_rng(row) for row in rows])
 
 
 @pytest.mark.parametrize(
@@ -116,12 +128,44 @@ def test_tokens_go_from_head_to_head_but_into_no_smaller_one() -> None:
 def test_tokens_that_make_no_chunk_are_zeros_and_counted() -> None:
     untrained = head()
     untrained.fit(smooth(300))
-    expert = ToyNetwork(1, 16, False).bind(torch.zeros(20, 1))
-    expert._network.places = torch.nn.Parameter(torch.zeros(100, 16))
-    with torch.no_grad():
-        chunks = untrained.sample(expert, [np.random.default_rng(row) for row in range(20)])
+    chunks = sampled(untrained, range(20))
     assert untrained.broken == int((chunks == 0).all((1, 2)).sum()) > 10
     assert untrained.evaluations <= 65
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_tokens_that_must_fit_always_make_a_chunk(temperature: float) -> None:
+    untrained = head(temperature=temperature, fitting=True)
+    untrained.fit(smooth(300))
+    chunks = sampled(untrained, range(20))
+    assert untrained.broken == 0
+    assert (chunks != 0).any((1, 2)).all()
+    assert untrained.evaluations <= 64
+    for row in (0, 7):
+        assert torch.equal(sampled(untrained, [row])[0], chunks[row])
+
+
+def test_what_fits_anyway_is_written_as_it_would_be() -> None:
+    free, bound = head(temperature=0.0), head(temperature=0.0, fitting=True)
+    free.fit(smooth(300))
+    bound.restore(free.fitted())
+    learned, valid = torch.from_numpy(smooth(1)), torch.ones(1, 16, dtype=torch.bool)
+    network, seen = ToyNetwork(1, 16, False), torch.zeros(1, 1)
+    weights = [*free.parameters(), *network.parameters()]
+    optimizer = torch.optim.Adam(weights, 0.01)
+    for _ in range(150):
+        optimizer.zero_grad()
+        free.loss(network.bind(seen), learned, valid, torch.Generator()).sum().backward()
+        optimizer.step()
+    bound.load_state_dict(free.state_dict())
+    with torch.no_grad():
+        chunks = [
+            one.sample(network.bind(seen), [np.random.default_rng()]) for one in (free, bound)
+        ]
+    assert torch.equal(*chunks)
+    assert (free.broken, bound.broken) == (0, 0)
+    assert (chunks[0] - learned).abs().max() <= math.sqrt(16) / 20
+    assert bound.evaluations == free.evaluations - 1, "the end need not be written"
 
 
 @pytest.fixture(scope="module")
