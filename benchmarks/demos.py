@@ -35,8 +35,8 @@ from harness.worker import Simulators
 LEAST_RATE, FAIR_TRIAL = 0.1, 20
 """An expert that masters fewer than that share of its episodes is given up, after so many."""
 
-ELSEWHERE = 100_000
-"""The first episode of beginnings, so that their scenes are none of whole demonstrations'."""
+ELSEWHERE, LED = 100_000, 200_000
+"""The first episode of beginnings, and of those that a policy leads: scenes of their own."""
 
 EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 3, 130
 
@@ -71,15 +71,23 @@ class DemosCommand:
     """Record no more than an episode's first so many steps, one chunk of a policy, and ask nobody
     whether it would be mastered: many scenes to look for things in, cheaply, to train on besides
     whole demonstrations; 0 for whole ones."""
+    after: str = ""
+    """Let this policy play first, e.g. vla:checkpoints/libero/regression, for a number of steps
+    that is drawn for each episode, and record the expert from there: the way out of what the policy
+    gets itself into, to train on besides demonstrations from the start."""
+    after_steps: int = 100
+    """The most steps that it plays."""
     workers: int = 0
     """Environment actors on Ray, each using one core; 0 records in this process."""
 
     def __call__(self) -> int:
         """Record what is missing and put the data set together."""
         least = {"episodes": 1, "every": 1, "pixels": 0, "beginnings": 0, "workers": 0}
+        least |= {"after_steps": 1}
         for name, low in least.items():
             if getattr(self, name) < low:
-                raise UsageError(f"--{name} must be at least {low}, got {getattr(self, name)}")
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} must be at least {low}, got {getattr(self, name)}")
         if not 0 <= self.pushes <= 0.5:
             raise UsageError(f"--pushes must be from 0 to 0.5, got {self.pushes}")
         work = self._work()
@@ -108,10 +116,9 @@ class DemosCommand:
             raise UsageError(problem)
         if self.pushes:
             require_pushes(cell)
+        recording = self._recording()
         self.out.mkdir(parents=True, exist_ok=True)
-        Recording(self.cameras, self.every, self.pushes, self.pixels, self.beginnings).save(
-            self.out
-        )
+        recording.save(self.out)
         reference = f"record:{self.out}"
         policy = make_policy(reference)
         short = cell.protocol.name.partition("/")[2]
@@ -120,10 +127,26 @@ class DemosCommand:
         name = policy.spec.name
         return Work(plan, {name: policy}, {name: reference}, (cell,), ())
 
+    def _recording(self) -> Recording:
+        """Return what is recorded, as every worker has to know it."""
+        if self.after and self.beginnings:
+            raise UsageError("--beginnings are the expert's from the first step on: no --after")
+        identity = make_policy(self.after).spec.name if self.after else ""
+        return Recording(
+            self.cameras,
+            self.every,
+            self.pushes,
+            self.pixels,
+            self.beginnings,
+            after=self.after,
+            after_steps=self.after_steps if self.after else 0,
+            identity=identity,
+        )
+
     def _play(self, work: Work, run: RunWriter) -> bool:
         """Play further episodes until the expert mastered enough, and make the data set of them."""
         cell, backend = work.cells[0], self._backend()
-        first = ELSEWHERE if self.beginnings else 0
+        first = ELSEWHERE if self.beginnings else LED if self.after else 0
         if self.beginnings:
             notes.print("beginnings are not played to the end, so hardly any counts as a success")
         attempts = dict.fromkeys(cell.tasks, self.episodes)
@@ -148,7 +171,7 @@ class DemosCommand:
             if self.beginnings:
                 self._finish(work, {})
                 return True
-            tally = tallied(run, specs)
+            tally = tallied(run, specs, self._recording())
             wanted = {
                 task: further(task, self.episodes, played, mastered)
                 for task, (played, mastered) in tally.items()
@@ -216,12 +239,18 @@ def unscored(run: Run, specs: Sequence[EpisodeSpec]) -> bool:
     return any(spec.key not in scored for spec in specs)
 
 
-def tallied(run: Run, specs: Sequence[EpisodeSpec]) -> dict[str, tuple[int, int]]:
-    """Return how many of these episodes of each task the expert played and mastered."""
+def tallied(
+    run: Run, specs: Sequence[EpisodeSpec], recording: Recording
+) -> dict[str, tuple[int, int]]:
+    """Return how many of these episodes of each task the expert played and mastered.
+
+    Those that the policy which leads mastered before it are neither.
+    """
     records = run.records()
-    played = Counter(spec.task for spec in specs)
-    mastered = Counter(spec.task for spec in specs if records[spec.key].success)
-    return {task: (played[task], mastered[task]) for task in played}
+    theirs = [spec for spec in specs if records[spec.key].steps > recording.led(spec.key)]
+    played = Counter(spec.task for spec in theirs)
+    mastered = Counter(spec.task for spec in theirs if records[spec.key].success)
+    return {spec.task: (played[spec.task], mastered[spec.task]) for spec in specs}
 
 
 def further(task: str, wanted: int, played: int, mastered: int) -> int:
@@ -237,7 +266,7 @@ def further(task: str, wanted: int, played: int, mastered: int) -> int:
         )
     if mastered >= wanted:
         return 0
-    expected = (wanted - mastered) * played / max(mastered, 1)
+    expected = (wanted - mastered) * max(played, 1) / max(mastered, 1)
     # Some more than expected: another round costs more than a few episodes.
     return math.ceil(expected + math.sqrt(expected))
 

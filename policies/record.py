@@ -11,8 +11,9 @@ from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.parts import write_part
 from harness.demonstrations.recording import Recording
 from harness.environment import BenchmarkEnv, Observation, StepOutcome
-from harness.errors import require_known
-from harness.policy import ActionChunk
+from harness.errors import UsageError, require_known
+from harness.policy import ActionChunk, LocalPolicy, Policy, check_compatible
+from harness.registry import make_policy
 from harness.spec import EpisodeSpec
 from policies.scripted import OraclePolicy
 
@@ -50,8 +51,31 @@ class Pushes:
         return pushed
 
 
+def leader(recording: Recording) -> Policy | None:
+    """Return the policy that plays before the expert does, if one shall.
+
+    Raises:
+        UsageError: It is not what it was when the folder began, or cannot be asked.
+    """
+    if not recording.after:
+        return None
+    policy = make_policy(recording.after)
+    if isinstance(policy, LocalPolicy):
+        raise UsageError(f"--after {recording.after}: a policy that is trained is wanted")
+    if policy.spec.name != recording.identity:
+        raise UsageError(
+            f"--after {recording.after} is {policy.spec.name} now, and was {recording.identity} "
+            "when the folder began; use another --out"
+        )
+    return policy
+
+
 class RecordPolicy(OraclePolicy):
-    """The oracle, which writes a demonstration of every episode that it masters, or begins."""
+    """The oracle, which writes a demonstration of every episode that it masters, or begins.
+
+    Where another policy plays first, the demonstration is of what comes after: the way out of what
+    that one got itself into (Ross et al. 2011, where it is the learner that is corrected).
+    """
 
     source = "DATA_SET_FOLDER"
     """What the command line expects after the colon."""
@@ -64,6 +88,8 @@ class RecordPolicy(OraclePolicy):
         """
         self._folder = Path(source).absolute()
         self._recording = Recording.load(self._folder)
+        self._leader = leader(self._recording)
+        self._loaded = False
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Start a demonstration.
@@ -74,6 +100,12 @@ class RecordPolicy(OraclePolicy):
         super().begin(env, spec)
         for camera in self._recording.cameras:
             require_known(f"camera of {spec.task}", camera, env.cameras)
+        if self._leader is not None:
+            check_compatible(self._leader.spec, env)
+            if not self._loaded:
+                self._leader.load()
+                self._loaded = True
+        self._led = self._recording.led(spec.key)
         self._env, self._spec = env, spec
         self._states: list[NDArray[np.float32]] = []
         self._actions: list[NDArray[np.float32]] = []
@@ -87,6 +119,10 @@ class RecordPolicy(OraclePolicy):
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
         """Return the expert's next action, and keep it with what led to it."""
+        left = self._led - self._env.steps
+        if self._leader is not None and left > 0:
+            seen = self._env.observe(self._leader.spec.cameras)
+            return [self._leader.infer([seen], streams)[0][:left]]
         step = len(self._actions)
         due = step % self._recording.every == self._phase
         # The first look is always kept: there the hand tells nothing yet, so that a policy has to
@@ -113,7 +149,7 @@ class RecordPolicy(OraclePolicy):
 
     def end(self, outcome: StepOutcome) -> None:
         """Write the demonstration, if it is one: mastered, or no more than a beginning."""
-        if not (outcome.success or self._recording.beginnings):
+        if not self._actions or not (outcome.success or self._recording.beginnings):
             return
         spec, env = self._spec, self._env
         write_part(

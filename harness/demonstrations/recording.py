@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from harness.errors import UsageError
 
 
@@ -19,6 +21,9 @@ class Recording:
         pixels: Height and width that pictures are kept with; 0 for those that cameras have.
         beginnings: An episode ends after so many steps and is kept as it is; 0 for those that were
             played until they were mastered.
+        after: The policy that plays first; empty for none.
+        after_steps: For at most how many steps.
+        identity: What that policy was called when the folder began.
     """
 
     cameras: tuple[str, ...] = ()
@@ -26,6 +31,15 @@ class Recording:
     pushes: float = 0.0
     pixels: int = 0
     beginnings: int = 0
+    after: str = ""
+    after_steps: int = 0
+    identity: str = ""
+
+    def led(self, key: str) -> int:
+        """Return for how many steps of an episode the other policy plays first, by its key."""
+        if not self.after:
+            return 0
+        return int(np.random.default_rng([int(key, 16), 1]).integers(self.after_steps + 1))
 
     @staticmethod
     def path(folder: Path) -> Path:
@@ -47,6 +61,9 @@ class Recording:
                 float(content.get("pushes", 0)),
                 int(content.get("pixels", 0)),
                 int(content.get("beginnings", 0)),
+                str(content.get("after", "")),
+                int(content.get("after_steps", 0)),
+                str(content.get("identity", "")),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{folder} is no folder of python -m benchmarks.demos") from error
@@ -60,6 +77,7 @@ class Recording:
         path = self.path(folder)
         if path.exists() and self.load(folder) != self:
             raise UsageError(
-                f"{folder} holds demonstrations of other pictures, pushes or lengths; use --out"
+                f"{folder} holds demonstrations of other pictures, pushes or lengths, or after "
+                "another policy; use another --out"
             )
         path.write_text(json.dumps(asdict(self)) + "\n")

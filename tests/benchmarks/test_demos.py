@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from benchmarks import demos
-from benchmarks.demos import ELSEWHERE
+from benchmarks.demos import ELSEWHERE, LED
 from benchmarks.libero import Libero
 from benchmarks.libero.protocol import protocols as libero_protocols
 from benchmarks.maniskill import ManiSkill
 from benchmarks.maniskill.protocol import DERIVED, protocols
 from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.reader import Demonstrations
+from harness.demonstrations.recording import Recording
 from harness.environment import BenchmarkEnv
 from harness.run import Run
 from policies.vla.preparation import as_bytes
@@ -53,6 +54,7 @@ def repeat(env: BenchmarkEnv, shown: Demonstration) -> None:
     env.close()
 
 
+@pytest.mark.libero
 def test_an_expert_that_is_pushed_comes_back(tmp_path: Path) -> None:
     task = ("--tasks", "0", "--pushes", "0.05")
     for folder in ("one", "two"):
@@ -73,6 +75,48 @@ def test_an_expert_that_is_pushed_comes_back(tmp_path: Path) -> None:
     env.close()
 
 
+@pytest.mark.maniskill
+def test_the_expert_takes_over_from_a_policy(tmp_path: Path) -> None:
+    after = ("--after", f"vla:{ROOT}/checkpoints/maniskill/blind", "--after-steps", "60")
+    extra = ("--tasks", "PushCube-v1", "--protocol", "rdt-small", *after)
+    for folder, workers in (("one", "0"), ("two", "1")):
+        assert record(tmp_path / folder, *extra, "--workers", workers, episodes=2) == 0
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    data, run = Demonstrations(tmp_path / "one"), Run.existing(tmp_path / "one" / "attempts")
+    played = {each.spec.episode: each.spec.key for each in run.records().values()}
+    recording, family, led = Recording.load(tmp_path / "one"), ManiSkill(), []
+    env = family.make("maniskill_rdt", "PushCube-v1", family.rehearsal(protocols()["rdt-small"]))
+    for shown in map(data.episode, range(2)):
+        assert shown.episode >= LED
+        done = run.actions(played[shown.episode])
+        led.append(recording.led(played[shown.episode]))
+        np.testing.assert_array_equal(done[led[-1] :], shown.action)
+        env.begin(shown.episode, shown.seed)
+        for action in done[: led[-1]]:
+            env.advance(action)
+        np.testing.assert_array_equal(env.observe(())["state"], shown.state[0])
+    assert 0 < max(led) <= 60
+    env.close()
+
+
+@pytest.mark.libero
+def test_who_may_play_before_the_expert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blind = f"vla:{ROOT}/checkpoints/libero/blind"
+    libero = {"benchmark": "libero_object"}
+    assert record(tmp_path / "none", "--after", blind, "--after-steps", "0", **libero) == 2
+    assert "--after-steps must be at least 1" in capsys.readouterr().err
+    assert record(tmp_path / "none", "--after", blind, "--beginnings", "8", **libero) == 2
+    assert "no --after" in capsys.readouterr().err
+    assert record(tmp_path / "none", "--after", "oracle", **libero) == 2
+    assert "a policy that is trained is wanted" in capsys.readouterr().err
+    assert record(tmp_path / "other", "--after", blind) == 2
+    assert "disagree about the state" in capsys.readouterr().err
+    Recording((), after=blind, after_steps=9, identity="an-older-one").save(tmp_path)
+    assert record(tmp_path, "--after", blind, "--after-steps", "9", **libero) == 2
+    assert "another --out" in capsys.readouterr().err
+
+
+@pytest.mark.maniskill
 def test_a_plan_is_made_anew_after_a_push(tmp_path: Path) -> None:
     task = ("--tasks", "PickCube-v1", "--protocol", "rdt-small", "--pushes", "0.03")
     for folder in ("one", "two"):
