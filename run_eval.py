@@ -368,7 +368,8 @@ def film(run: Run, work: Work, video: Videos) -> None:
 
 def default_folder(plan: Plan) -> Path:
     """Return a folder named for what the plan compares, e.g. results/vla-e0-libero_object."""
-    words = [re.findall(r"[\w.-]*\w", reference) for reference in plan.policies]
+    named = [part for reference in plan.policies for part in reference.split(",")]
+    words = [re.findall(r"[\w.-]*\w", part) for part in named]
     policies = "-".join(dict.fromkeys(word for found in words for word in found[:1] + found[-1:]))
     return RESULTS / f"{policies}-{'-'.join(b.name.replace('/', '-') for b in plan.benchmarks)}"
 

@@ -1,16 +1,44 @@
 """Plays a trained checkpoint."""
 
+import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 from harness.environment import Observation
+from harness.errors import UsageError
 from harness.policy import ActionChunk, Policy, PolicySpec
 from policies.vla.checkpoint import Checkpoint
 from policies.vla.preparation import Preparation
+
+CHANGE = re.compile(r"(.+),([a-z_]+)=([A-Za-z0-9._+-]+)")
+"""A change to a checkpoint's options behind all that is named before it."""
+
+
+def named(source: str) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of ``FOLDER,OPTION=VALUE,...``, and the options, read as YAML.
+
+    Raises:
+        UsageError: An option is named twice.
+    """
+    changes: dict[str, Any] = {}
+    while found := CHANGE.fullmatch(source):
+        source, option, value = found.groups()
+        if option in changes:
+            raise UsageError(f"{option} of {source} is given twice")
+        changes[option] = yaml.safe_load(value)
+    return Path(source), dict(sorted(changes.items()))
+
+
+def as_typed(value: Any) -> str:
+    """Return an option's value as it is written on the command line, one way for each value."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 class LearnedPolicy(Policy):
@@ -20,20 +48,22 @@ class LearnedPolicy(Policy):
     changes the last bits of an action.
     """
 
-    source = "CHECKPOINT_FOLDER"
+    source = "CHECKPOINT_FOLDER[,OPTION=VALUE,...]"
     """What the command line expects after the colon."""
 
     def __init__(self, source: str) -> None:
         """Read what the checkpoint says of itself; its weights are read by `load`.
 
         Raises:
-            UsageError: There is no checkpoint.
+            UsageError: There is no checkpoint, or no such option.
         """
-        self._checkpoint = Checkpoint.open(Path(source).absolute())
+        folder, changes = named(source)
+        self._checkpoint = Checkpoint.open(folder.absolute()).changed(changes)
         contract = self._checkpoint.contract
         kind = contract.head if contract.network.cameras else f"{contract.head}-blind"
+        used = "".join(f",{option}={as_typed(value)}" for option, value in changes.items())
         self.spec = PolicySpec(
-            name=f"{kind}@{self._checkpoint.identity[:10]}",
+            name=f"{kind}{used}@{self._checkpoint.identity[:10]}",
             cameras=contract.network.cameras,
             state_layout=contract.state_layout,
             action_layout=contract.action_layout,

@@ -149,8 +149,8 @@ class ResultCommand:
 class TableCommand:
     """Set checkpoints side by side: what they reached, what a chunk took, what training took."""
 
-    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """The checkpoints' folders, in the table's order."""
+    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """The checkpoints' folders, in the table's order; FOLDER,OPTION=VALUE as for --policy."""
     runs: tuple[Path, ...]
     """Folders of runs, together with all else that they hold."""
     out: Path

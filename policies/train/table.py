@@ -16,7 +16,7 @@ from harness.report.figures import costs
 from harness.report.markdown import by_task, footnote, percent, score
 from harness.report.summary import summarise
 from harness.run import Run
-from policies.learned import LearnedPolicy
+from policies.learned import LearnedPolicy, named
 from policies.train.card import CARD, COST
 
 RESULT = "\n## Result\n"
@@ -39,9 +39,12 @@ def tell_result(folder: Path, runs: Sequence[Path]) -> str:
         StorageError: The disk is full or gone.
     """
     summary = summarise([Run.existing(run) for run in runs])
-    mine = _of(folder, summary.rows)
+    name = LearnedPolicy(str(folder)).spec.name
+    identity = name.rpartition("@")[2]
+    # Under other options, too: its weights are what the page is about.
+    whose = summary.rows["policy"].map(lambda each: without_arm(each).rpartition("@")[2])
+    mine = summary.rows[whose == identity]
     if mine.empty or not (folder / CARD).is_file():
-        name = LearnedPolicy(str(folder)).spec.name
         raise UsageError(f"{folder} has no {CARD}, or the runs have no episode of {name}")
     found = by_task(replace(summary, rows=mine))
     said = "\n".join(f"- {line}" for line in footnote(summary))
@@ -51,18 +54,17 @@ def tell_result(folder: Path, runs: Sequence[Path]) -> str:
     return found
 
 
-def _of(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a checkpoint and of its arms."""
-    name = LearnedPolicy(str(folder)).spec.name
-    whose = [each.removesuffix(f"+{arm_of(each)}") for each in rows["policy"]]
-    return rows[[each == name for each in whose]]
+def without_arm(policy: str) -> str:
+    """Return whose arm a policy's name is of; its own where it is none."""
+    return policy.removesuffix(f"+{arm_of(policy)}")
 
 
-def comparison(checkpoints: Sequence[Path], runs: Sequence[Path]) -> pd.DataFrame:
+def comparison(checkpoints: Sequence[str], runs: Sequence[Path]) -> pd.DataFrame:
     """Return a row for each checkpoint, arm and suite, as text.
 
     Args:
-        checkpoints: Their folders, in the table's order; each is called as its folder.
+        checkpoints: Their folders, in the table's order, with the options that were changed behind
+            a comma, as for `--policy`; each is called as its folder.
         runs: Folders of runs.
 
     Raises:
@@ -73,7 +75,7 @@ def comparison(checkpoints: Sequence[Path], runs: Sequence[Path]) -> pd.DataFram
         costs(summary)[["policy", "suite", "protocol", "ms_chunk", "evaluations"]],
         on=["policy", "suite", "protocol"],
     )
-    rows = [row for folder in checkpoints for row in _rows(folder, suites)]
+    rows = [row for checkpoint in checkpoints for row in _rows(checkpoint, suites)]
     if not rows:
         raise UsageError("the runs have no episode of these checkpoints")
     frame = pd.DataFrame(rows, columns=HEADER)
@@ -81,13 +83,14 @@ def comparison(checkpoints: Sequence[Path], runs: Sequence[Path]) -> pd.DataFram
     return frame.sort_values("benchmark", key=lambda names: names.map(order), kind="stable")
 
 
-def _rows(folder: Path, suites: pd.DataFrame) -> Iterator[tuple[str, ...]]:
-    minutes = f"{training_seconds(folder) / 60:.0f}"
-    for row in _of(folder, suites).itertuples():
+def _rows(checkpoint: str, suites: pd.DataFrame) -> Iterator[tuple[str, ...]]:
+    minutes = f"{training_seconds(named(checkpoint)[0]) / 60:.0f}"
+    name = LearnedPolicy(checkpoint).spec.name
+    for row in suites[suites["policy"].map(without_arm) == name].itertuples():
         told: Any = row
         yield (
             told.suite,
-            folder.name,
+            Path(checkpoint).name,
             arm_of(told.policy) or "-",
             f"{told.n}",
             percent(told.success, told.success_low, told.success_high),

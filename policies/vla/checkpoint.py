@@ -6,7 +6,7 @@ Nothing in it is executed, and `config.json` holds the hashes of all the rest.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from policies.vla.normalize import Normalization
 from policies.vla.text import TOKENIZER, Text
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+FIXED = ("horizon", "action_size", "adaptive")
+"""What weights are made for, whatever the head."""
 FORMAT = 1
 """Raised when an older reader would misread a checkpoint."""
 LISTED = 12
@@ -117,6 +119,27 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"cannot read {path}: {type(error).__name__}: {error}") from error
         return cls(folder, hashlib.sha256(content).hexdigest(), contract, hashes)
+
+    def changed(self, changes: Mapping[str, Any]) -> "Checkpoint":
+        """Return the same weights under other options of the head, or another `replan`.
+
+        Raises:
+            UsageError: There is no such option, or its value is none.
+        """
+        told, options = self.contract, dict(changes)
+        if not options:
+            return self
+        replan = options.pop("replan", told.replan)
+        horizon = told.options["horizon"]
+        if replan is not None and (type(replan) is not int or not 1 <= replan <= horizon):
+            raise UsageError(f"replan must be from 1 to {horizon}, not {replan!r}")
+        for name in FIXED:
+            if name in options:
+                raise UsageError(f"{name} cannot be changed: {self.folder} was trained with it")
+        contract = replace(told, options={**told.options, **options}, replan=replan)
+        with torch.device("meta"):
+            contract.new_model()
+        return replace(self, contract=contract)
 
     def load(self, device: torch.device) -> tuple[VLA, Text]:
         """Return the model, ready to act, and its text.

@@ -173,6 +173,7 @@ def test_another_plan_in_the_same_folder_is_refused(
     [
         (("oracle",), "oracle-points"),
         (("vla:checkpoints/points/e0", "vla:../flow/"), "vla-e0-flow-points"),
+        (("vla:points/e0,steps=3",), "vla-e0-steps-3-points"),
         (("python:my_policy.py:Mine", ""), "python-Mine-points"),
     ],
 )

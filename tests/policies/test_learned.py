@@ -73,6 +73,34 @@ def test_a_chunk_is_cut_to_what_is_executed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole[:2], cut)
 
 
+def test_options_are_changed_behind_a_comma(tmp_path: Path) -> None:
+    """What is executed of a chunk and how often the network runs are not the weights' business."""
+    played(tmp_path)
+    short = make_policy(f"vla:{tmp_path},steps=3,replan=2")
+    plain = make_policy(f"vla:{tmp_path}")
+    assert short.spec.name == plain.spec.name.replace("flow@", "flow,replan=2,steps=3@")
+    assert make_policy(f"vla:{tmp_path},replan=2,steps=3").spec == short.spec
+    short.load()
+    chunk = short.infer([observation(0)], [np.random.default_rng(0)])[0]
+    assert (len(chunk), short.evaluations) == (2, 4)
+    for wrong, said in {
+        "steps=0": "steps must be",
+        "steps=many": "steps of the head flow must be a whole number",
+        "adaptive=true": "adaptive cannot be changed",
+        "stpes=3": "unknown option of the head flow",
+        "replan=5": "replan must be from 1 to 4",
+        "replan=two": "replan must be from 1 to 4",
+        "horizon=8": "horizon cannot be changed",
+        "steps=3,steps=4": "given twice",
+    }.items():
+        with pytest.raises(UsageError, match=said):
+            make_policy(f"vla:{tmp_path},{wrong}")
+    # What the weights cannot do is found when they are read.
+    played(tmp_path / "masked", "masked")
+    with pytest.raises(UsageError, match="does not fit the model"):
+        make_policy(f"vla:{tmp_path / 'masked'},bins=7").load()
+
+
 def test_building_one_reads_no_weights(tmp_path: Path) -> None:
     name = played(tmp_path).spec.name
     (tmp_path / "model.safetensors").unlink()
