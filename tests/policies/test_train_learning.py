@@ -1,5 +1,6 @@
 """What is trained has learned, is kept, and plays."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -108,9 +109,11 @@ def test_what_runs_found_comes_on_the_page(
     assert run(data, out, "--blind", "--steps", "1", "--batch", "4") == 0
     name = LearnedPolicy(str(out)).spec.name
     assert name.startswith("flow-blind@")
+    fewer = LearnedPolicy(f"{out},steps=3").spec.name
     trained = (out / "README.md").read_text()
     for successes in (3, 4):
         ends = {name: [1.0] * successes, f"{name}+no-image": [0.0], "oracle": [1.0] * 10}
+        ends[fewer] = [1.0, 0.0]
         found = listed_run(
             tmp_path / f"run{successes}", {who: {"reach": got} for who, got in ends.items()}, 10
         )
@@ -119,16 +122,18 @@ def test_what_runs_found_comes_on_the_page(
         assert page.startswith(trained)
         assert page.count("## Result") == 1
         rows = [line for line in page.splitlines() if "| reach" in line]
-        assert [row.split()[1] for row in rows] == [name, f"{name}+no-image"]
+        assert [row.split()[1] for row in rows] == [name, f"{name}+no-image", fewer]
         assert f"| {successes} " in rows[0]
         assert "oracle" not in page
     runs = [str(tmp_path / f"run{successes}") for successes in (3, 4)]
-    assert main(["table", str(out), "--runs", *runs, "--out", str(tmp_path / "tables")]) == 0
+    shown = [str(out), f"{out},steps=3"]
+    assert main(["table", *shown, "--runs", *runs, "--out", str(tmp_path / "tables")]) == 0
     rows = (tmp_path / "tables/heads.csv").read_text().splitlines()
     assert rows[0].startswith("benchmark,policy,control,n,success in %,progress,network runs")
-    assert [row.split(",")[:4] for row in rows[1:]] == [
+    assert [row[:4] for row in csv.reader(rows[1:])] == [
         ["points_two", "policy", "-", "4"],
         ["points_two", "policy", "no-image", "1"],
+        ["points_two", "policy,steps=3", "-", "2"],
     ]
     assert r"\toprule" in (tmp_path / "tables/heads.tex").read_text()
     capsys.readouterr()
