@@ -24,7 +24,7 @@ from policies.train.recipe import Entry
 from policies.train.settings import Settings
 from policies.train.start import Start
 from policies.train.state import DATA, INIT, SETTINGS, STATE, alone, claim
-from policies.vla.checkpoint import Checkpoint, contract_of, save
+from policies.vla.checkpoint import CONFIG, Checkpoint, contract_of, save
 from policies.vla.config import VLAConfig, sized
 from policies.vla.model import VLA
 from policies.vla.text import Text
@@ -103,7 +103,7 @@ def train_all(job: Job, entries: Sequence[Entry], console: Console) -> None:
         return
     with Crew(job.workers) as crew:
         for entry in entries:
-            if not (entry.out / CARD).is_file():
+            if not finished(entry.out):
                 entry.out.mkdir(parents=True, exist_ok=True)
                 ready.read(entry)  # Here, so that the processes of all who need it have it.
             crew.begin(entry.out, entry.init, partial(train_entry, job, entry, ready))
@@ -116,7 +116,7 @@ def train_entry(job: Job, entry: Entry, ready: Ready, console: Console) -> None:
         init = Checkpoint.open(entry.init) if entry.init else None
         claim(entry.out / SETTINGS, entry.settings.as_json())
         claim(entry.out / INIT, {"init": init and init.identity})
-        if (entry.out / CARD).is_file():
+        if finished(entry.out):
             (entry.out / STATE).unlink(missing_ok=True)
             console.print(f"{entry.out} is trained already", markup=False)
             return
@@ -130,6 +130,11 @@ def train_entry(job: Job, entry: Entry, ready: Ready, console: Console) -> None:
             ready.reading = ready.reading or read_all(task)
             task = replace(task, reading=ready.reading)
         train_one(job, task, entry.out, console)
+
+
+def finished(folder: Path) -> bool:
+    """Return whether a training's folder holds all; a trunk's page alone may have come along."""
+    return all((folder / name).is_file() for name in (CARD, CONFIG))
 
 
 def same_samples(one: Entry, other: Entry) -> bool:

@@ -91,6 +91,11 @@ def test_a_recipe_trains_every_head_from_one_trunk_and_skips_what_is_done(
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("is trained already") == len(names) - 1
     assert (out / "lights/flow/model.safetensors").read_bytes() == weights
+    # A trunk of which the page alone came along is trained again, to the same bits.
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (out / "lights/trunk" / name).unlink()
+    assert main([*command, "--only", "lights/trunk"]) == 0
+    assert LearnedPolicy(str(out / "lights/trunk")).spec.name.rpartition("@")[2] == trunk
 
 
 def test_a_blind_policy_looks_at_no_camera(data: Path, tmp_path: Path) -> None:
