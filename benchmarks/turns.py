@@ -18,6 +18,9 @@ class TurnTaker:
     The expert runs while an action is asked for, and waits while it is executed, so that the two
     threads never touch the simulator at once. When it has given up or is done, its last action is
     repeated.
+
+    Attributes:
+        over: Whether it has.
     """
 
     def __init__(self, play: Callable[[Give], object], idle: Action) -> None:
@@ -31,20 +34,20 @@ class TurnTaker:
         self._closed = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._last = idle
-        self._over = False
+        self.over = False
 
     def act(self) -> Action:
         """Return the expert's next action."""
-        if not self._over:
+        if not self.over:
             if self._thread.ident is None:
                 self._thread.start()
             else:
                 self._go.release()
             answer = self._actions.get()
             if isinstance(answer, BaseException):
-                self._over = True
+                self.over = True
                 raise answer
-            self._over = answer is None
+            self.over = answer is None
             if answer is not None:
                 self._last = np.asarray(answer, np.float32)
         return self._last

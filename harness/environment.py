@@ -40,7 +40,10 @@ class StepOutcome:
 
 
 class Expert(Protocol):
-    """A scripted controller with access to the simulator's state."""
+    """A scripted controller with access to the simulator's state.
+
+    One that plans ahead may say by an attribute `over` that its plan has come to an end.
+    """
 
     def act(self) -> Action:
         """Return the next action for the environment's present state."""

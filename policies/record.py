@@ -110,6 +110,8 @@ class RecordPolicy(OraclePolicy):
         self._states: list[NDArray[np.float32]] = []
         self._actions: list[NDArray[np.float32]] = []
         self._looks: dict[int, dict[str, NDArray[np.uint8]]] = {}
+        self._later: list[int] = []
+        self._done: list[NDArray[np.float32]] = []
         self._pushes = Pushes(env, self._recording.pushes, int(spec.key, 16))
         self._pushed: list[int] = []
         # Not the same phase in every episode, so that no step is without pictures in all of them.
@@ -128,13 +130,18 @@ class RecordPolicy(OraclePolicy):
         # The first look is always kept: there the hand tells nothing yet, so that a policy has to
         # look for what it is told; later it may go on to wherever it is going.
         if self._recording.cameras and (due or step == 0):
-            self._looks[step] = self._look()
+            # After the end of a plan hardly any episode is still mastered, and many go on for long.
+            if getattr(self._expert, "over", False) and not self._led:
+                self._later.append(step)
+            else:
+                self._looks[step] = self._look()
         wanted = super().infer(observations, streams)[0][0]
         done = self._pushes.push(wanted)
         if done is not wanted:
             self._pushed.append(step)
         self._states.append(observations[0]["state"])
         self._actions.append(wanted)
+        self._done.append(done)
         return [done[np.newaxis]]
 
     def _look(self) -> dict[str, NDArray[np.uint8]]:
@@ -147,10 +154,20 @@ class RecordPolicy(OraclePolicy):
 
         return {role: as_bytes(picture[np.newaxis], pixels)[0] for role, picture in seen.items()}
 
+    def _look_again(self) -> None:
+        """Take the pictures that nobody thought would be needed: play the episode once more."""
+        self._env.begin(self._spec.episode, self._spec.seed)
+        for step, action in enumerate(self._done):
+            if step in self._later:
+                self._looks[step] = self._look()
+            self._env.advance(action)
+
     def end(self, outcome: StepOutcome) -> None:
         """Write the demonstration, if it is one: mastered, or no more than a beginning."""
         if not self._actions or not (outcome.success or self._recording.beginnings):
             return
+        if self._later:
+            self._look_again()
         spec, env = self._spec, self._env
         write_part(
             self._folder,

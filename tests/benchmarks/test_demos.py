@@ -14,6 +14,7 @@ from benchmarks.demos import ELSEWHERE, LED
 from benchmarks.libero import Libero
 from benchmarks.libero.protocol import protocols as libero_protocols
 from benchmarks.maniskill import ManiSkill
+from benchmarks.maniskill.env import ManiSkillEnv
 from benchmarks.maniskill.protocol import DERIVED, protocols
 from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.reader import Demonstrations
@@ -162,6 +163,27 @@ def test_an_episode_that_ends_before_its_first_look_shows_how_it_began(tmp_path:
     shown = Demonstrations(tmp_path).episode(0)
     assert shown.looked.tolist() == [0]
     assert shown.image["main"].shape == (1, 128, 128, 3)
+
+
+@pytest.mark.maniskill
+@pytest.mark.rendering
+def test_who_succeeds_after_the_plan_s_end_has_all_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = ("--tasks", "PushCube-v1", "--protocol", "rdt-small", "--cameras", "main")
+    extra += ("--every", "9", "--pushes", "0.03")
+    assert record(tmp_path / "one", *extra, episodes=1) == 0
+
+    class AtItsEnd:
+        over = True
+
+        def __init__(self, env: ManiSkillEnv) -> None:
+            self.act = planned(env).act
+
+    planned = ManiSkillEnv.expert
+    monkeypatch.setattr(ManiSkillEnv, "expert", lambda env: AtItsEnd(env))
+    assert record(tmp_path / "two", *extra, episodes=1) == 0
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
 
 
 @pytest.mark.maniskill
