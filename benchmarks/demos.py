@@ -25,6 +25,7 @@ from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, evaluate
 from harness.inline import run_inline
 from harness.plan import BenchmarkRequest, Cell, Plan, Work, resolve
+from harness.policy import LocalPolicy
 from harness.progress import ProgressView
 from harness.registry import make_policy
 from harness.run import Run, RunWriter
@@ -131,7 +132,9 @@ class DemosCommand:
         """Return what is recorded, as every worker has to know it."""
         if self.after and self.beginnings:
             raise UsageError("--beginnings are the expert's from the first step on: no --after")
-        identity = make_policy(self.after).spec.name if self.after else ""
+        leader = make_policy(self.after) if self.after else None
+        if isinstance(leader, LocalPolicy):
+            raise UsageError(f"--after {self.after}: a policy that is trained is wanted")
         return Recording(
             self.cameras,
             self.every,
@@ -140,7 +143,7 @@ class DemosCommand:
             self.beginnings,
             after=self.after,
             after_steps=self.after_steps if self.after else 0,
-            identity=identity,
+            identity=leader.spec.name if leader else "",
         )
 
     def _play(self, work: Work, run: RunWriter) -> bool:
@@ -171,7 +174,7 @@ class DemosCommand:
             if self.beginnings:
                 self._finish(work, {})
                 return True
-            tally = tallied(run, specs, self._recording())
+            tally = tallied(run, specs, Recording.load(self.out))
             wanted = {
                 task: further(task, self.episodes, played, mastered)
                 for task, (played, mastered) in tally.items()

@@ -12,7 +12,7 @@ from harness.demonstrations.parts import write_part
 from harness.demonstrations.recording import Recording
 from harness.environment import BenchmarkEnv, Observation, StepOutcome
 from harness.errors import UsageError, require_known
-from harness.policy import ActionChunk, LocalPolicy, Policy, check_compatible
+from harness.policy import ActionChunk, Policy, check_compatible
 from harness.registry import make_policy
 from harness.spec import EpisodeSpec
 from policies.scripted import OraclePolicy
@@ -55,13 +55,11 @@ def leader(recording: Recording) -> Policy | None:
     """Return the policy that plays before the expert does, if one shall.
 
     Raises:
-        UsageError: It is not what it was when the folder began, or cannot be asked.
+        UsageError: It is not what it was when the folder began.
     """
     if not recording.after:
         return None
     policy = make_policy(recording.after)
-    if isinstance(policy, LocalPolicy):
-        raise UsageError(f"--after {recording.after}: a policy that is trained is wanted")
     if policy.spec.name != recording.identity:
         raise UsageError(
             f"--after {recording.after} is {policy.spec.name} now, and was {recording.identity} "

@@ -99,7 +99,7 @@ class FastHead(WritingHead):
         """
         if tokens.count > self.config.vocabulary:
             raise UsageError(f"{tokens.count} FAST tokens, `vocabulary` is less: raise it to that")
-        if self.config.fitting and 1 not in tokens.sizes():
+        if self.config.fitting and 1 not in tokens.sizes:
             raise UsageError(
                 "none of these FAST tokens holds one coefficient alone: use `mend`, not `fitting`"
             )
@@ -141,7 +141,7 @@ class FastHead(WritingHead):
         most = tokens.most(config.length) + 1
         room = None
         if config.fitting:
-            sizes = torch.tensor(tokens.sizes(), device=expert.device)
+            sizes = torch.tensor(tokens.sizes, device=expert.device)
             room = Room(sizes, config.length, expert.batch)
         rows = self.write(
             expert, streams, most, config.temperature, tokens.count, end, room

@@ -14,6 +14,7 @@ coefficients look like spaces or digits. Ours does not, but the released one's f
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -131,8 +132,9 @@ class FastTokens:
         """Return how many tokens a chunk of so many numbers has at most."""
         return numbers * self._longest
 
+    @cached_property
     def sizes(self) -> list[int]:
-        """Return how many coefficients each token holds; 0 for bytes that make no character."""
+        """How many coefficients each token holds; 0 for bytes that make no character."""
         texts = self._tokenizer.decode_batch(
             [[token] for token in range(self.count)], skip_special_tokens=False
         )
