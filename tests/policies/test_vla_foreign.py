@@ -19,7 +19,7 @@ from policies.heads.fast import FastHead
 from policies.learned import LearnedPolicy
 from policies.vla import convert
 from policies.vla.checkpoint import Checkpoint
-from policies.vla.config import SiglipConfig, VLAConfig, sized
+from policies.vla.config import SiglipConfig, StackConfig, VLAConfig, sized
 from policies.vla.foreign import adopt
 from policies.vla.model import VLA
 from tests.policies.released_fast import write_released
@@ -46,12 +46,26 @@ def shapes(config: VLAConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
     root = "paligemma_with_expert."
     sees, reads, acts = config.images, config.language, config.expert
     assert isinstance(sees, SiglipConfig)
-    vision = root + "paligemma.model.vision_tower.vision_model."
-    yield vision + "embeddings.patch_embedding.weight", (sees.width, 3, sees.patch, sees.patch)
-    yield vision + "embeddings.patch_embedding.bias", (sees.width,)
-    yield vision + "embeddings.position_embedding.weight", (sees.grid**2, sees.width)
+    yield from seeing(f"{root}paligemma.model.vision_tower.vision_model.", sees)
+    projector = root + "paligemma.model.multi_modal_projector.linear."
+    yield projector + "weight", (reads.width, sees.width)
+    yield projector + "bias", (reads.width,)
+    words = (config.vocabulary, reads.width)
+    yield root + "paligemma.model.language_model.embed_tokens.weight", words
+    yield root + "paligemma.lm_head.weight", words
+    yield from layers(root + "paligemma.model.language_model.", reads, adaptive=False)
+    if config.acting == "expert":
+        yield root + "gemma_expert.lm_head.weight", (3, acts.width)
+        yield from layers(root + "gemma_expert.model.", acts, config.adaptive)
+        yield from acting(config)
+
+
+def seeing(root: str, sees: SiglipConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield root + "embeddings.patch_embedding.weight", (sees.width, 3, sees.patch, sees.patch)
+    yield root + "embeddings.patch_embedding.bias", (sees.width,)
+    yield root + "embeddings.position_embedding.weight", (sees.grid**2, sees.width)
     for number in range(sees.depth):
-        layer = f"{vision}encoder.layers.{number}."
+        layer = f"{root}encoder.layers.{number}."
         for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
             yield f"{layer}self_attn.{name}.weight", (sees.width, sees.width)
             yield f"{layer}self_attn.{name}.bias", (sees.width,)
@@ -62,54 +76,44 @@ def shapes(config: VLAConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield f"{layer}{name}.weight", (sees.width,)
             yield f"{layer}{name}.bias", (sees.width,)
     for part in ("weight", "bias"):
-        yield f"{vision}post_layernorm.{part}", (sees.width,)
-    projector = root + "paligemma.model.multi_modal_projector.linear."
-    yield projector + "weight", (reads.width, sees.width)
-    yield projector + "bias", (reads.width,)
-    words = (config.vocabulary, reads.width)
-    yield root + "paligemma.model.language_model.embed_tokens.weight", words
-    yield root + "paligemma.lm_head.weight", words
-    stacks = [("paligemma.model.language_model.", reads)]
-    if config.acting == "expert":
-        yield root + "gemma_expert.lm_head.weight", (3, acts.width)
-        stacks.append(("gemma_expert.model.", acts))
-    for place, stack in stacks:
-        adaptive = config.adaptive and stack is acts and "expert" in place
+        yield f"{root}post_layernorm.{part}", (sees.width,)
 
-        def norm(
-            name: str, width: int = stack.width, adaptive: bool = adaptive
-        ) -> Iterator[tuple[str, tuple[int, ...]]]:
-            if adaptive:
-                yield f"{name}.dense.weight", (3 * width, width)
-                yield f"{name}.dense.bias", (3 * width,)
-            else:
-                yield f"{name}.weight", (width,)
 
-        for number in range(stack.depth):
-            layer = f"{root}{place}layers.{number}."
-            inner, shared = stack.heads * stack.head_size, stack.kv_heads * stack.head_size
-            for name, rows in zip(LAYER[:3], (inner, shared, shared), strict=True):
-                yield f"{layer}{name}.weight", (rows, stack.width)
-            yield f"{layer}{LAYER[3]}.weight", (stack.width, inner)
-            for name in MLP[:2]:
-                yield f"{layer}{name}.weight", (stack.mlp, stack.width)
-            yield f"{layer}{MLP[2]}.weight", (stack.width, stack.mlp)
-            for name in NORMS:
-                yield from norm(layer + name)
-        yield from norm(f"{root}{place}norm")
-    if config.acting == "language":
-        return
-    yield "action_in_proj.weight", (acts.width, 32)
-    yield "action_out_proj.weight", (32, acts.width)
-    yield "action_in_proj.bias", (acts.width,)
+def layers(root: str, stack: StackConfig, adaptive: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def norm(name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+        if adaptive:
+            yield f"{name}.dense.weight", (3 * stack.width, stack.width)
+            yield f"{name}.dense.bias", (3 * stack.width,)
+        else:
+            yield f"{name}.weight", (stack.width,)
+
+    inner, shared = stack.heads * stack.head_size, stack.kv_heads * stack.head_size
+    for number in range(stack.depth):
+        layer = f"{root}layers.{number}."
+        for name, rows in zip(LAYER[:3], (inner, shared, shared), strict=True):
+            yield f"{layer}{name}.weight", (rows, stack.width)
+        yield f"{layer}{LAYER[3]}.weight", (stack.width, inner)
+        for name in MLP[:2]:
+            yield f"{layer}{name}.weight", (stack.mlp, stack.width)
+        yield f"{layer}{MLP[2]}.weight", (stack.width, stack.mlp)
+        for name in NORMS:
+            yield from norm(layer + name)
+    yield from norm(f"{root}norm")
+
+
+def acting(config: VLAConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    width = config.expert.width
+    yield "action_in_proj.weight", (width, 32)
+    yield "action_out_proj.weight", (32, width)
+    yield "action_in_proj.bias", (width,)
     yield "action_out_proj.bias", (32,)
     if config.state == "token":
-        yield "state_proj.weight", (acts.width, 32)
-        yield "state_proj.bias", (acts.width,)
+        yield "state_proj.weight", (width, 32)
+        yield "state_proj.bias", (width,)
     kind, before = ("time", 1) if config.adaptive else ("action_time", 2)
-    for name, width in (("in", before * acts.width), ("out", acts.width)):
-        yield f"{kind}_mlp_{name}.weight", (acts.width, width)
-        yield f"{kind}_mlp_{name}.bias", (acts.width,)
+    for name, size in (("in", before * width), ("out", width)):
+        yield f"{kind}_mlp_{name}.weight", (width, size)
+        yield f"{kind}_mlp_{name}.bias", (width,)
 
 
 def weights(kind: str, prefix: str = "") -> dict[str, Tensor]:
