@@ -210,6 +210,7 @@ class DemosCommand:
             {f"{cell.benchmark}/{task}": played for task, (played, _) in tally.items()},
             {f"{cell.benchmark}/{task}": mastered for task, (_, mastered) in tally.items()},
             dict(cell.family.versions()) | {"assay": __version__},
+            Recording.load(self.out).told(),
         )
         simulators.close()
         count = finish(self.out, facts, per_task=self.episodes)

@@ -42,6 +42,7 @@ class Facts:
         attempts: Episodes that the expert played, by ``benchmark/task``.
         successes: Those that it finished.
         versions: Of the packages that took part.
+        recording: How they were recorded, with which settings.
     """
 
     state: Layout
@@ -49,6 +50,7 @@ class Facts:
     attempts: Mapping[str, int] = field(default_factory=dict)
     successes: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    recording: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _DataFiles:
@@ -231,6 +233,7 @@ def _provenance(episodes: Iterable[Mapping[str, Any]], facts: Facts) -> dict[str
         "tasks": tasks,
         "layouts": {name: asdict(layout)["parts"] for name, layout in layouts.items()},
         "versions": {"assay": __version__, **facts.versions},
+        "recording": dict(facts.recording),
     }
 
 

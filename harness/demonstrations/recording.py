@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,12 @@ class Recording:
         if not self.after:
             return 0
         return int(np.random.default_rng([int(key, 16), 1]).integers(self.after_steps + 1))
+
+    def told(self) -> dict[str, Any]:
+        """Return it for a data set's provenance, which names a policy by what it was, not where."""
+        settings = asdict(self)
+        settings["after"] = settings.pop("identity")
+        return settings
 
     @staticmethod
     def path(folder: Path) -> Path:

@@ -21,6 +21,7 @@ from harness.demonstrations.reader import Demonstrations
 from harness.demonstrations.recording import Recording
 from harness.environment import BenchmarkEnv
 from harness.run import Run
+from policies.learned import LearnedPolicy
 from policies.vla.preparation import as_bytes
 
 ROOT = Path(__file__).parent.parent.parent
@@ -98,6 +99,9 @@ def test_the_expert_takes_over_from_a_policy(tmp_path: Path) -> None:
         np.testing.assert_array_equal(env.observe(())["state"], shown.state[0])
     assert 0 < max(led) <= 60
     env.close()
+    told = json.loads((tmp_path / "one" / "provenance.json").read_text())["recording"]
+    assert told["after"] == LearnedPolicy(after[1].partition(":")[2]).spec.name
+    assert (told["after_steps"], told["pushes"], "identity" in told) == (60, 0, False)
 
 
 @pytest.mark.libero
