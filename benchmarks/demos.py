@@ -150,8 +150,6 @@ class DemosCommand:
         """Play further episodes until the expert mastered enough, and make the data set of them."""
         cell, backend = work.cells[0], self._backend()
         first = ELSEWHERE if self.beginnings else LED if self.after else 0
-        if self.beginnings:
-            notes.print("beginnings are not played to the end, so hardly any counts as a success")
         attempts = dict.fromkeys(cell.tasks, self.episodes)
         while True:
             specs = tuple(
@@ -167,7 +165,7 @@ class DemosCommand:
                 for episode in range(first, first + attempts[task])
             )
             if unscored(run, specs):
-                with ProgressView(notes) as view:
+                with (BeginningsView if self.beginnings else ProgressView)(notes) as view:
                     evaluate(run, replace(work, specs=specs), backend, view, self.workers or 1)
             if unscored(run, specs):
                 return False
@@ -220,6 +218,14 @@ class DemosCommand:
             print(f"\n{cell.protocol.label}: {cell.protocol.note}.")
         size = sum(path.stat().st_size for path in self.out.rglob("*.parquet"))
         print(f"\n{count} demonstrations, {size / 2**20:.1f} MiB in {self.out}")
+
+
+class BeginningsView(ProgressView):
+    """Says nothing of success: beginnings are not played to the end."""
+
+    def figures(self) -> str:
+        """Return what an episode is, in place of a rate."""
+        return "beginnings, not scored"
 
 
 def require_pushes(cell: Cell) -> None:

@@ -22,7 +22,7 @@ class ProgressView(Bar):
             self._count(record)
         if done:
             self.console.print(f"continuing: {len(done)} of {wanted} episodes are done")
-        self.begin("episodes", wanted, len(done), self._rate())
+        self.begin("episodes", wanted, len(done), self.figures())
 
     def add(self, record: EpisodeRecord) -> None:
         """Count a finished episode and show it."""
@@ -31,17 +31,18 @@ class ProgressView(Bar):
         if record.outcome == "error":
             where = f"{spec.policy} {spec.benchmark} {spec.task} episode {spec.episode}"
             self.console.print(f"error in {where}: {record.reason}", style="red", markup=False)
-        self.advance(f"{spec.policy} on {spec.benchmark}", self._rate())
+        self.advance(f"{spec.policy} on {spec.benchmark}", self.figures())
 
     def tell(self, notice: str) -> None:
         """Show something that the user should know."""
         self.console.print(f"notice: {notice}", style="yellow", markup=False)
 
-    def _count(self, record: EpisodeRecord) -> None:
-        self._scored += record.outcome != "error"
-        self._successes += record.outcome == "success"
-
-    def _rate(self) -> str:
+    def figures(self) -> str:
+        """Return what came of it so far."""
         if not self._scored:
             return "success -"
         return f"success {100 * self._successes / self._scored:.1f} %"
+
+    def _count(self, record: EpisodeRecord) -> None:
+        self._scored += record.outcome != "error"
+        self._successes += record.outcome == "success"

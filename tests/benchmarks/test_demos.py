@@ -192,10 +192,11 @@ def test_who_succeeds_after_the_plan_s_end_has_all_pictures(
 
 @pytest.mark.maniskill
 def test_beginnings_are_short_and_of_scenes_that_no_whole_demonstration_has(
-    recorded: Path, tmp_path: Path
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Nothing is mastered in three steps, and yet they are kept.
+    # Nothing is mastered in three steps, and yet they are kept, and no rate is shown.
     assert record(tmp_path, "--tasks", TASKS[0], "--beginnings", "3", episodes=2) == 0
+    assert "2/2 episodes, beginnings, not scored" in capsys.readouterr().err
     data = Demonstrations(tmp_path)
     shown = [data.episode(index) for index in range(len(data))]
     assert [(len(one), one.episode) for one in shown] == [(3, ELSEWHERE), (3, ELSEWHERE + 1)]
