@@ -30,6 +30,8 @@ OUTCOME_LOOKS = (("#009E73", ""), ("#E69F00", "////"), ("#000000", ""), ("#FFFFF
 
 MOST_TASKS = 30
 """In one figure, or it would not fit on a page."""
+MOST_SUITES = 6
+"""In one figure of costs, for the same reason."""
 
 LOOK: dict[Any, Any] = {
     "font.size": 8,
@@ -48,6 +50,7 @@ LOOK: dict[Any, Any] = {
     "text.parse_math": False,
     "savefig.dpi": 300,
 }
+SUITE = ["suite", "protocol"]
 LETTERS = 40
 """Of a name in a legend, at most, after which its next line begins."""
 
@@ -102,8 +105,11 @@ def _figures(summary: Summary, width: float) -> Iterator[tuple[str, Figure]]:
             names.add(name)
             yield name, _success(summary, cells[start : start + MOST_TASKS], width)
     costs = figures.costs(summary)
-    if costs["ms_action"].gt(0).any():
-        yield "cost", _cost(summary, costs, width)
+    known = costs[costs["ms_action"].gt(0) & costs["success"].notna()]
+    panels = [(str(suite), mine) for (suite, _), mine in known.groupby(SUITE, sort=False)]
+    for start in range(0, len(panels), MOST_SUITES):
+        part = f"-{start // MOST_SUITES + 1}" if len(panels) > MOST_SUITES else ""
+        yield f"cost{part}", _cost(summary, panels[start : start + MOST_SUITES], width)
     yield "endings", _endings(figures.outcomes(summary), width)
 
 
@@ -135,27 +141,36 @@ def _success(summary: Summary, cells: list[tuple[str, pd.DataFrame]], width: flo
     return figure
 
 
-def _cost(summary: Summary, costs: pd.DataFrame, width: float) -> Figure:
-    """Draw success over the policy's time for an action, a dot for each policy and suite."""
+def _cost(summary: Summary, suites: list[tuple[str, pd.DataFrame]], width: float) -> Figure:
+    """Draw success over the policy's time for an action, a dot for each policy, a panel a suite."""
     looks = _looks(summary)
-    known = costs[costs["ms_action"].gt(0) & costs["success"].notna()]
-    figure, axes = _canvas(width, 2.1 + _legend_height(looks, width))
-    for row in figures.lines(known):
-        limits = [100 * row.success_low, 100 * row.success_high]
-        axes.plot([row.ms_action] * 2, limits, color="0.25", linewidth=0.9, zorder=2)
-    for row in figures.lines(known):
-        axes.plot([row.ms_action], [100 * row.success], **looks[row.policy])
-    axes.set_xscale("log")
-    low, high = known["ms_action"].min() / 1.5, known["ms_action"].max() * 1.5
-    axes.set_xlim(low, high)
+    times = pd.concat([mine["ms_action"] for _, mine in suites])
+    columns = min(len(suites), 2 if width > 5 else 1)
+    rows = ceil(len(suites) / columns)
+    height = 0.3 + 1.8 * rows + _legend_height(looks, width)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    low, high = times.min() / 1.5, times.max() * 1.5
     ticks = log_ticks(low, high)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_ylim(-2, 102)
-    axes.set_yticks([0, 25, 50, 75, 100])
-    axes.grid(color="0.9", linewidth=0.5)
-    axes.set_xlabel("policy's milliseconds for an action")
-    axes.set_ylabel("success in %")
+    for axes, (suite, mine) in zip(panels.flat, suites, strict=False):
+        for row in figures.lines(mine):
+            limits = [100 * row.success_low, 100 * row.success_high]
+            axes.plot([row.ms_action] * 2, limits, color="0.25", linewidth=0.9, zorder=2)
+        for row in figures.lines(mine):
+            axes.plot([row.ms_action], [100 * row.success], **looks[row.policy])
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
+        axes.set_ylim(-2, 102)
+        axes.set_yticks([0, 25, 50, 75, 100])
+        axes.grid(color="0.9", linewidth=0.5)
+        if len(suites) > 1:
+            axes.set_title(_label(suite, 22 * columns, 1), fontsize=8)
+    for axes in panels.flat[len(suites) :]:
+        axes.set_axis_off()
+    figure.supxlabel("policy's milliseconds for an action", fontsize=8)
+    figure.supylabel("success in %", fontsize=8)
     _legend(figure, looks, width)
     return figure
 

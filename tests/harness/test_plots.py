@@ -6,8 +6,9 @@ from typing import Any
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+from scipy.ndimage import label
 
-from harness.report.plots import MOST_TASKS, WIDTHS, write_plots
+from harness.report.plots import MOST_SUITES, MOST_TASKS, WIDTHS, write_plots
 from harness.report.summary import summarise
 from tests.harness.made_runs import BAD, ERROR, GOOD, listed_run
 
@@ -65,6 +66,28 @@ def test_many_tasks_are_spread_over_figures(tmp_path: Path) -> None:
     tasks = {f"task {index}": [GOOD] for index in range(MOST_TASKS + 1)}
     names = {path.name for path in plots(tmp_path, {"able": tasks}, 1)}
     assert {"success-points_two-1-column.pdf", "success-points_two-2-column.pdf"} <= names
+
+
+@pytest.mark.parametrize("suites", [1, 2, MOST_SUITES + 1])
+def test_each_suite_has_a_panel_of_its_own_in_the_cost(tmp_path: Path, suites: int) -> None:
+    ends = {"able": {"left": [GOOD]}, "poor": {"left": [BAD]}}
+    runs = [listed_run(tmp_path / f"{i}", ends, 1, suite=f"points_{i}") for i in range(suites)]
+    written = write_plots(summarise(runs), tmp_path / "figures", {"text": WIDTHS["text"]})
+    costs = sorted(path for path in written if path.match("cost*.png"))
+    assert [path.name for path in costs] == {
+        1: ["cost-text.png"],
+        2: ["cost-text.png"],
+        MOST_SUITES + 1: ["cost-1-text.png", "cost-2-text.png"],
+    }[suites]
+    dots = [blobs(np.asarray(imageio.imread(path))[..., :3], "#0072B2") for path in costs]
+    legends = len(costs)
+    assert sum(dots) == suites + legends
+
+
+def blobs(picture: Any, colour: str) -> int:
+    """Count the connected places of a colour."""
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return int(label((picture == wanted).all(-1))[1])
 
 
 @pytest.mark.parametrize("ends", [[], [ERROR]])
