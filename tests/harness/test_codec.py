@@ -1,6 +1,7 @@
 """openpi's messages: what goes through, and what never becomes an array."""
 
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any
 
 import msgpack
@@ -56,13 +57,13 @@ def test_a_single_number_keeps_its_type_and_an_array_may_be_written_to() -> None
 @pytest.mark.parametrize(
     "value",
     [
-        np.array([object()]),
+        np.array([Fraction(1, 2)]),
         np.zeros(2, [("a", "i4")]),
         np.zeros(2, np.complex64),
         np.array(["text"]),
         np.datetime64("2026-01-01"),
         {1, 2},
-        object(),
+        Fraction(1, 2),
     ],
     ids=repr,
 )
