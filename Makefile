@@ -10,8 +10,9 @@ setup: $(VENV)/.ready
 eval: setup
 	$(BIN)/python run_eval.py
 
+# Two files side by side; the tests of one share what was made for them.
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
