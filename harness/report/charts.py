@@ -42,7 +42,7 @@ def place(share: float) -> str:
 def whiskers(summary: Summary) -> list[dict[str, Any]]:
     """Return for each suite its tasks in order, with a point for each policy."""
     found: list[dict[str, Any]] = []
-    for (suite, protocol), rows in figures.arenas(summary):
+    for (suite, protocol), rows in figures.arenas(summary.level("task")):
         ordered = rows.sort_values("position", kind="stable")
         tasks = [
             {
@@ -67,7 +67,7 @@ def _point(row: Any) -> dict[str, Any]:
 
 def scatter(costs: pd.DataFrame) -> dict[str, Any]:
     """Return success over the logarithm of the policy's time for an action."""
-    known = costs[costs["ms_action"].gt(0) & costs["success"].notna()]
+    known = figures.priced(costs)
     if known.empty:
         return {"points": [], "ticks": []}
     low, high = float(known["ms_action"].min()) / 1.5, float(known["ms_action"].max()) * 1.5

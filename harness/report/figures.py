@@ -49,10 +49,9 @@ def place(row: Any) -> str:
     return str(row.suite) if row.level == "suite" else f"{row.family} (mean)"
 
 
-def arenas(summary: Summary) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    """Yield the tasks of each suite under each protocol, of every policy."""
-    tasks = summary.level("task")
-    for (suite, protocol), mine in tasks.groupby(["suite", "protocol"], sort=False):
+def arenas(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """Yield the rows of each suite under each protocol, of every policy."""
+    for (suite, protocol), mine in rows.groupby(["suite", "protocol"], sort=False):
         yield (str(suite), str(protocol)), mine
 
 
@@ -71,6 +70,11 @@ def costs(summary: Summary) -> pd.DataFrame:
     ]
     shown = [*ARENA, "n", "success", "success_low", "success_high"]
     return pd.concat([suites[shown], pd.DataFrame(found)], axis=1)
+
+
+def priced(costs: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that have both a score and a time: those that can be drawn."""
+    return costs[costs["ms_action"].gt(0) & costs["success"].notna()]
 
 
 def _cost(episodes: pd.DataFrame) -> dict[str, float]:

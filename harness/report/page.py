@@ -157,7 +157,7 @@ def _results(summary: Summary) -> dict[str, Any]:
                     _row(row) for row in figures.lines(tasks.sort_values("position", kind="stable"))
                 ],
             }
-            for (suite, protocol), tasks in figures.arenas(summary)
+            for (suite, protocol), tasks in figures.arenas(summary.level("task"))
         ],
     }
 

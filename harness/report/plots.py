@@ -50,7 +50,6 @@ LOOK: dict[Any, Any] = {
     "text.parse_math": False,
     "savefig.dpi": 300,
 }
-SUITE = ["suite", "protocol"]
 LETTERS = 40
 """Of a name in a legend, at most, after which its next line begins."""
 
@@ -94,26 +93,34 @@ def _figures(summary: Summary, width: float) -> Iterator[tuple[str, Figure]]:
     if not tasks["n"].sum():
         return
     names: set[str] = set()
-    for (suite, protocol), rows in figures.arenas(summary):
+    for (suite, protocol), rows in figures.arenas(tasks):
         ordered = rows.sort_values("position", kind="stable")
         cells = [(str(name), mine) for name, mine in ordered.groupby("task", sort=False)]
-        for start in range(0, len(cells), MOST_TASKS):
-            part = f"-{start // MOST_TASKS + 1}" if len(cells) > MOST_TASKS else ""
+        for part, shown in _sheets(cells, MOST_TASKS):
             name = f"success-{_file_name(suite)}{part}"
             if name in names:  # The suite under another protocol, or with a name like it.
                 name = f"{name}-{_file_name(protocol)}-{len(names)}"
             names.add(name)
-            yield name, _success(summary, cells[start : start + MOST_TASKS], width)
-    costs = figures.costs(summary)
-    known = costs[costs["ms_action"].gt(0) & costs["success"].notna()]
-    panels = [(str(suite), mine) for (suite, _), mine in known.groupby(SUITE, sort=False)]
-    for start in range(0, len(panels), MOST_SUITES):
-        part = f"-{start // MOST_SUITES + 1}" if len(panels) > MOST_SUITES else ""
-        yield f"cost{part}", _cost(summary, panels[start : start + MOST_SUITES], width)
+            yield name, _success(summary, shown, width)
+    costs = figures.priced(figures.costs(summary))
+    panels = [(suite, mine) for (suite, _), mine in figures.arenas(costs)]
+    for part, shown in _sheets(panels, MOST_SUITES):
+        yield f"cost{part}", _cost(summary, shown, width)
     yield "endings", _endings(figures.outcomes(summary), width)
 
 
-def _success(summary: Summary, cells: list[tuple[str, pd.DataFrame]], width: float) -> Figure:
+Cells = list[tuple[str, pd.DataFrame]]
+"""Names, each with what is drawn beside it."""
+
+
+def _sheets(cells: Cells, most: int) -> Iterator[tuple[str, Cells]]:
+    """Spread cells over figures, each with its mark in a file's name: none where one is enough."""
+    for start in range(0, len(cells), most):
+        mark = f"-{start // most + 1}" if len(cells) > most else ""
+        yield mark, cells[start : start + most]
+
+
+def _success(summary: Summary, cells: Cells, width: float) -> Figure:
     """Draw a dot and its interval for each policy on each task."""
     looks = _looks(summary)
     letters = 22 if width < 5 else 44
@@ -141,7 +148,7 @@ def _success(summary: Summary, cells: list[tuple[str, pd.DataFrame]], width: flo
     return figure
 
 
-def _cost(summary: Summary, suites: list[tuple[str, pd.DataFrame]], width: float) -> Figure:
+def _cost(summary: Summary, suites: Cells, width: float) -> Figure:
     """Draw success over the policy's time for an action, a dot for each policy, a panel a suite."""
     looks = _looks(summary)
     times = pd.concat([mine["ms_action"] for _, mine in suites])
@@ -156,7 +163,6 @@ def _cost(summary: Summary, suites: list[tuple[str, pd.DataFrame]], width: float
         for row in figures.lines(mine):
             limits = [100 * row.success_low, 100 * row.success_high]
             axes.plot([row.ms_action] * 2, limits, color="0.25", linewidth=0.9, zorder=2)
-        for row in figures.lines(mine):
             axes.plot([row.ms_action], [100 * row.success], **looks[row.policy])
         axes.set_xscale("log")
         axes.set_xlim(low, high)
