@@ -65,31 +65,37 @@ def _point(row: Any) -> dict[str, Any]:
     return point | {"text": text} | dict(zip(("x", "low", "high"), map(place, values), strict=True))
 
 
-def scatter(costs: pd.DataFrame) -> dict[str, Any]:
-    """Return success over the logarithm of the policy's time for an action."""
+def scatters(costs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return for each suite success over the logarithm of the policy's time for an action.
+
+    The axis is the same for all, so that suites can be compared.
+    """
     known = figures.priced(costs)
     if known.empty:
-        return {"points": [], "ticks": []}
+        return []
     low, high = float(known["ms_action"].min()) / 1.5, float(known["ms_action"].max()) * 1.5
 
     def across(value: float) -> str:
         return place(math.log(value / low) / math.log(high / low))
 
-    points = [
-        {
-            "policy": row.policy,
-            "suite": row.suite,
-            "text": percent(row.success, row.success_low, row.success_high),
-            "cost": f"{row.ms_action:.3g}",
-            "x": across(row.ms_action),
-            "y": place(1 - row.success),
-            "low": place(1 - row.success_low),
-            "high": place(1 - row.success_high),
-        }
-        for row in figures.lines(known)
-    ]
     ticks = [{"x": across(tick), "text": f"{tick:g}"} for tick in log_ticks(low, high)]
-    return {"points": points, "ticks": ticks}
+    found: list[dict[str, Any]] = []
+    for (suite, protocol), rows in figures.arenas(known):
+        points = [
+            {
+                "policy": row.policy,
+                "text": percent(row.success, row.success_low, row.success_high),
+                "cost": f"{row.ms_action:.3g}",
+                "x": across(row.ms_action),
+                "y": place(1 - row.success),
+                "low": place(1 - row.success_low),
+                "high": place(1 - row.success_high),
+            }
+            for row in figures.lines(rows)
+        ]
+        chart = {"suite": suite, "protocol": protocol, "id": f"scatter-{len(found)}"}
+        found.append(chart | {"points": points, "ticks": ticks})
+    return found
 
 
 def log_ticks(low: float, high: float) -> list[float]:

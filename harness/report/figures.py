@@ -130,7 +130,7 @@ def _plan_order(summary: Summary) -> list[tuple[str, str]]:
 
 
 def subgoals(summary: Summary) -> pd.DataFrame:
-    """Return how often each sub-goal of each task held at an episode's end."""
+    """Return how often each sub-goal of each task was reached, as its benchmark counts it."""
     rows: list[tuple[Any, ...]] = []
     for cell, group in _scored(summary).groupby(
         ["policy", "benchmark", "task"], sort=False, observed=True

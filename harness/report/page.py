@@ -217,7 +217,7 @@ def _charts(summary: Summary) -> dict[str, Any]:
     shares = [f"{100 * row.reached / row.episodes:.1f}" for row in figures.lines(subgoals)]
     return {
         "whiskers": charts.whiskers(summary),
-        "scatter": charts.scatter(costs),
+        "scatters": charts.scatters(costs),
         "costs": [
             {
                 "policy": row.policy,

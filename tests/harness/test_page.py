@@ -125,6 +125,16 @@ def test_the_page_says_what_the_summary_says(tmp_path: Path, two: Run) -> None:
     assert "0123456789ab" in page.text
 
 
+def test_each_suite_has_a_chart_of_its_own_in_the_cost(tmp_path: Path) -> None:
+    ends = {"able": {"left": [GOOD]}, "poor": {"left": [BAD]}}
+    runs = [listed_run(tmp_path / f"{i}", ends, 1, suite=f"points_{i}") for i in range(2)]
+    target = tmp_path / "report.html"
+    read(target, *runs)
+    told = re.findall(r'<desc id="scatter-(\d)-points">([^<]*)</desc>', target.read_text("utf-8"))
+    assert [index for index, _ in told] == ["0", "1"]
+    assert all(re.fullmatch(r"able: 100.*? ms\. poor: 0.*? ms\. ", it) for _, it in told)
+
+
 def test_a_complete_run_says_so(tmp_path: Path) -> None:
     run = listed_run(tmp_path / "run", {"able": {"left": [GOOD] * 3}}, episodes=3)
     page = read(tmp_path / "report.html", run)
