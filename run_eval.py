@@ -27,6 +27,7 @@ from harness.env_command import EnvCommand
 from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, Tally, evaluate
 from harness.inline import run_inline
+from harness.output import while_read
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
@@ -386,7 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         COMMANDS, prog="run_eval.py", description=__doc__, args=arguments
     )
     try:
-        return command()
+        return while_read(command)
     except UsageError as error:
         notes.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return EXIT_USAGE
