@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.audit import AuditCommand
+from harness.command import exit_code
 from harness.conclude import CompareCommand, PowerCommand
 from harness.doctor import examine
 from harness.env_command import EnvCommand
 from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, Tally, evaluate
 from harness.inline import run_inline
-from harness.output import while_read
 from harness.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.progress import ProgressView
 from harness.registry import families, policy_class, policy_names
@@ -39,7 +39,7 @@ from harness.serving.command import ServeCommand
 
 Videos = Literal["none", "failures", "all"]
 RESULTS = Path("results")
-EXIT_USAGE, EXIT_INCOMPLETE, EXIT_DIFFERENT, EXIT_INTERRUPTED = 2, 3, 4, 130
+EXIT_INCOMPLETE, EXIT_DIFFERENT, EXIT_INTERRUPTED = 3, 4, 130
 
 QUICK_START = Plan(
     policies=tuple(f"vla:checkpoints/maniskill/{h}" for h in ("e0", "flow", "fast", "masked")),
@@ -386,11 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="run_eval.py", description=__doc__, args=arguments
     )
-    try:
-        return while_read(command)
-    except UsageError as error:
-        notes.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        return EXIT_USAGE
+    return exit_code(command)
 
 
 if __name__ == "__main__":

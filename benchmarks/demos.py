@@ -20,6 +20,7 @@ from rich.console import Console
 from tabulate import tabulate
 
 from harness import __version__
+from harness.command import exit_code
 from harness.demonstrations.recording import Recording
 from harness.errors import StorageError, UsageError
 from harness.evaluate import Backend, evaluate
@@ -39,7 +40,7 @@ LEAST_RATE, FAIR_TRIAL = 0.1, 20
 ELSEWHERE, LED = 100_000, 200_000
 """The first episode of beginnings, and of those that a policy leads: scenes of their own."""
 
-EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 3, 130
+EXIT_INCOMPLETE, EXIT_INTERRUPTED = 3, 130
 
 notes = Console(stderr=True)
 
@@ -296,11 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = tyro.cli(
         DemosCommand, prog="python -m benchmarks.demos", description=__doc__, args=arguments
     )
-    try:
-        return command()
-    except UsageError as error:
-        notes.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        return EXIT_USAGE
+    return exit_code(command)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from harness.command import exit_code
 from harness.errors import StorageError, UsageError
 from policies.train.loop import Pace, StoppedError
 from policies.train.plot import plot_logs
@@ -29,7 +30,7 @@ from policies.train.recipe import Entry, load_recipe, recipe_names
 from policies.train.run import Job, train_all
 from policies.train.settings import Settings, config_names, load_settings
 
-EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 2, 3, 130
+EXIT_INCOMPLETE, EXIT_INTERRUPTED = 3, 130
 
 notes = Console(stderr=True)
 
@@ -203,11 +204,7 @@ def _config(arguments: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it."""
-    try:
-        return parse(sys.argv[1:] if arguments is None else arguments)()
-    except UsageError as error:
-        notes.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        return EXIT_USAGE
+    return exit_code(lambda: parse(sys.argv[1:] if arguments is None else arguments)())
 
 
 if __name__ == "__main__":

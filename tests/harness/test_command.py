@@ -1,13 +1,14 @@
-"""Output that is no longer read, as after `| head`, is no error to tell of."""
+"""Output that is no longer read, as after `| head`, is no error to tell of; neither is none."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 
 import pytest
 
-from harness.output import EXIT_UNREAD, while_read
+from harness.command import EXIT_UNREAD, exit_code
 
 
 def errors_unread(code: str, **environment: str) -> tuple[int, str]:
@@ -48,8 +49,14 @@ def test_another_pipe_that_breaks_is_told() -> None:
         raise BrokenPipeError("a worker's")
 
     with pytest.raises(BrokenPipeError, match="worker's"):
-        while_read(command)
+        exit_code(command)
 
 
 def test_what_is_read_keeps_its_exit_code() -> None:
-    assert while_read(lambda: 3) == 3
+    assert exit_code(lambda: 3) == 3
+
+
+def test_without_any_output_a_command_ends_as_it_would() -> None:
+    closed = f"{shlex.quote(sys.executable)} -c {shlex.quote(LISTING)} >&-"
+    done = subprocess.run(closed, shell=True, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
