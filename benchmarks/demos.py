@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from harness.threads import use_one_core
+from harness.play.threads import use_one_core
 
 use_one_core()
 
@@ -20,19 +20,19 @@ from rich.console import Console
 from tabulate import tabulate
 
 from harness import __version__
-from harness.command import exit_code
+from harness.backends.inline import run_inline
+from harness.cli.exit import exit_code
+from harness.cli.progress import ProgressView
+from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.policy import LocalPolicy
+from harness.contracts.registry import make_policy
+from harness.contracts.spec import EpisodeSpec
 from harness.demonstrations.recording import Recording
-from harness.errors import StorageError, UsageError
-from harness.evaluate import Backend, evaluate
-from harness.inline import run_inline
-from harness.plan import BenchmarkRequest, Cell, Plan, Work, resolve
-from harness.policy import LocalPolicy
-from harness.progress import ProgressView
-from harness.registry import make_policy
-from harness.run import Run, RunWriter
-from harness.spec import EpisodeSpec
+from harness.play.worker import Simulators
+from harness.runs.evaluate import Backend, evaluate
+from harness.runs.folder import Run, RunWriter
+from harness.runs.plan import BenchmarkRequest, Cell, Plan, Work, resolve
 from harness.statistics.interval import rate_interval
-from harness.worker import Simulators
 
 LEAST_RATE, FAIR_TRIAL = 0.1, 20
 """An expert that masters fewer than that share of its episodes is given up, after so many."""
@@ -191,8 +191,8 @@ class DemosCommand:
     def _backend(self) -> Backend:
         if self.workers == 0:
             return run_inline
-        from harness.parallel.backend import run_ray
-        from harness.parallel.options import RayOptions
+        from harness.backends.ray.backend import run_ray
+        from harness.backends.ray.options import RayOptions
 
         return partial(run_ray, options=RayOptions(workers=self.workers))
 

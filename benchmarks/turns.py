@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 Give = Callable[[Action], None]
 """Hands an action over, and returns when it was executed."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from harness.own_python import share_folder
+from harness.contracts.venv import share_folder
 
 OURS = share_folder() / "vulkan" / "lvp_icd.json"
 """Where `make setup` puts the driver; setup.sh says the same."""

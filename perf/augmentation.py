@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from harness.threads import use_one_core
+from harness.play.threads import use_one_core
 
 use_one_core()
 

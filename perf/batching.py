@@ -19,9 +19,9 @@ from perf import stand_in
 
 stand_in.on_path()
 
-from harness.parallel.backend import run_ray
-from harness.parallel.options import RayOptions
-from harness.plan import BenchmarkRequest, Plan, resolve
+from harness.backends.ray.backend import run_ray
+from harness.backends.ray.options import RayOptions
+from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
 SECONDS = 0.1
 """Of a call to the stand-in's policy `slow`."""

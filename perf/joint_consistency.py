@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from harness.threads import use_one_core
+from harness.play.threads import use_one_core
 
 use_one_core()
 
@@ -30,7 +30,7 @@ import torch
 from harness.statistics.interval import rate_interval
 from policies.heads import build
 from policies.heads.head import Head
-from tests.policies.toy import ACTION_SIZE, HORIZON, ToyNetwork, draw, judge, train
+from tests.helpers.toy_network import ACTION_SIZE, HORIZON, ToyNetwork, draw, judge, train
 
 WIDTH, BINS = 48, 32
 SIZE = {"horizon": HORIZON, "action_size": ACTION_SIZE}

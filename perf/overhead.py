@@ -24,11 +24,11 @@ stand_in.on_path()
 
 from assay_points import FilmedEnv
 
-from harness.inline import run_inline
-from harness.parallel.backend import run_ray
-from harness.parallel.options import RayOptions
-from harness.plan import BenchmarkRequest, Plan, Work, resolve
-from harness.rollout import Episode
+from harness.backends.inline import run_inline
+from harness.backends.ray.backend import run_ray
+from harness.backends.ray.options import RayOptions
+from harness.play.rollout import Episode
+from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 
 STEPS = 1000
 """Of each episode, by the stand-in's protocols."""

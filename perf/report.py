@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import psutil
 
-from harness.record import EpisodeRecord
-from harness.spec import EpisodeSpec
+from harness.contracts.record import EpisodeRecord
+from harness.contracts.spec import EpisodeSpec
 
 POLICIES, SUITES, TASKS = 10, 10, 10
 LABEL = "made-up/card@0123456789"

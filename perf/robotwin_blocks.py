@@ -16,7 +16,7 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from harness.threads import use_one_core
+from harness.play.threads import use_one_core
 
 use_one_core()
 

@@ -27,13 +27,13 @@ stand_in.on_path()
 import psutil
 from rich.console import Console
 
-from harness.evaluate import evaluate
-from harness.parallel.backend import run_ray
-from harness.parallel.options import RayOptions
-from harness.plan import BenchmarkRequest, Plan, resolve
-from harness.progress import ProgressView
-from harness.record import EpisodeRecord
-from harness.run import RunWriter
+from harness.backends.ray.backend import run_ray
+from harness.backends.ray.options import RayOptions
+from harness.cli.progress import ProgressView
+from harness.contracts.record import EpisodeRecord
+from harness.runs.evaluate import evaluate
+from harness.runs.folder import RunWriter
+from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
 
 def steps_per_second(workers: int, episodes: int) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.threads import use_one_core
+from harness.play.threads import use_one_core
 
 ROOT = Path(__file__).parent.parent
 PATHS = [str(ROOT / "tests" / "outside_package"), str(ROOT)]

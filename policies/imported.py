@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.errors import UsageError, require_known
-from harness.policy import PolicySpec
-from harness.registry import SAFE_NAME
+from harness.contracts.errors import UsageError, require_known
+from harness.contracts.policy import PolicySpec
+from harness.contracts.registry import SAFE_NAME
 
 
 @dataclass(frozen=True)

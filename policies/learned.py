@@ -11,9 +11,9 @@ import numpy as np
 import torch
 import yaml
 
-from harness.environment import Observation
-from harness.errors import UsageError
-from harness.policy import ActionChunk, Policy, PolicySpec
+from harness.contracts.environment import Observation
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec
 from policies.vla.checkpoint import Checkpoint
 from policies.vla.preparation import Preparation
 

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from harness.environment import BenchmarkEnv, Observation
-from harness.errors import UsageError
-from harness.policy import ActionChunk, LocalPolicy, Policy
-from harness.spec import EpisodeSpec
+from harness.contracts.environment import BenchmarkEnv, Observation
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import ActionChunk, LocalPolicy, Policy
+from harness.contracts.spec import EpisodeSpec
 from policies.imported import find_imported
 from policies.seeded import seeded
 

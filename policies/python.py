@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.environment import Observation
-from harness.errors import UsageError
-from harness.policy import ActionChunk, Policy
+from harness.contracts.environment import Observation
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import ActionChunk, Policy
 from policies.imported import find_imported, positional
 from policies.seeded import seeded
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.contracts.environment import BenchmarkEnv, Observation, StepOutcome
+from harness.contracts.errors import UsageError, require_known
+from harness.contracts.policy import ActionChunk, Policy, check_compatible
+from harness.contracts.registry import make_policy
+from harness.contracts.spec import EpisodeSpec
 from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.parts import write_part
 from harness.demonstrations.recording import Recording
-from harness.environment import BenchmarkEnv, Observation, StepOutcome
-from harness.errors import UsageError, require_known
-from harness.policy import ActionChunk, Policy, check_compatible
-from harness.registry import make_policy
-from harness.spec import EpisodeSpec
 from policies.scripted import OraclePolicy
 
 LONG = (3, 9)

@@ -10,17 +10,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
-from harness.environment import Observation
-from harness.errors import PolicyError, UsageError, require_known
-from harness.layout import Layout, Part
-from harness.policy import ActionChunk, Policy, PolicySpec
-from harness.registry import SAFE_NAME
+from harness.contracts.environment import Observation
+from harness.contracts.errors import PolicyError, UsageError, require_known
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec
+from harness.contracts.registry import SAFE_NAME
+from harness.contracts.spec import stream_key
+from harness.contracts.vectors import Layout, Part
+from harness.serving.api_key import read_api_key
 from harness.serving.codec import WireError, pack
-from harness.serving.command import read_api_key
 from harness.serving.connection import Connection, Endpoint
 from harness.serving.greeting import STREAM_KEY, read_greeting
 from harness.serving.keys import ObservationKeys
-from harness.spec import stream_key
 
 LIBERO_STATE = Layout(
     (

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.environment import BenchmarkEnv, Observation
-from harness.errors import UsageError
-from harness.policy import ActionChunk, LocalPolicy, PolicySpec
-from harness.record import EpisodeRecord
-from harness.run import Run
-from harness.spec import EpisodeSpec, digest
+from harness.contracts.environment import BenchmarkEnv, Observation
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import ActionChunk, LocalPolicy, PolicySpec
+from harness.contracts.record import EpisodeRecord
+from harness.contracts.spec import EpisodeSpec, digest
+from harness.runs.folder import Run
 
 
 class ReplayPolicy(LocalPolicy):

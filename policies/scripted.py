@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.environment import BenchmarkEnv, Expert, Observation
-from harness.policy import ActionChunk, LocalPolicy, PolicySpec
-from harness.spec import EpisodeSpec
+from harness.contracts.environment import BenchmarkEnv, Expert, Observation
+from harness.contracts.policy import ActionChunk, LocalPolicy, PolicySpec
+from harness.contracts.spec import EpisodeSpec
 
 
 class OraclePolicy(LocalPolicy):

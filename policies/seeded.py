@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from harness.spec import stream_key
+from harness.contracts.spec import stream_key
 
 
 @contextmanager

@@ -10,10 +10,10 @@ import gymnasium
 from benchmarks.gl import DISABLED, choose_gl
 from benchmarks.libero import catalog
 from benchmarks.libero.protocol import LiberoProtocol, protocols
-from harness.benchmark import Benchmark, Task
-from harness.environment import BenchmarkEnv
-from harness.errors import require_known
-from harness.protocol import Protocol
+from harness.contracts.benchmark import Benchmark, Task
+from harness.contracts.environment import BenchmarkEnv
+from harness.contracts.errors import require_known
+from harness.contracts.protocol import Protocol
 
 # MuJoCo and robosuite read the backend when they are imported, and fail there if it is missing.
 # Another benchmark may import MuJoCo before LIBERO is built, as ManiSkill does.

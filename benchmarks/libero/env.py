@@ -25,8 +25,8 @@ from benchmarks.libero.control import build_control, fixture_bodies
 from benchmarks.libero.goal import Goal
 from benchmarks.libero.protocol import LiberoProtocol
 from benchmarks.libero.shuffle import displace_hand, shuffle
-from harness.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
-from harness.layout import Layout, Part
+from harness.contracts.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
+from harness.contracts.vectors import Layout, Part
 
 CAMERAS = {"main": "agentview", "wrist": "robot0_eye_in_hand"}
 SENSORS = ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos")

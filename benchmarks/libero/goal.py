@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.environment import StepOutcome
+from harness.contracts.environment import StepOutcome
 
 GRASPED_SHARE = 0.5
 """What a predicate is worth while its object was grasped but it does not hold."""

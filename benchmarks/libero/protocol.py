@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 from benchmarks.libero import catalog
-from harness.protocol import Protocol
+from harness.contracts.protocol import Protocol
 
 CARDS = Path(__file__).parent / "protocols"
 

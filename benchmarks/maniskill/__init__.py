@@ -8,10 +8,10 @@ import gymnasium
 from benchmarks import vulkan
 from benchmarks.maniskill import catalog, cuda
 from benchmarks.maniskill.protocol import ManiSkillProtocol, protocols
-from harness.benchmark import Benchmark, Task
-from harness.environment import BatchEnv, BenchmarkEnv
-from harness.errors import UsageError, require_known
-from harness.protocol import Protocol
+from harness.contracts.benchmark import Benchmark, Task
+from harness.contracts.environment import BatchEnv, BenchmarkEnv
+from harness.contracts.errors import UsageError, require_known
+from harness.contracts.protocol import Protocol
 
 INSTALL = 'pip install -e ".[maniskill]" -c constraints.txt'
 SUITE = "maniskill_rdt"

@@ -27,8 +27,8 @@ from benchmarks.maniskill.catalog import TaskFacts
 from benchmarks.maniskill.control import Control
 from benchmarks.maniskill.milestones import Milestones, either, flags
 from benchmarks.maniskill.protocol import ManiSkillProtocol
-from harness.environment import Action, BatchEnv, Observation, StepOutcome
-from harness.errors import UsageError
+from harness.contracts.environment import Action, BatchEnv, Observation, StepOutcome
+from harness.contracts.errors import UsageError
 
 
 class ManiSkillBatch(BatchEnv):

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import vulkan
 from benchmarks.maniskill.catalog import TaskFacts
 from benchmarks.maniskill.protocol import ManiSkillProtocol
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 
 
 def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from harness.layout import Layout, Part
+from harness.contracts.vectors import Layout, Part
 
 Rows = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ from benchmarks.maniskill.batch import ManiSkillBatch
 from benchmarks.maniskill.catalog import TaskFacts
 from benchmarks.maniskill.expert import plan_for, plans
 from benchmarks.maniskill.protocol import ManiSkillProtocol
-from harness.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
+from harness.contracts.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
 
 PRINTABLE = frozenset(map(chr, range(32, 127)))
 PUSH = np.array([0.1] * 7 + [0], np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.turns import Give, TurnTaker
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 SOLUTIONS = {
     "PickCube-v1": "pick_cube",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.maniskill import catalog
-from harness.protocol import Protocol
+from harness.contracts.protocol import Protocol
 
 CARDS = Path(__file__).parent / "protocols"
 DERIVED = 2**30

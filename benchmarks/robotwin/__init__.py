@@ -7,9 +7,9 @@ from benchmarks.robotwin import assets
 from benchmarks.robotwin.catalog import BLOCKS, EPISODES, TASKS
 from benchmarks.robotwin.needs import PYTHON, SIMULATOR
 from benchmarks.robotwin.protocol import RoboTwinProtocol, full_protocols, protocols
-from harness.benchmark import Benchmark, Task
-from harness.environment import BenchmarkEnv
-from harness.protocol import Protocol
+from harness.contracts.benchmark import Benchmark, Task
+from harness.contracts.environment import BenchmarkEnv
+from harness.contracts.protocol import Protocol
 
 
 class RoboTwinBlocks(Benchmark):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.robotwin.needs import PYTHON
 from benchmarks.robotwin.protocol import RoboTwinProtocol
-from harness.errors import UsageError
-from harness.own_python import MINOR
+from harness.contracts.errors import UsageError
+from harness.contracts.venv import MINOR
 
 VARIABLE = "ROBOTWIN_ASSETS"
 PAGE = "https://robotwin-platform.github.io/doc/usage/robotwin-install.html"

@@ -8,8 +8,8 @@ import yaml
 from gymnasium import spaces
 
 from benchmarks.robotwin.expert import targets
-from harness.environment import Action
-from harness.layout import Layout, Part
+from harness.contracts.environment import Action
+from harness.contracts.vectors import Layout, Part
 
 GRIPPER = "0 closed, 1 open"
 TABLE_LOW, TABLE_HIGH = (-0.6, -0.5, 0.75), (0.6, 0.4, 1.3)

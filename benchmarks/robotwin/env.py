@@ -29,7 +29,7 @@ from benchmarks.robotwin.pictures import SIZE, Pictures
 from benchmarks.robotwin.protocol import RoboTwinProtocol
 from benchmarks.robotwin.seeds import find_scene
 from benchmarks.robotwin.source import source
-from harness.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
+from harness.contracts.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
 
 PRINTABLE = frozenset(map(chr, range(32, 127)))
 LONGEST_INSTRUCTION = 500

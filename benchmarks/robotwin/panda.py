@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from harness.own_python import share_folder
-from harness.spec import digest
+from harness.contracts.spec import digest
+from harness.contracts.venv import share_folder
 
 NAME = "dual-panda"
 MODEL = "panda_v2"

@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmarks.robotwin import panda
 from benchmarks.robotwin.needs import SIMULATOR
-from harness.errors import require_known
-from harness.protocol import Protocol
-from harness.spec import digest
+from harness.contracts.errors import require_known
+from harness.contracts.protocol import Protocol
+from harness.contracts.spec import digest
 
 CARDS = Path(__file__).parent / "protocols"
 BLOCKS, FULL = "robotwin-blocks", "robotwin"

@@ -27,8 +27,8 @@ from benchmarks.robotwin.seeds import (
     read_lists,
     store_list,
 )
-from harness.errors import UsageError, require_known
-from harness.threads import use_one_core
+from harness.contracts.errors import UsageError, require_known
+from harness.play.threads import use_one_core
 
 
 class Solving(Protocol):

@@ -9,10 +9,10 @@ import gymnasium
 from benchmarks.gl import DISABLED, choose_gl
 from benchmarks.vlabench import catalog
 from benchmarks.vlabench.protocol import FAMILY, LiteProtocol, protocols
-from harness.benchmark import Benchmark, Task
-from harness.environment import BenchmarkEnv
-from harness.errors import require_known
-from harness.protocol import Protocol
+from harness.contracts.benchmark import Benchmark, Task
+from harness.contracts.environment import BenchmarkEnv
+from harness.contracts.errors import require_known
+from harness.contracts.protocol import Protocol
 
 # MuJoCo reads the backend when it is imported, and fails there if it is missing.
 os.environ["MUJOCO_GL"] = choose_gl()

@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 from benchmarks.vlabench.kinematics import Kinematics
 from benchmarks.vlabench.panda import BASE, CLOSED, OPEN
 from benchmarks.vlabench.world import JOINTS, Vector, World, from_base
-from harness.environment import Action
-from harness.layout import Layout, Part
+from harness.contracts.environment import Action
+from harness.contracts.vectors import Layout, Part
 
 OPENS_FROM = 0.1
 """The gripper's number from which on upstream's clients open it."""

@@ -24,7 +24,7 @@ from benchmarks.vlabench.model import build_model
 from benchmarks.vlabench.protocol import LiteProtocol
 from benchmarks.vlabench.rules import Rules
 from benchmarks.vlabench.world import RATE, World
-from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
+from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
 
 LONGEST_INSTRUCTION = 1000
 LETTERS = frozenset(map(chr, range(ord("\n"), 0x2200)))

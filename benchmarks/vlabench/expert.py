@@ -13,7 +13,7 @@ from benchmarks.vlabench.kinematics import Kinematics, turn
 from benchmarks.vlabench.layout import TABLE
 from benchmarks.vlabench.panda import BASE
 from benchmarks.vlabench.world import Vector, World
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 STRIDE, GENTLE = 0.06, 0.01
 """How far the tool is sent in a step at most, and how far where it presses."""

@@ -13,8 +13,8 @@ from benchmarks.vlabench import catalog
 from benchmarks.vlabench.layout import Scene
 from benchmarks.vlabench.scenes import draw_scene
 from benchmarks.vlabench.tracks import TRACKS, Track, load_track
-from harness.errors import UsageError
-from harness.protocol import Protocol
+from harness.contracts.errors import UsageError
+from harness.contracts.protocol import Protocol
 
 FAMILY = "vlabench_lite"
 CARDS = Path(__file__).parent / "protocols"

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.vlabench.assets import asset
 from benchmarks.vlabench.world import World
-from harness.environment import StepOutcome
+from harness.contracts.environment import StepOutcome
 
 LIFTED = 0.9
 """The height in the world from which on a thing counts as lifted."""

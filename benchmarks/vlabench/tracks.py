@@ -20,7 +20,7 @@ from benchmarks.vlabench.assets import names
 from benchmarks.vlabench.catalog import TASKS
 from benchmarks.vlabench.layout import Scene, Thing
 from benchmarks.vlabench.placing import holder_at, in_holder, on_table, painting_of
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 
 TRACKS = {
     1: "in_distribution",

@@ -7,9 +7,9 @@ from benchmarks.vlabench_upstream import checkout
 from benchmarks.vlabench_upstream.catalog import BENCHMARKS, short_name
 from benchmarks.vlabench_upstream.needs import PYTHON
 from benchmarks.vlabench_upstream.protocol import FAMILY, SIMULATOR, UpstreamProtocol, protocols
-from harness.benchmark import Benchmark, Task
-from harness.environment import BenchmarkEnv
-from harness.protocol import Protocol
+from harness.contracts.benchmark import Benchmark, Task
+from harness.contracts.environment import BenchmarkEnv
+from harness.contracts.protocol import Protocol
 
 
 class VLABenchUpstream(Benchmark):

@@ -18,8 +18,8 @@ from gymnasium import spaces
 
 from benchmarks.vlabench_upstream.protocol import UpstreamProtocol
 from benchmarks.vlabench_upstream.source import source
-from harness.environment import Action, BenchmarkEnv, Observation, StepOutcome
-from harness.layout import Layout, Part
+from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
+from harness.contracts.vectors import Layout, Part
 
 FINGERS_OPEN, FINGERS = 0.04, 2
 STATE = Layout(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.vlabench_upstream.protocol import SIMULATOR
-from harness.own_python import OwnPython
+from harness.contracts.venv import OwnPython
 
 PYTHON = OwnPython(
     name="vlabench",

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.vlabench_upstream import checkout
-from harness.protocol import Protocol
+from harness.contracts.protocol import Protocol
 
 CARDS = Path(__file__).parent / "protocols"
 FAMILY = "vlabench"

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.gl import choose_gl
 from benchmarks.stand_in import stand_in
 from benchmarks.vlabench_upstream import checkout
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 
 NEVER_CALLED = (
     "openai",

@@ -1,4 +1,1 @@
-"""Demonstrations: one file each while they are recorded, one data set when they are done.
-
-The format is LeRobot's data set v3.0 (docs/demonstrations.md).
-"""
+"""LeRobot data sets of demonstrations: record, write and read. The engine does not import it."""

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from harness.contracts.vectors import Layout
 from harness.demonstrations.parts import Part
 from harness.demonstrations.pictures import encode
-from harness.layout import Layout
 
 STATE = "observation.state"
 ACTION = "action"

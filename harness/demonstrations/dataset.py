@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness import __version__
+from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.vectors import Layout
 from harness.demonstrations import columns
 from harness.demonstrations.columns import Form
 from harness.demonstrations.parts import Part, find_parts, read_part, whole_file
 from harness.demonstrations.statistics import Statistics, Tally
-from harness.errors import StorageError, UsageError
-from harness.layout import Layout
 
 VERSION = "v3.0"
 FILES_A_CHUNK = 1000

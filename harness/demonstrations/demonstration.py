@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.registry import SAFE_NAME
+from harness.contracts.registry import SAFE_NAME
 
 
 def _none() -> NDArray[np.int64]:

@@ -14,10 +14,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.registry import SAFE_NAME
 from harness.demonstrations import pictures
 from harness.demonstrations.demonstration import Demonstration, require_safe
-from harness.errors import StorageError, UsageError
-from harness.registry import SAFE_NAME
 
 HEADER = ("benchmark", "task", "episode", "seed", "protocol", "instruction", "fps")
 ARRAYS = ("state", "action", "looked", "pushed")

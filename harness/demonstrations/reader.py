@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from harness.contracts.errors import UsageError, require_known
+from harness.contracts.vectors import Layout, Part
 from harness.demonstrations.columns import ACTION, LOOKED, PICTURES, PUSHED, STATE
 from harness.demonstrations.dataset import (
     DATA,
@@ -29,8 +31,6 @@ from harness.demonstrations.dataset import (
 from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.pictures import Pictures
 from harness.demonstrations.statistics import Statistics
-from harness.errors import UsageError, require_known
-from harness.layout import Layout, Part
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

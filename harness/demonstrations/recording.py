@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 
 
 @dataclass(frozen=True)

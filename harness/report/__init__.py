@@ -1,1 +1,1 @@
-"""From logs to tables, figures and pages; it knows no benchmark and no policy by name."""
+"""Tables, figures and pages from runs."""

@@ -10,7 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from harness.report.frame import PARTS
-from harness.run import Run
+from harness.runs.folder import Run
 
 ARENA = ["policy", "benchmark"]
 STRAGGLER = 2.0

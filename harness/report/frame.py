@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from harness.errors import UsageError
-from harness.run import Run, damaged
+from harness.contracts.errors import UsageError
+from harness.runs.folder import Run, damaged
 
 PARTS = ("build", "reset", "env", "render", "policy", "queue")
 """What a record's seconds are spent on; `queue` is the way to a policy actor and the wait there."""

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 
 from harness.report import figures
-from harness.report.charts import log_ticks
+from harness.report.html.charts import log_ticks
 from harness.report.summary import Summary
 
 WIDTHS = {"column": 3.25, "text": 6.75}

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from harness.report.frame import CELL, family, read_frame, wanted_cells
-from harness.run import Run, notes_of
-from harness.sequential import Decision, decision_of
+from harness.runs.folder import Run, notes_of
+from harness.runs.stopping import Decision, decision_of
 from harness.statistics.interval import (
     Floats,
     Interval,

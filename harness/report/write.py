@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import require_known
+from harness.contracts.errors import require_known
 from harness.report.cost import Cost, make_cost
-from harness.report.formats import TABLES, grid_markdown, summary_tex
-from harness.report.grid import make_grid
-from harness.report.layout import TableLayout
 from harness.report.markdown import markdown
+from harness.report.paper.formats import TABLES, grid_markdown, summary_tex
+from harness.report.paper.grid import make_grid
+from harness.report.paper.layout import TableLayout
 from harness.report.summary import Summary, summarise
-from harness.run import Run
+from harness.runs.folder import Run
 
 FORMATS = (*TABLES, "html")
 
@@ -76,7 +76,7 @@ def write_report(
         (folder / name).write_text(text, encoding="utf-8")
     names = list(files)
     if "html" in formats:
-        from harness.report.page import write_page
+        from harness.report.html.page import write_page
 
         names.append("report.html" if grid is None else f"{grid.name}.html")
         write_page(runs, summary, cost, folder / names[-1], embed_videos, grid)

@@ -1,1 +1,1 @@
-"""Policies over the network: openpi's websocket protocol, from both ends."""
+"""openpi's websocket protocol: the server, the client and the messages."""

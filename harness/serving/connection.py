@@ -14,7 +14,7 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from harness.layout import Layout, Part
-from harness.policy import PolicySpec
+from harness.contracts.policy import PolicySpec
+from harness.contracts.vectors import Layout, Part
 from harness.serving.codec import WireError
 from harness.serving.keys import ObservationKeys
 

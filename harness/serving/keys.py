@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.environment import Observation
-from harness.errors import UsageError
-from harness.policy import PolicySpec
+from harness.contracts.environment import Observation
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import PolicySpec
 from harness.serving.codec import WireError
 
 LIBERO_IMAGES = {"main": "observation/image", "wrist": "observation/wrist_image"}
@@ -185,3 +185,17 @@ def _numbers(part: StateKey, value: Any) -> Any:
         wanted = "a vector" if part.size is None else f"{part.size} numbers"
         raise WireError(f"{part.key} must be {wanted}, got shape {numbers.shape}")
     return numbers
+
+
+def image_keys(given: tuple[str, ...]) -> dict[str, str]:
+    """Read keys of pictures that are given as ROLE=KEY.
+
+    Raises:
+        UsageError: One is not.
+    """
+    for text in given:
+        role, _, key = text.partition("=")
+        if not role or not key:
+            known = " ".join(f"{known}={key}" for known, key in LIBERO_IMAGES.items())
+            raise UsageError(f"{text!r} is not ROLE=KEY, e.g. {known}")
+    return dict(text.split("=", 1) for text in given)

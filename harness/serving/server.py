@@ -15,14 +15,14 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
-from harness.errors import UsageError
-from harness.parallel.policy_actor import PolicyActor
-from harness.policy import LocalPolicy
-from harness.registry import make_policy
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import LocalPolicy
+from harness.contracts.registry import make_policy
+from harness.contracts.spec import keyed_stream
+from harness.inference.batcher import PolicyActor
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
 from harness.serving.greeting import STREAM_KEY, Greeting
 from harness.serving.keys import ObservationKeys
-from harness.spec import keyed_stream
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""What may be concluded from outcomes: pure functions over arrays (docs/statistics.md)."""
+"""Intervals, tests and power."""

@@ -14,7 +14,7 @@ from statsmodels.stats.power import normal_sample_size_one_tail
 from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
 from tabulate import tabulate
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from harness.statistics.interval import ALPHA
 
 POWER = 0.8

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.augment.homography import Border, Interpolation, centre, warp
 from policies.augment.spherical import Spherical, turn, viewpoint
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from harness.errors import UsageError, require_known
+from harness.contracts.errors import UsageError, require_known
 from policies.heads.bins import BinsConfig, BinsHead
 from policies.heads.diffusion import DiffusionConfig, DiffusionHead
 from policies.heads.e0 import E0Config, E0Head

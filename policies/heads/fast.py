@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.heads.fast_tokens import FastTokens
 from policies.heads.head import Expert, HeadConfig, hold_last, require_within
 from policies.heads.writing import Room, WritingHead

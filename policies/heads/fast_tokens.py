@@ -25,7 +25,7 @@ from tokenizers.decoders import Fuse
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 
 FIRST = 0xE000
 """Characters from here on are for private use: none is a space, a digit, or half a character."""

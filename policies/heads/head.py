@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 
 
 class Memory(Protocol):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.heads.head import Head, HeadConfig, require_within
 
 SHORTEST, LONGEST = 4e-3, 4.0

@@ -22,8 +22,8 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from harness.command import exit_code
-from harness.errors import StorageError, UsageError
+from harness.cli.exit import exit_code
+from harness.contracts.errors import StorageError, UsageError
 from policies.train.loop import Pace, StoppedError
 from policies.train.plot import plot_logs
 from policies.train.recipe import Entry, load_recipe, recipe_names

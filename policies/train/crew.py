@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from harness.errors import StorageError, UsageError
+from harness.contracts.errors import StorageError, UsageError
 from policies.train.loop import StoppedError
 from policies.train.signals import when_told_to_stop
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.contracts.errors import UsageError, require_known
+from harness.contracts.vectors import Layout, Part
 from harness.demonstrations.pictures import Pictures
 from harness.demonstrations.reader import Demonstrations
 from harness.demonstrations.statistics import of_numbers
-from harness.errors import UsageError, require_known
-from harness.layout import Layout, Part
 from policies.train.settings import Settings
 from policies.vla.normalize import Normalization, Scaling, mean_angles, near
 from policies.vla.preparation import as_bytes

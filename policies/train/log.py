@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.errors import StorageError, UsageError
+from harness.contracts.errors import StorageError, UsageError
 
 LOG = "log.jsonl"
 

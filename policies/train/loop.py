@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.train import chance
 from policies.train.data import Corpus
 from policies.train.log import Log

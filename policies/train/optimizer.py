@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.train.settings import Settings
 
 WEIGHTS, AVERAGE, ADAM = "weights/", "average/", "adam/"

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from harness.bar import Bar
+from harness.cli.bar import Bar
 
 FORGETS = 0.98
 """How much of the running mean of the loss is kept at each update."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError, require_known
-from harness.registry import SAFE_NAME
+from harness.contracts.errors import UsageError, require_known
+from harness.contracts.registry import SAFE_NAME
 from policies.heads import HEADS
 from policies.train.settings import Settings, changed, load_settings, names_in, read_mapping
 

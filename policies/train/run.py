@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.heads import build
 from policies.train import chance
 from policies.train.card import CARD, PICTURE, write_card

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from harness.errors import UsageError, require_known
+from harness.contracts.errors import UsageError, require_known
 from policies.augment.pictures import Augmentation
 from policies.vla.config import Acting, State
 from policies.vla.normalize import Kind

@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from harness.contracts.errors import StorageError, UsageError
 from harness.demonstrations.parts import whole_file
-from harness.errors import StorageError, UsageError
 
 SETTINGS, DATA = "training/settings.json", "training/data.json"
 INIT = "training/init.json"

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from harness.control import arm_of
+from harness.contracts.ablation import arm_of
+from harness.contracts.errors import UsageError
 from harness.demonstrations.parts import whole_file
-from harness.errors import UsageError
 from harness.report.figures import costs
 from harness.report.markdown import by_task, footnote, percent, score
 from harness.report.summary import summarise
-from harness.run import Run
+from harness.runs.folder import Run
 from policies.learned import LearnedPolicy, named
 from policies.train.card import CARD, COST
 

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from harness.errors import StorageError, UsageError
-from harness.layout import Layout, Part
-from harness.registry import SAFE_NAME
+from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.registry import SAFE_NAME
+from harness.contracts.vectors import Layout, Part
 from policies.heads import HEADS, build
 from policies.vla.config import VLAConfig
 from policies.vla.model import VLA

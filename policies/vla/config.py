@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from harness.errors import require_known
+from harness.contracts.errors import require_known
 
 State = Literal["token", "text", "none"]
 Acting = Literal["expert", "language"]

@@ -14,8 +14,8 @@ import torch
 import tyro
 from rich.console import Console
 
+from harness.contracts.errors import StorageError, UsageError
 from harness.demonstrations.statistics import Statistics
-from harness.errors import StorageError, UsageError
 from policies.heads import build
 from policies.heads.fast import FastHead
 from policies.heads.fast_tokens import FastTokens

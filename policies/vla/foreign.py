@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from harness.contracts.errors import UsageError
 from harness.demonstrations.statistics import Statistics
-from harness.errors import UsageError
 from policies.heads.fast import FastHead
 from policies.vla.checkpoint import fill
 from policies.vla.model import VLA

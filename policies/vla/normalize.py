@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.contracts.errors import UsageError
 from harness.demonstrations.statistics import Statistics
-from harness.errors import UsageError
 
 Kind = Literal["quantile", "gaussian"]
 Numbers = NDArray[np.float32]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.vla.config import VLAConfig
 
 PADDING, BEGINNING = "<pad>", "<bos>"

@@ -23,7 +23,7 @@ from benchmarks.robotwin.catalog import BLOCKS, TASKS
 from benchmarks.robotwin.env import RoboTwinEnv
 from benchmarks.robotwin.protocol import RoboTwinProtocol, full_protocols, protocols
 from benchmarks.robotwin.source import silence, source
-from harness.environment import StepOutcome
+from harness.contracts.environment import StepOutcome
 
 CARD = protocols()["blocks"]
 CAMERAS = ("head_camera", "left_camera", "right_camera")

@@ -16,11 +16,11 @@ from benchmarks.libero.protocol import protocols as libero_protocols
 from benchmarks.maniskill import ManiSkill
 from benchmarks.maniskill.env import ManiSkillEnv
 from benchmarks.maniskill.protocol import DERIVED, protocols
+from harness.contracts.environment import BenchmarkEnv
 from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.reader import Demonstrations
 from harness.demonstrations.recording import Recording
-from harness.environment import BenchmarkEnv
-from harness.run import Run
+from harness.runs.folder import Run
 from policies.learned import LearnedPolicy
 from policies.vla.preparation import as_bytes
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.run import Run
+from harness.runs.folder import Run
 
 pytestmark = pytest.mark.libero
 ROOT = Path(__file__).parent.parent.parent

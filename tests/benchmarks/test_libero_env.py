@@ -15,7 +15,7 @@ from benchmarks.libero import Libero, catalog
 from benchmarks.libero.env import SENSORS, LiberoEnv, axis_angle
 from benchmarks.libero.protocol import LiberoProtocol, protocols
 from benchmarks.libero.shuffle import displace_hand
-from harness.environment import ChunkEnv
+from harness.contracts.environment import ChunkEnv
 
 pytestmark = pytest.mark.libero
 SMALL = replace(protocols()["openpi"], camera_size=(64, 64))

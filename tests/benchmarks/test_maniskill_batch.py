@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 import torch
 
-import run_eval
 from benchmarks.maniskill import ManiSkill, catalog, cuda
 from benchmarks.maniskill.batch import ManiSkillBatch
 from benchmarks.maniskill.env import ManiSkillEnv
 from benchmarks.maniskill.milestones import Milestones
 from benchmarks.maniskill.protocol import protocols
-from harness.batch_rollout import run_block
-from harness.block import Block
-from harness.control import Control
-from harness.doctor import examine
-from harness.environment import BatchEnv, BenchmarkEnv
-from harness.errors import UsageError
-from harness.meter import Meter
-from harness.policy import Policy, PolicySpec
-from harness.rollout import Episode, run_episode
-from harness.spec import EpisodeSpec
+from harness.cli import main as run_eval
+from harness.cli.doctor import examine
+from harness.contracts.ablation import Control
+from harness.contracts.environment import BatchEnv, BenchmarkEnv
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import Policy, PolicySpec
+from harness.contracts.spec import EpisodeSpec
+from harness.play.batch_rollout import run_block
+from harness.play.meter import Meter
+from harness.play.rollout import Episode, run_episode
+from harness.runs.block import Block
 
 CARD = replace(
     protocols()["rdt-gpu"], camera_size=(64, 64), shader="minimal", max_steps={"maniskill": 20}

@@ -10,9 +10,9 @@ import yaml
 from benchmarks import vulkan
 from benchmarks.maniskill import ManiSkill, catalog
 from benchmarks.maniskill.protocol import CARDS, DERIVED, protocols
-from harness.errors import UsageError
-from harness.plan import BenchmarkRequest, Plan, resolve
-from harness.registry import find_benchmark
+from harness.contracts.errors import UsageError
+from harness.contracts.registry import find_benchmark
+from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
 
 @pytest.mark.maniskill
@@ -47,7 +47,7 @@ def test_every_task_has_an_instruction_of_one_sentence() -> None:
 
 def test_listing_imports_no_simulator() -> None:
     code = (
-        "import sys; from harness.registry import families; f = families()['maniskill'];"
+        "import sys; from harness.contracts.registry import families; f = families()['maniskill'];"
         "[f.tasks(b) for b in f.benchmarks()]; f.problem(images=True); f.protocols();"
         "print([m for m in ('sapien', 'mani_skill', 'torch') if m in sys.modules])"
     )

@@ -16,8 +16,8 @@ from benchmarks.maniskill.build import build_sim
 from benchmarks.maniskill.env import ManiSkillEnv
 from benchmarks.maniskill.milestones import TOUCHED, places
 from benchmarks.maniskill.protocol import ManiSkillProtocol, protocols
-from harness.environment import StepOutcome
-from harness.errors import UsageError
+from harness.contracts.environment import StepOutcome
+from harness.contracts.errors import UsageError
 
 pytestmark = pytest.mark.maniskill
 RDT = replace(protocols()["rdt"], camera_size=(64, 64), shader="minimal")

@@ -11,14 +11,14 @@ from benchmarks.robotwin.needs import PYTHON
 from benchmarks.robotwin.protocol import RoboTwinProtocol, protocols
 from benchmarks.robotwin.seeds import added_file, find_scene, read_lists
 from benchmarks.robotwin.verify import lengthen
-from harness.errors import UsageError
-from harness.own_python import MINOR
-from harness.report.grid import make_grid
-from harness.report.layout import load_layout
+from harness.contracts.errors import UsageError
+from harness.contracts.venv import MINOR
 from harness.report.markdown import markdown
+from harness.report.paper.grid import make_grid
+from harness.report.paper.layout import load_layout
 from harness.report.summary import summarise
-from harness.run import Run
-from tests.harness.made_runs import write_run
+from harness.runs.folder import Run
+from tests.helpers.runs import write_run
 
 ROOT = Path(__file__).parent.parent.parent
 CARD = protocols()["blocks"]
@@ -195,7 +195,7 @@ def test_tasks_with_blocks_stand_beside_no_published_number(tmp_path: Path) -> N
     (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
     summary = summarise([Run.existing(tmp_path / "run")])
     layout = tmp_path / "mine.yaml"
-    known = (ROOT / "results" / "layouts" / "e0-table-13.yaml").read_text()
+    known = (ROOT / "harness" / "published" / "layouts" / "e0-table-13.yaml").read_text()
     layout.write_text(known.replace("ours: robotwin/", "ours: robotwin_blocks/"))
     with pytest.raises(UsageError, match=r"robotwin-blocks/blocks@.*not comparable to the leader"):
         make_grid(summary, load_layout(str(layout)), reference=True)

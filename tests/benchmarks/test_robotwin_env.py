@@ -14,11 +14,11 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
-import run_eval
 from benchmarks.robotwin.needs import PYTHON
-from harness.build_python import build, trial
-from harness.errors import UsageError
-from harness.run import Run
+from harness.cli import main as run_eval
+from harness.contracts.errors import UsageError
+from harness.runs.folder import Run
+from harness.venvs.build import build, trial
 
 pytestmark = [pytest.mark.robotwin, pytest.mark.rendering]
 ROOT = Path(__file__).parent.parent.parent

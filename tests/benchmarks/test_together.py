@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-import run_eval
-from harness.record import EpisodeRecord
-from harness.run import Run
+from harness.cli import main as run_eval
+from harness.contracts.record import EpisodeRecord
+from harness.runs.folder import Run
 
 PLAN = """
 policies: [watching]

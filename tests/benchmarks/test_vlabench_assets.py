@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import benchmarks  # noqa: F401 - chooses the GL library before mujoco is imported
 from benchmarks.vlabench.assets import Asset, asset, names
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 
 mujoco = pytest.importorskip("mujoco", reason="no mujoco here: install an extra that has it")
 

@@ -20,8 +20,8 @@ from benchmarks.vlabench.catalog import SUITES, TASKS
 from benchmarks.vlabench.layout import Scene
 from benchmarks.vlabench.protocol import CARDS, FOLDER, NOTE, protocols
 from benchmarks.vlabench.tracks import TRACKS, load_track
-from harness.errors import UsageError
-from harness.plan import BenchmarkRequest, Plan, resolve
+from harness.contracts.errors import UsageError
+from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
 OFFICIAL = Path(__file__).parents[3] / "shared" / "data" / "vlabench_tracks"
 OPENPI = protocols()["openpi"]
@@ -34,7 +34,8 @@ def scenes(task: str, count: int = 60, card: str = "openpi") -> list[Scene]:
 
 def test_listing_imports_no_simulator() -> None:
     code = (
-        "import sys; from harness.registry import families; f = families()['vlabench_lite'];"
+        "import sys; from harness.contracts.registry import families;"
+        "f = families()['vlabench_lite'];"
         "[f.tasks(b) for b in f.benchmarks()]; f.problem(images=True); f.protocols();"
         "print([m for m in ('mujoco', 'robosuite') if m in sys.modules])"
     )

@@ -12,7 +12,6 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
 import benchmarks  # noqa: F401 - registers the ids
-import run_eval
 from benchmarks import demos
 from benchmarks.vlabench import VLABenchLite
 from benchmarks.vlabench.catalog import TASKS
@@ -21,9 +20,10 @@ from benchmarks.vlabench.env import LiteEnv
 from benchmarks.vlabench.protocol import FOLDER, NOTE, LiteProtocol, protocols
 from benchmarks.vlabench.rules import Rules, is_contained
 from benchmarks.vlabench.world import SUBSTEPS, World
+from harness.cli import main as run_eval
+from harness.contracts.environment import StepOutcome
 from harness.demonstrations.reader import Demonstrations
-from harness.environment import StepOutcome
-from harness.run import Run
+from harness.runs.folder import Run
 from tests.benchmarks.test_vlabench_catalog import small_track
 
 pytestmark = pytest.mark.vlabench

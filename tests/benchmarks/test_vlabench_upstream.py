@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import run_eval
 from benchmarks.vlabench_upstream import VLABenchUpstream, checkout
 from benchmarks.vlabench_upstream.catalog import BENCHMARKS
 from benchmarks.vlabench_upstream.needs import PYTHON
 from benchmarks.vlabench_upstream.protocol import UpstreamProtocol
 from benchmarks.vlabench_upstream.source import source
-from harness.build_python import build
-from harness.environment import BenchmarkEnv, StepOutcome
-from harness.registry import families
-from harness.run import Run
-from tests.benchmarks.upstream_episodes import BROKEN, copy_checkout
-from tests.harness.own_wheels import write_wheels
+from harness.cli import main as run_eval
+from harness.contracts.environment import BenchmarkEnv, StepOutcome
+from harness.contracts.registry import families
+from harness.runs.folder import Run
+from harness.venvs.build import build
+from tests.helpers.upstream_episodes import BROKEN, copy_checkout
+from tests.helpers.wheels import write_wheels
 
 REAL = os.environ.get("VLABENCH_ROOT", "")
 DOWN = (np.pi, 0.0, 0.0)

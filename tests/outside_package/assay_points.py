@@ -16,14 +16,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from harness.benchmark import Benchmark, Task
-from harness.environment import Action, BatchEnv, BenchmarkEnv, Observation, StepOutcome
-from harness.errors import PolicyError
-from harness.layout import Layout, Part
-from harness.own_python import OwnPython
-from harness.policy import LocalPolicy, Policy, PolicySpec
-from harness.protocol import Protocol
-from harness.spec import EpisodeSpec
+from harness.contracts.benchmark import Benchmark, Task
+from harness.contracts.environment import Action, BatchEnv, BenchmarkEnv, Observation, StepOutcome
+from harness.contracts.errors import PolicyError
+from harness.contracts.policy import LocalPolicy, Policy, PolicySpec
+from harness.contracts.protocol import Protocol
+from harness.contracts.spec import EpisodeSpec
+from harness.contracts.vectors import Layout, Part
+from harness.contracts.venv import OwnPython
 
 STATE = Layout((Part("position", 2, "m"),))
 ACTION = Layout((Part("velocity", 2, "m per step"),))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.augment.homography import centre, warp
 from policies.augment.pictures import LUMA, Augmentation, cropped, in_plane, recoloured
 from policies.augment.spherical import Spherical, turn

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from policies.heads import HEADS, build
 from policies.heads.head import Head
-from tests.policies.toy import ACTION_SIZE, HORIZON, ToyNetwork, examples
+from tests.helpers.toy_network import ACTION_SIZE, HORIZON, ToyNetwork, examples
 
 WIDTH, BATCH = 32, 6
 CASES: list[tuple[str, dict[str, Any]]] = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.heads import HEADS, build
 
 SIZE = {"horizon": 4, "action_size": 2}

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from policies.heads.e0 import E0Config, E0Head
 from policies.heads.timed import draw_times
-from tests.policies.toy import ToyNetwork
+from tests.helpers.toy_network import ToyNetwork
 
 PRIOR = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
 BINS, WIDTH = len(PRIOR), 32

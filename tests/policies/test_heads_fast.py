@@ -14,11 +14,11 @@ from hypothesis.extra import numpy as arrays
 from scipy.fft import dct
 from tokenizers import Tokenizer
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.heads.fast import FastConfig, FastHead
 from policies.heads.fast_tokens import FastTokens
-from tests.policies.released_fast import write_released
-from tests.policies.toy import ToyNetwork
+from tests.helpers.released_fast import write_released
+from tests.helpers.toy_network import ToyNetwork
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(1, 4))
 CHUNKS = SHAPES.flatmap(

@@ -11,7 +11,7 @@ import torch
 
 from policies.heads import build
 from policies.heads.head import Head
-from tests.policies.toy import (
+from tests.helpers.toy_network import (
     ACTION_SIZE,
     HORIZON,
     Found,

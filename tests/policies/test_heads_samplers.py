@@ -15,7 +15,7 @@ from policies.heads.flow import FlowConfig, FlowHead
 from policies.heads.masked import MaskedConfig, MaskedHead
 from policies.heads.timed import draw_times, embed_times
 from policies.heads.tokens import pick, to_actions, to_tokens
-from tests.policies.toy import ACTION_SIZE, HORIZON, ToyNetwork
+from tests.helpers.toy_network import ACTION_SIZE, HORIZON, ToyNetwork
 
 WIDTH, BATCH = 16, 3
 LENGTH = HORIZON * ACTION_SIZE

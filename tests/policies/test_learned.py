@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import run_eval
-from harness.environment import Observation
-from harness.errors import UsageError
-from harness.layout import Layout, Part
-from harness.policy import check_compatible
-from harness.registry import find_benchmark, make_policy
-from harness.run import Run
+from harness.cli import main as run_eval
+from harness.contracts.environment import Observation
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import check_compatible
+from harness.contracts.registry import find_benchmark, make_policy
+from harness.contracts.vectors import Layout, Part
+from harness.runs.folder import Run
 from policies.learned import LearnedPolicy
 from policies.vla.checkpoint import contract_of, save
 from policies.vla.config import sized
 from policies.vla.normalize import Normalization, Scaling
-from tests.policies.vla_examples import CAMERAS, STATE, model, network, normalization, text
+from tests.helpers.vla import CAMERAS, STATE, model, network, normalization, text
 
 LAYOUT = Layout((Part("arm", STATE, "rad"),))
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from assay_points import PointEnv
 
-from harness.errors import UsageError
-from harness.inline import run_inline
-from harness.plan import BenchmarkRequest, Plan, Work, resolve
-from harness.policy import LocalPolicy
-from harness.registry import make_policy
+from harness.backends.inline import run_inline
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import LocalPolicy
+from harness.contracts.registry import make_policy
+from harness.contracts.spec import keyed_stream
+from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.serving.server import PolicyServer, Serving
-from harness.spec import keyed_stream
 from policies.seeded import seeded
-from tests.harness.test_parallel import inline
+from tests.harness.backends.ray.test_ray import inline
 
 PLAIN = """
 import numpy as np

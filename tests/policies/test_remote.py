@@ -16,17 +16,17 @@ import pytest
 from assay_points import ACTION, STATE, Broken
 from websockets.sync.server import ServerConnection, serve
 
-from harness.errors import UsageError
-from harness.inline import run_inline
-from harness.layout import Layout, Part
-from harness.plan import BenchmarkRequest, Plan, Work, resolve
-from harness.registry import make_policy
+from harness.backends.inline import run_inline
+from harness.contracts.errors import UsageError
+from harness.contracts.registry import make_policy
+from harness.contracts.spec import policy_stream
+from harness.contracts.vectors import Layout, Part
+from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.serving import connection
 from harness.serving.codec import pack, unpack
-from harness.spec import policy_stream
 from policies.remote import LIBERO_ACTION, LIBERO_STATE
-from tests.harness.test_parallel import inline
-from tests.harness.test_serving import served
+from tests.harness.backends.ray.test_ray import inline
+from tests.harness.serving.test_serving import served
 
 ACTIONS = np.zeros((4, 2), np.float32)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import run_eval
-from harness.inline import run_inline
-from harness.parallel.backend import run_ray
-from harness.parallel.options import RayOptions
-from harness.plan import BenchmarkRequest, Plan, resolve
-from harness.run import Run
+from harness.backends.inline import run_inline
+from harness.backends.ray.backend import run_ray
+from harness.backends.ray.options import RayOptions
+from harness.cli import main as run_eval
+from harness.runs.folder import Run
+from harness.runs.plan import BenchmarkRequest, Plan, resolve
 from policies.learned import LearnedPolicy
 from tests.test_house import ROOT
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from policies.train.__main__ import main
-from tests.policies.made_demos import write_demos
+from tests.helpers.demos import write_demos
 
 ROOT = Path(__file__).parent.parent.parent
 RECIPE = """

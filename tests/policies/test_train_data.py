@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from harness.contracts.errors import UsageError
+from harness.contracts.vectors import Layout, Part
 from harness.demonstrations.dataset import Facts, finish
 from harness.demonstrations.parts import write_part
 from harness.demonstrations.reader import Demonstrations
-from harness.errors import UsageError
-from harness.layout import Layout, Part
 from policies.train.data import Corpus, read_corpus
 from policies.train.loop import split
 from policies.train.run import make_task
 from policies.train.settings import Settings
 from policies.vla.preparation import as_bytes
 from policies.vla.preparation import pictures as prepared
-from tests.policies.made_demos import ACTION, PIXELS, STATE, TOLD, demonstration, write_demos
+from tests.helpers.demos import ACTION, PIXELS, STATE, TOLD, demonstration, write_demos
 
 SETTINGS = Settings(horizon=4, replan=4, batch=8, size="dummy", held_out=3, relative=2)
 

@@ -18,8 +18,8 @@ from policies.vla.config import sized
 from policies.vla.model import VLA
 from policies.vla.normalize import Normalization, Scaling
 from policies.vla.text import Text
-from tests.policies.made_demos import write_demos
-from tests.policies.vla_examples import inputs
+from tests.helpers.demos import write_demos
+from tests.helpers.vla import inputs
 
 QUICK = ("--size", "dummy", "--replan", "2", "--held-out", "0", "--device", "cpu", "--batch", "4")
 STILL = ("--learning-rate", "1e-12", "--final-learning-rate", "1e-12", "--steps", "2")

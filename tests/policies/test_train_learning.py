@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from benchmarks import demos
 from benchmarks.maniskill import ManiSkill
 from benchmarks.maniskill.protocol import protocols
-from harness.policy import check_compatible
+from harness.contracts.policy import check_compatible
 from policies.heads import HEADS
 from policies.learned import LearnedPolicy
 from policies.train.__main__ import main
-from tests.harness.made_runs import listed_run
-from tests.policies.made_demos import demonstration, write_demos
+from tests.helpers.demos import demonstration, write_demos
+from tests.helpers.runs import listed_run
 
 QUICK = ("--size", "dummy", "--horizon", "4", "--replan", "3", "--held-out", "0", "--device", "cpu")
 PLAIN = ("--augmentation.crop", "1", "--augmentation.rotation", "0")

@@ -17,7 +17,7 @@ import torch
 
 from policies.train.__main__ import main
 from policies.train.state import alone
-from tests.policies.made_demos import write_demos
+from tests.helpers.demos import write_demos
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 40

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UsageError
+from harness.contracts.errors import UsageError
 from policies.heads import HEADS, build
 from policies.train.__main__ import TrainCommand, main, parse
 from policies.train.log import Log, read_log

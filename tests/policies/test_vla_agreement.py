@@ -29,7 +29,7 @@ from policies.vla.inputs import Inputs
 from policies.vla.model import VLA
 from policies.vla.text import Text
 from policies.vla.trunk import Prefix
-from tests.policies.released_fast import write_released
+from tests.helpers.released_fast import write_released
 
 pytest.importorskip(
     "lerobot.policies.pi0.modeling_pi0", reason="LeRobot is not installed; see this file's top"

@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness.errors import UsageError
-from harness.layout import Layout, Part
+from harness.contracts.errors import UsageError
+from harness.contracts.vectors import Layout, Part
 from policies.heads import HEADS
 from policies.vla.checkpoint import Checkpoint, contract_of, save
 from policies.vla.config import SIZES, VLAConfig, sized
 from policies.vla.model import VLA
-from tests.policies.vla_examples import (
+from tests.helpers.vla import (
     ACTION,
     CAMERAS,
     HORIZON,

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from harness.environment import Observation
+from harness.contracts.environment import Observation
 from policies.augment.pictures import Augmentation
 from policies.augment.spherical import Spherical
 from policies.heads import HEADS
 from policies.learned import LearnedPolicy
 from policies.vla.checkpoint import contract_of, save
 from policies.vla.model import VLA, Batch
-from tests.policies.vla_examples import (
+from tests.helpers.vla import (
     ACTION,
     CAMERAS,
     HORIZON,

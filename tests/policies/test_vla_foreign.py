@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from harness.environment import Observation
-from harness.errors import UsageError
+from harness.contracts.environment import Observation
+from harness.contracts.errors import UsageError
 from policies.heads import build
 from policies.heads.fast import FastHead
 from policies.learned import LearnedPolicy
@@ -22,8 +22,8 @@ from policies.vla.checkpoint import Checkpoint
 from policies.vla.config import SiglipConfig, StackConfig, VLAConfig, sized
 from policies.vla.foreign import adopt
 from policies.vla.model import VLA
-from tests.policies.released_fast import write_released
-from tests.policies.vla_examples import CAMERAS, text
+from tests.helpers.released_fast import write_released
+from tests.helpers.vla import CAMERAS, text
 
 LAYER = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")

@@ -11,20 +11,20 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from tokenizers import Tokenizer
 
+from harness.contracts.errors import UsageError
 from harness.demonstrations.statistics import of_numbers
-from harness.errors import UsageError
 from policies.vla.config import sized
 from policies.vla.normalize import Normalization, Scaling
 from policies.vla.preparation import Preparation, pictures
 from policies.vla.text import Text, levels, prompt
-from tests.policies.vla_examples import (
+from tests.helpers.vla import (
     CAMERAS,
     INSTRUCTIONS,
     network,
     normalization,
     text,
 )
-from tests.policies.vla_examples import pictures as some_pictures
+from tests.helpers.vla import pictures as some_pictures
 
 VALUES = arrays(np.float32, (30, 3), elements=st.floats(-50, 50, width=32))
 

@@ -10,7 +10,7 @@ from policies.vla.config import VLAConfig
 from policies.vla.inputs import Inputs
 from policies.vla.layers import Rotation
 from policies.vla.trunk import Trunk
-from tests.policies.vla_examples import CAMERAS, inputs, model, network
+from tests.helpers.vla import CAMERAS, inputs, model, network
 
 KINDS = {
     "pi0": network("dummy", state="token"),

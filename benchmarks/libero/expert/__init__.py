@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.libero.expert import articulated, pick_place
 from benchmarks.libero.expert.grasp import is_too_flat
 from benchmarks.libero.expert.world import OPEN, Predicate, World, hold_still, servo
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 __all__ = ["Expert", "World"]
 

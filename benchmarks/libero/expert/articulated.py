@@ -7,7 +7,7 @@ off, reach, grip, pull) is a test of where the hand is now.
 
 from benchmarks.libero.expert import drawers, hinges, pushing
 from benchmarks.libero.expert.world import Predicate, World
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 
 def act(world: World, predicate: Predicate) -> Action:

@@ -14,7 +14,7 @@ from benchmarks.libero.expert.fixtures import (
 )
 from benchmarks.libero.expert.rotations import wrap_yaw
 from benchmarks.libero.expert.world import CLOSE, OPEN, Array, World, servo
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 # The gap behind a bar is 16 mm deep and the next bar is 7 cm above: only in a hand that is level
 # do both finger tips fit around the bar.

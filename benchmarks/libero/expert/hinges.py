@@ -16,7 +16,7 @@ from benchmarks.libero.expert.fixtures import (
 )
 from benchmarks.libero.expert.rotations import HOME_YAW, downward_rotation, wrap_yaw
 from benchmarks.libero.expert.world import CLOSE, OPEN, Array, World, servo
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 # Some stoves stand so near to the robot that an upright hand folds the elbow to its limit.
 # Leaning away from the base brings the wrist far enough out.

@@ -21,7 +21,7 @@ from benchmarks.libero.expert.world import (
     servo,
     wrap_yaw,
 )
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 # Faster fingers are on their way, which tells opening from closing; slower ones only slip.
 _FINGER_MOVING = 0.05

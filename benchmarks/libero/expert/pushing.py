@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.libero.expert.fixtures import UP
 from benchmarks.libero.expert.rotations import HOME_YAW
 from benchmarks.libero.expert.world import CLOSE, Array, Predicate, World, servo
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 # Height of the finger pads above the dish's underside when the tips touch its floor.
 _TOUCH_HEIGHT = 0.018

@@ -20,7 +20,7 @@ from benchmarks.libero.expert.rotations import (
     wrap_yaw,
 )
 from benchmarks.libero.expert.solids import Solids
-from harness.environment import Action
+from harness.contracts.environment import Action
 
 __all__ = [
     "CLOSE",

@@ -5,7 +5,7 @@ from functools import cache
 
 from benchmarks.vlabench.assets import cards, fruits, paintings, tableware, tiles, toys
 from benchmarks.vlabench.assets.asset import Asset
-from harness.errors import require_known
+from harness.contracts.errors import require_known
 
 __all__ = ["Asset", "asset", "names"]
 

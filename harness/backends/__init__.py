@@ -1,0 +1,1 @@
+"""Where episodes run: in this process, on Ray, or again from recorded actions."""

@@ -1,0 +1,1 @@
+"""The Ray backend: the same bytes as inline, in many processes."""

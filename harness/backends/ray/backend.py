@@ -1,0 +1,81 @@
+"""The Ray backend: joins or starts a cluster, and hands the episodes to its driver."""
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+
+from harness.backends.ray.driver import Driver
+from harness.backends.ray.options import RayOptions
+from harness.contracts.errors import UsageError
+from harness.contracts.spec import EpisodeSpec
+from harness.play.rollout import Episode
+from harness.play.threads import ONE_CORE
+from harness.runs.plan import Work
+
+FRAMES_GO_DIRECTLY = {"RAY_max_direct_call_object_size": str(4 * 2**20)}
+"""Bytes up to which an observation travels inside the call.
+
+Ray's default of 100 KiB sends pictures through the object store, at twice the CPU time per call:
+see `perf/overhead.py`.
+"""
+
+
+def run_ray(
+    work: Work,
+    specs: Sequence[EpisodeSpec],
+    tell: Callable[[str], None],
+    *,
+    options: RayOptions,
+) -> Generator[Episode, None, None]:
+    """Play the episodes on Ray's actors; the records are the inline backend's."""
+    if not specs:
+        return
+    started = connect(options)
+    driver = Driver(work, specs, options, tell)
+    try:
+        yield from driver.run()
+    finally:
+        if ray.is_initialized():
+            driver.close()
+        if started:
+            ray.shutdown()
+
+
+def connect(options: RayOptions) -> bool:
+    """Join a cluster, or start one that nobody else can reach; return False if that was done.
+
+    Raises:
+        UsageError: There is no cluster at the address.
+    """
+    if ray.is_initialized():
+        return False
+    runtime = {"env_vars": ONE_CORE | FRAMES_GO_DIRECTLY}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if options.address:
+        try:
+            ray.init(options.address, runtime_env=runtime, **quiet)
+        except ConnectionError as error:
+            raise UsageError(f"no Ray cluster answers at {options.address}: {error}") from error
+        return True
+    _stay_on_loopback()
+    ray.init(
+        "local",  # Without this Ray would join whatever `ray start` has left running here.
+        num_cpus=max(options.workers, os.cpu_count() or 1),
+        include_dashboard=False,
+        runtime_env=runtime,
+        **quiet,
+    )
+    return True
+
+
+def _stay_on_loopback() -> None:
+    """Keep a local Ray from listening where other machines could reach it.
+
+    `ray.init` turns a loopback address into the machine's own. Only this switch, made for the
+    firewalls of desktops, binds every one of its sockets to loopback; Ray reads it on import.
+    """
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False

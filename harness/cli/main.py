@@ -1,0 +1,46 @@
+"""Parses the command line and runs a command."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from harness.cli.compare import CompareCommand
+from harness.cli.doctor import DoctorCommand
+from harness.cli.env import EnvCommand
+from harness.cli.exit import exit_code
+from harness.cli.list import ListCommand
+from harness.cli.power import PowerCommand
+from harness.cli.quick_start import QuickStart
+from harness.cli.replay import ReplayCommand
+from harness.cli.report import ReportCommand
+from harness.cli.run import RunCommand
+from harness.cli.serve import ServeCommand
+from harness.published.audit import AuditCommand
+
+DESCRIPTION = """Evaluate robot policies on robot benchmarks and write the table for the paper.
+
+Without arguments it runs the quick start: a small real evaluation that takes a few minutes.
+"""
+COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
+    "quick-start": QuickStart,
+    "run": RunCommand,
+    "report": ReportCommand,
+    "compare": CompareCommand,
+    "power": PowerCommand,
+    "audit": AuditCommand,
+    "replay": ReplayCommand,
+    "serve": ServeCommand,
+    "list": ListCommand,
+    "env": EnvCommand,
+    "doctor": DoctorCommand,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run it; the user's errors become one line and exit code 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["quick-start"]
+    command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, prog="run_eval.py", description=DESCRIPTION, args=arguments
+    )
+    return exit_code(command)

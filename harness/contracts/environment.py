@@ -1,0 +1,244 @@
+"""The environment contract: a Gymnasium environment that renders only when somebody looks."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, SupportsFloat, TypedDict
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from harness.contracts.vectors import Layout
+
+Action = NDArray[np.float32]
+
+
+class Observation(TypedDict):
+    """What a policy sees: images by camera role, the state vector and the instruction."""
+
+    image: dict[str, NDArray[np.uint8]]
+    state: NDArray[np.float32]
+    instruction: str
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What one physics step led to.
+
+    Attributes:
+        success: The task's own success check.
+        progress: The process score in [0, 1], or nan where the task defines none.
+        subgoals: Named conditions, for the report's "where episodes end".
+    """
+
+    success: bool
+    progress: float = float("nan")
+    subgoals: Mapping[str, bool] = field(default_factory=dict)
+
+
+class Expert(Protocol):
+    """A scripted controller with access to the simulator's state.
+
+    One that plans ahead may say by an attribute `over` that its plan has come to an end.
+    """
+
+    def act(self) -> Action:
+        """Return the next action for the environment's present state."""
+        ...
+
+
+class BenchmarkEnv(gymnasium.Env[Observation, Action]):
+    """One task of a benchmark.
+
+    A subclass sets `observation_space`, `action_space` and the attributes below, and writes
+    `_begin`, `_advance` and `_observe`. `step` is advance and observe; a runner that executes a
+    chunk of actions advances several times and observes once.
+
+    Attributes:
+        instruction: The present episode's language instruction.
+        max_steps: The step limit; reaching it truncates the episode.
+        episodes: How many distinct episodes the task has, or None when they are unlimited.
+        state_layout: What the state's numbers mean.
+        action_layout: What the action's numbers mean.
+        idle_action: The action that does nothing.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+
+    instruction: str
+    max_steps: int
+    episodes: int | None
+    state_layout: Layout
+    action_layout: Layout
+    idle_action: Action
+    cameras: tuple[str, ...]
+
+    pushes: tuple[Action, Action] | None = None
+    """The least and the most that may be added to an action to push the robot off its way, in
+    demonstrations that show the way back; None if the task's expert would not come back."""
+
+    steps: int = 0
+    """Steps taken in the present episode."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        """Set the render mode; `rgb_array` shows the main camera."""
+        self.render_mode = render_mode
+
+    @abstractmethod
+    def _begin(self, episode: int, seed: int) -> StepOutcome:
+        """Build the scene of an episode from these two numbers alone."""
+
+    @abstractmethod
+    def _advance(self, action: Action) -> StepOutcome:
+        """Execute one action: physics only, no rendering."""
+
+    @abstractmethod
+    def _observe(self, cameras: Sequence[str]) -> Observation:
+        """Return the observation, rendering these camera roles and no others."""
+
+    @abstractmethod
+    def state_bytes(self) -> bytes:
+        """Return the simulator's full state, for a record's hash."""
+
+    def expert(self) -> Expert | None:
+        """Return a scripted expert for the task, or None where there is none."""
+        return None
+
+    def wrong_expert(self) -> Expert | None:
+        """Return an expert that does the task with a wrong choice, where there is one to make."""
+        return None
+
+    def begin(self, episode: int, seed: int) -> StepOutcome:
+        """Start an episode without looking at it."""
+        self.steps = 0
+        return self._begin(episode, seed)
+
+    def advance(self, action: Action) -> StepOutcome:
+        """Execute one action without looking at the result."""
+        self.steps += 1
+        return self._advance(action)
+
+    def observe(self, cameras: Sequence[str] | None = None) -> Observation:
+        """Look at the present state through the given cameras, or through all."""
+        return self._observe(self.cameras if cameras is None else cameras)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start the episode `options["episode"]` of run seed `seed`; what is not given is drawn."""
+        super().reset(seed=seed)
+        episode = (options or {}).get("episode")
+        if episode is None:
+            episode = int(self.np_random.integers(self.episodes or 2**31))
+        scene_seed = seed if seed is not None else int(self.np_random.integers(2**31))
+        outcome = self.begin(episode, scene_seed)
+        return self.observe(), self._info(outcome)
+
+    def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Advance and observe; `terminated` is success, `truncated` the step limit."""
+        outcome = self.advance(action)
+        return self.transition(outcome)
+
+    def transition(
+        self, outcome: StepOutcome
+    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Return Gymnasium's five values for an outcome of the present state."""
+        truncated = not outcome.success and self.steps >= self.max_steps
+        info = self._info(outcome)
+        return self.observe(), float(outcome.success), outcome.success, truncated, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Return the main camera's picture."""
+        if self.render_mode != "rgb_array":
+            return None
+        return self.observe(self.cameras[:1])["image"][self.cameras[0]]
+
+    def _info(self, outcome: StepOutcome) -> dict[str, Any]:
+        return {
+            "success": outcome.success,
+            "progress": None if math.isnan(outcome.progress) else outcome.progress,
+            "subgoals": dict(outcome.subgoals),
+        }
+
+
+class BatchEnv(ABC):
+    """Many environments of one task in one simulator, which are stepped together.
+
+    A row is one of them. Nothing outside the batch may change what happens in it: the same scenes
+    and the same actions in the same rows give the same bytes.
+
+    Attributes:
+        instruction: The task's language instruction, the same in every row.
+        max_steps: The step limit.
+        state_layout: What a state's numbers mean.
+        action_layout: What an action's numbers mean.
+        cameras: The camera roles.
+    """
+
+    instruction: str
+    max_steps: int
+    state_layout: Layout
+    action_layout: Layout
+    cameras: tuple[str, ...]
+
+    @abstractmethod
+    def begin(self, scenes: Sequence[tuple[int, int]]) -> Sequence[StepOutcome]:
+        """Build the scenes of these episodes and run seeds, one a row, without looking."""
+
+    @abstractmethod
+    def advance(self, actions: NDArray[np.float32]) -> Sequence[StepOutcome]:
+        """Execute one action in every row: physics only, no rendering."""
+
+    @abstractmethod
+    def observe(self, cameras: Sequence[str], rows: Sequence[int]) -> Sequence[Observation]:
+        """Return what these rows see now through these cameras."""
+
+    @abstractmethod
+    def idle_action(self, row: int) -> Action:
+        """Return the action that does nothing in a row's present state."""
+
+    @abstractmethod
+    def state_bytes(self, row: int) -> bytes:
+        """Return a row's full state, for a record's hash."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Give the simulator back."""
+
+
+def play(env: BenchmarkEnv, actions: Sequence[Action] | Action) -> tuple[StepOutcome, int]:
+    """Execute actions until one succeeds, the limit is reached, or none is left.
+
+    Returns:
+        The last outcome and how many actions were executed.
+    """
+    start = env.steps
+    for action in actions:
+        outcome = env.advance(action)
+        if outcome.success or env.steps >= env.max_steps:
+            break
+    return outcome, env.steps - start
+
+
+class ChunkEnv(gymnasium.Wrapper[Observation, Action, Observation, Action]):
+    """Executes a chunk of actions a step: advances through it, observes once at its end."""
+
+    env: BenchmarkEnv
+
+    def __init__(self, env: gymnasium.Env[Observation, Action], length: int) -> None:
+        """Wrap an environment whose `unwrapped` is a BenchmarkEnv."""
+        super().__init__(env)
+        box = env.action_space
+        if not isinstance(env.unwrapped, BenchmarkEnv) or not isinstance(box, spaces.Box):
+            raise TypeError(f"ChunkEnv wraps a BenchmarkEnv with a Box of actions, not {env}")
+        self.task_env = env.unwrapped
+        low, high = (np.tile(bound, (length, 1)) for bound in (box.low, box.high))
+        self.action_space = spaces.Box(low, high, dtype=np.float32)
+
+    def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Execute the chunk until success or the limit; `info["executed"]` counts the steps."""
+        outcome, executed = play(self.task_env, action)
+        observation, reward, terminated, truncated, info = self.task_env.transition(outcome)
+        return observation, reward, terminated, truncated, info | {"executed": executed}

@@ -1,0 +1,112 @@
+"""The record of an episode: one line of a run's log."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from harness.contracts.spec import EpisodeSpec
+
+Outcome = Literal["success", "failure", "error"]
+
+SPEC_FIELDS = tuple(f.name for f in fields(EpisodeSpec))
+MEASURED = (
+    "started",
+    "timing",
+    "cpu",
+    "gpu",
+    "chunks",
+    "evaluations",
+    "batches",
+    "retries",
+    "worker",
+    "replica",
+    "versions",
+)
+"""What may differ between two runs of one spec; everything else may not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeRecord:
+    """How an episode went.
+
+    Attributes:
+        spec: What was run.
+        outcome: `error` means that the infrastructure failed; it is never scored.
+        success: None for an error.
+        progress: The process score; None where there is none.
+        subgoals: The task's named conditions at the end.
+        steps: Actions executed.
+        reason: Why it ended: ``success``, ``step_limit``, ``policy_...`` or the error.
+        instruction: What the policy was told.
+        actions_sha256: Hash of the executed actions' bytes.
+        state_sha256: Hash of the simulator's final state.
+        started: When, in seconds since 1970.
+        timing: Wall seconds by what they were spent on; `total` covers every retry.
+        cpu: CPU seconds likewise, a policy actor's share included.
+        gpu: GPU seconds of the policy.
+        chunks: How often the policy was asked.
+        evaluations: How often its network ran for that.
+        batches: How many of its observations were inferred in a batch of which size.
+        retries: How often the episode had to be started again.
+        worker: The process that stepped the environment.
+        replica: The process that inferred, where that was another one.
+        versions: Of the packages that took part.
+    """
+
+    spec: EpisodeSpec
+    outcome: Outcome
+    success: bool | None
+    progress: float | None
+    subgoals: Mapping[str, bool]
+    steps: int
+    reason: str
+    instruction: str
+    actions_sha256: str | None
+    state_sha256: str | None
+    started: float = 0.0
+    timing: Mapping[str, float] = field(default_factory=dict)
+    cpu: Mapping[str, float] = field(default_factory=dict)
+    gpu: float = 0.0
+    chunks: int = 0
+    evaluations: int = 0
+    batches: Mapping[str, int] = field(default_factory=dict)
+    retries: int = 0
+    worker: str = ""
+    replica: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def deterministic(self) -> dict[str, Any]:
+        """Return the fields that follow from the spec alone."""
+        values = {"key": self.spec.key} | {name: getattr(self.spec, name) for name in SPEC_FIELDS}
+        for f in fields(self):
+            if f.name not in ("spec", *MEASURED):
+                values[f.name] = getattr(self, f.name)
+        return values
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON."""
+        measured = {name: getattr(self, name) for name in MEASURED}
+        return json.dumps(self.deterministic() | measured, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> "EpisodeRecord":
+        """Read a line that `to_json` wrote.
+
+        Raises:
+            ValueError: The line is not a whole record, or its key is not its spec's.
+        """
+        values = json.loads(line)
+        try:
+            spec = EpisodeSpec(**{name: values.pop(name) for name in SPEC_FIELDS})
+            if values.pop("key") != spec.key:
+                raise ValueError("the record's key does not belong to its spec")
+            return cls(spec=spec, **values)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not an episode record: {error}") from error
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return None for nan, which JSON cannot hold."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,53 @@
+"""What each number of a state or an action means: a mismatch is an error, never a score."""
+
+from dataclasses import dataclass
+
+from harness.contracts.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of numbers with one meaning.
+
+    Attributes:
+        name: What they are, e.g. ``eef_position``.
+        size: How many numbers.
+        meaning: Unit, frame, order and sign: ``m, world``, ``xyzw``, ``-1 open, +1 close``.
+    """
+
+    name: str
+    size: int
+    meaning: str
+
+    def __str__(self) -> str:
+        """Return the part as it stands in an error message."""
+        return f"{self.name}[{self.size}] ({self.meaning})"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of a vector, in order."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """The length of the vector."""
+        return sum(part.size for part in self.parts)
+
+    def __str__(self) -> str:
+        """Return the layout on one line."""
+        return " + ".join(map(str, self.parts))
+
+
+def require_same(kind: str, policy: Layout | None, environment: Layout, policy_name: str) -> None:
+    """Refuse a policy whose vector means something else than the environment's.
+
+    Raises:
+        UsageError: The layouts differ; the message names both sides.
+    """
+    if policy is not None and policy != environment:
+        raise UsageError(
+            f"{policy_name} and the environment disagree about the {kind}: "
+            f"the policy has {policy}; the environment has {environment}"
+        )

@@ -1,0 +1,1 @@
+"""Batches the requests that several clients send to one policy. No Ray in it."""

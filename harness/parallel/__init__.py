@@ -1,1 +1,0 @@
-"""The Ray backend: environments and policies as actors, with the same bytes as inline."""

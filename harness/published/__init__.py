@@ -1,0 +1,1 @@
+"""Other people's numbers: the tables, their layouts, and the audit of both."""

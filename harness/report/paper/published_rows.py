@@ -1,0 +1,144 @@
+"""The published rows of a layout's table: one for each method and source."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.contracts.errors import UsageError, require_known
+from harness.published.decimals import decimals, same
+from harness.published.reference import DIFFERENCE, REFERENCE, Published, read
+from harness.report.paper.layout import Policy, TableLayout, matches
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """What sources that do not contradict each other print about a method.
+
+    Attributes:
+        label: What the table calls the method.
+        method: Its name in the files.
+        cells: The number for each place that has one, by the place's label.
+        others: For each place other numbers that were published and stand nowhere in the table.
+        difference: Whether it is a printed difference of two methods.
+    """
+
+    label: str
+    method: str
+    cells: Mapping[str, Published]
+    others: Mapping[str, tuple[Published, ...]]
+    difference: bool = False
+
+
+def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[PublishedRow]:
+    """Find a layout's rows; methods come in the order of the layout, or of its sources.
+
+    Sources that agree wherever both print a number share a row; those that do not have one each.
+
+    Raises:
+        UsageError: The files are damaged, or have no source that the layout names.
+    """
+    everything = read(folder)
+    for source in layout.sources:
+        require_known("source", source.source, sorted({row.source for row in everything}))
+        tables = sorted({row.table for row in everything if row.source == source.source})
+        if source.table:
+            require_known(f"table of {source.source}:", source.table, tables)
+    rows = _all_rows(layout, layout.policies, everything, layout.metric)
+    if layout.differences:
+        printed = _all_rows(layout, layout.differences, everything, layout.metric + DIFFERENCE)
+        rows += [replace(row, difference=True) for row in printed]
+    return rows
+
+
+def _all_rows(
+    layout: TableLayout, policies: Sequence[Policy], everything: Sequence[Published], metric: str
+) -> list[PublishedRow]:
+    """Build the rows of some policies, or of all methods if none are named."""
+    numbers = [row for row in everything if row.metric == metric]
+    rows: list[PublishedRow] = []
+    for label, methods in _methods(layout, policies, numbers):
+        for method in methods:
+            mine = [number for number in numbers if number.method == method]
+            rows += _rows(layout, label or method, mine)
+    return rows
+
+
+def _methods(
+    layout: TableLayout, policies: Sequence[Policy], numbers: Sequence[Published]
+) -> Iterable[tuple[str, list[str]]]:
+    """Return each label with its methods; variants are shown only where a layout names them."""
+    ranks = [(_rank(layout, number), number.method) for number in numbers]
+    # Sorting is stable: the layout's first source gives the order, as its own table prints it.
+    shown = sorted((rank for rank in ranks if rank[0] is not None), key=lambda rank: rank[0] or 0)
+    names = list(dict.fromkeys(method for _, method in shown))
+    if not policies:
+        return [("", [name for name in names if not name.endswith("]")])]
+    return [
+        (policy.label, [name for name in names if matches(policy.published, name)])
+        for policy in policies
+    ]
+
+
+def _rank(layout: TableLayout, number: Published) -> int | None:
+    """Return which of a layout's sources a number is from, or None."""
+    if not layout.sources:
+        return 0
+    for rank, source in enumerate(layout.sources):
+        if number.source == source.source and source.table in ("", number.table):
+            return rank
+    return None
+
+
+def _rows(layout: TableLayout, label: str, numbers: Sequence[Published]) -> list[PublishedRow]:
+    """Build the rows of one method."""
+    by_source: dict[tuple[int, str], dict[str, Published]] = {}
+    everywhere: dict[str, list[Published]] = {}
+    for place in layout.places:
+        here = [number for number in numbers if number.place == place.published]
+        everywhere[place.label] = here
+        # The most decimals first: of 20.8 and 20.83 the second says more.
+        for number in sorted(here, key=lambda number: -decimals(number.value)):
+            rank = _rank(layout, number)
+            if rank is not None:
+                cells = by_source.setdefault((rank, number.source), {})
+                cells.setdefault(place.label, number)
+    merged: list[dict[str, Published]] = []
+    for _, cells in sorted(by_source.items(), key=lambda item: item[0][0]):
+        for row in merged:
+            if _agree(row, cells):
+                row.update({place: cells[place] for place in cells if place not in row})
+                break
+        else:
+            merged.append(dict(cells))
+    shown = [(label, number.value) for cells in merged for label, number in cells.items()]
+    rows = []
+    for cells in merged:
+        others = {place: _others(everywhere[place], place, shown) for place in cells}
+        rows.append(PublishedRow(label, numbers[0].method, cells, others))
+    return rows
+
+
+def _agree(row: Mapping[str, Published], cells: Mapping[str, Published]) -> bool:
+    both = row.keys() & cells.keys()
+    return bool(both) and all(same(row[place].value, cells[place].value) for place in both)
+
+
+def _others(
+    numbers: Sequence[Published], place: str, shown: Sequence[tuple[str, str]]
+) -> tuple[Published, ...]:
+    """Return what was published about a place and no row shows, each value once."""
+    values = [value for label, value in shown if label == place]
+    others: dict[str, Published] = {}
+    for number in numbers:
+        if not any(same(number.value, value) for value in (*values, *others)):
+            others[number.value] = number
+    return tuple(others.values())
+
+
+def require_rows(layout: TableLayout, rows: Sequence[PublishedRow]) -> None:
+    """Refuse a table that would have no rows at all."""
+    if not rows:
+        raise UsageError(
+            f"layout {layout.name}: the runs have none of its places, and nothing is published "
+            "about them; its field ours must name suites, or suite/task, of the runs"
+        )

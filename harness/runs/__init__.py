@@ -1,0 +1,1 @@
+"""A plan, its folder, and the loop that fills it."""

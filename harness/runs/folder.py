@@ -1,0 +1,306 @@
+"""The run folder: the plan, an append-only log of episodes, and what is made from them."""
+
+import fcntl
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import __version__
+from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.record import EpisodeRecord
+from harness.play.rollout import Episode
+from harness.runs.plan import Work
+
+
+class Run:
+    """A folder with `run.json`, `episodes.jsonl`, `actions/`, `tables/` and `videos/`.
+
+    An episode is in the log or it is not: a line is flushed before the next episode starts, and
+    what is wanted but not in the log is what remains to be done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Name the folder; nothing is read or written yet."""
+        self.path = path
+        self.log_path = path / "episodes.jsonl"
+        self.notices: list[str] = []
+
+    @classmethod
+    def existing(cls, path: Path) -> "Run":
+        """Open a run for reading.
+
+        Raises:
+            UsageError: There is no run in this folder.
+        """
+        if not (path / "run.json").is_file():
+            raise UsageError(f"{path} holds no run (no run.json); see: run_eval.py run --help")
+        return cls(path)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What run.json holds, read once: nothing in it changes while a run is open.
+
+        Raises:
+            UsageError: The file is not what a run wrote.
+        """
+        try:
+            facts = json.loads((self.path / "run.json").read_text())
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read {self.path / 'run.json'}: {error}") from error
+        if not isinstance(facts, dict):
+            raise UsageError(f"{self.path / 'run.json'} does not hold a run's facts")
+        return facts
+
+    def records(self) -> dict[str, EpisodeRecord]:
+        """Return each episode's last record by key; a torn last line is left out.
+
+        Raises:
+            UsageError: A line other than the last is damaged.
+        """
+        if not self.log_path.exists():
+            return {}
+        whole, _ = self._split_log()
+        records: dict[str, EpisodeRecord] = {}
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                record = EpisodeRecord.from_json(line)
+            except ValueError as error:
+                raise damaged(self.log_path, number, error) from error
+            records[record.spec.key] = record
+        return records
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Return when the run was started, each time, and with how many workers."""
+        path = self.path / "sessions.jsonl"
+        if not path.exists():
+            return []
+        found: list[dict[str, Any]] = []
+        for line in path.read_text(errors="replace").splitlines():
+            with suppress(ValueError):  # A torn line costs nothing but the line.
+                found.append(json.loads(line))
+        return found
+
+    def actions(self, key: str) -> NDArray[np.float32]:
+        """Return the actions that an episode executed.
+
+        Raises:
+            UsageError: The run kept none for this key.
+        """
+        try:
+            loaded: NDArray[np.float32] = np.load(self._action_path(key), allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read the actions of {key} in {self.path}") from error
+        return loaded
+
+    def find(self, key: str) -> EpisodeRecord:
+        """Return the record whose key starts with `key`.
+
+        Raises:
+            UsageError: None or several do.
+        """
+        found = [r for full, r in self.records().items() if full.startswith(key)]
+        if len(found) != 1:
+            raise UsageError(f"{len(found)} episodes in {self.path} have a key like {key!r}")
+        return found[0]
+
+    def _action_path(self, key: str) -> Path:
+        return self.path / "actions" / f"{key}.npy"
+
+    def _split_log(self) -> tuple[str, str]:
+        """Return the log's whole lines and what follows the last line break."""
+        content = self.log_path.read_bytes()
+        end = content.rfind(b"\n") + 1
+        return content[:end].decode(), content[end:].decode(errors="replace")
+
+
+class RunWriter(Run):
+    """A run that is being written: one writer at a time, checked by a lock."""
+
+    def __init__(self, path: Path, work: Work) -> None:
+        """Create the folder or continue the run in it.
+
+        Raises:
+            UsageError: The folder cannot be written, holds another plan, or is in use.
+        """
+        super().__init__(path)
+        try:
+            (path / "actions").mkdir(parents=True, exist_ok=True)
+            # Opened before anything else is written, so that the lock guards all of it.
+            self._log: IO[bytes] = self.log_path.open("ab")
+        except OSError as error:
+            raise UsageError(f"cannot write to {path}: {error.strerror}; choose --out") from error
+        try:
+            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._log.close()
+            raise UsageError(
+                f"another process is writing to {path}; wait or choose --out"
+            ) from error
+        try:
+            self._claim(work)
+        except BaseException:
+            self._log.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the log and so give up the lock."""
+        self._log.close()
+
+    def open_session(self, workers: int) -> None:
+        """Note that the run starts, for the account of its costs."""
+        line = {"started": round(time.time(), 3), "workers": workers, "cores": os.cpu_count()}
+        with (self.path / "sessions.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def append(self, episode: Episode) -> None:
+        """Keep an episode: its actions first, so that every line of the log has them.
+
+        Raises:
+            StorageError: The disk is full or gone; the log holds whole lines only.
+        """
+        whole = os.fstat(self._log.fileno()).st_size
+        try:
+            self._write(episode)
+        except OSError as error:
+            with suppress(OSError):
+                self._log.close()
+            with suppress(OSError):
+                os.truncate(self.log_path, whole)
+            raise StorageError(f"cannot write to {self.path}: {error.strerror}") from error
+
+    def _write(self, episode: Episode) -> None:
+        key = episode.record.spec.key
+        partial = self._action_path(key).with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.save(file, episode.actions, allow_pickle=False)
+        partial.replace(self._action_path(key))
+        self._log.write(episode.record.to_json().encode() + b"\n")
+        self._log.flush()
+        os.fsync(self._log.fileno())
+
+    def _claim(self, work: Work) -> None:
+        """Write run.json, or check that it describes the same work; repair the log."""
+        facts = describe(work)
+        target = self.path / "run.json"
+        if target.exists():
+            differences = _differences(self.facts, facts)
+            if differences:
+                raise UsageError(
+                    f"{self.path} holds a run of another plan ({'; '.join(differences[:5])}); "
+                    f"choose another --out, or delete the folder"
+                )
+        elif self.log_path.stat().st_size:
+            raise UsageError(f"{self.log_path} has no run.json beside it; choose another --out")
+        else:
+            partial = target.with_suffix(".partial")
+            partial.write_text(json.dumps(facts, indent=2) + "\n")
+            partial.replace(target)
+        whole, torn = self._split_log()
+        if torn:
+            os.truncate(self.log_path, len(whole.encode()))
+            self.notices.append(
+                "the log's last line was cut short; it was dropped and its episode runs again"
+            )
+
+
+def damaged(log: Path, number: int, error: Exception) -> UsageError:
+    """Return what to tell the user of a line that is no record."""
+    return UsageError(
+        f"{log}:{number} is damaged ({error}); delete that line to run its episode again"
+    )
+
+
+def describe(work: Work) -> dict[str, Any]:
+    """Return what run.json says of a plan: enough to repeat it and to refuse another."""
+    return {
+        "plan": work.plan.to_json(),
+        "policies": sorted(work.policies),
+        "compared": list(work.policies),
+        "task_order": {
+            cell.benchmark: [task.name for task in cell.family.tasks(cell.benchmark)]
+            for cell in work.cells
+        },
+        "protocols": {
+            cell.protocol.label: {
+                "rules": cell.protocol.rules,
+                "sources": dict(cell.protocol.sources),
+            }
+            | ({"note": cell.protocol.note} if cell.protocol.note else {})
+            for cell in work.cells
+        },
+        "versions": {"assay": __version__}
+        | {name: v for cell in work.cells for name, v in cell.family.versions().items()},
+        "git": git_state(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def notes_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return what has to be said with the numbers of a run's protocols, by their labels."""
+    cards = facts["protocols"]
+    return {label: card["note"] for label, card in cards.items() if card.get("note")}
+
+
+def git_state() -> str | None:
+    """Return the commit of the code that runs, marked when it was changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    here = Path(__file__).parent
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides a run's episodes, independent of the order they are listed in."""
+    plan = facts.get("plan", {})
+    flat: dict[str, Any] = {
+        "policies": ", ".join(sorted(facts.get("policies", []))),
+        "episodes": plan.get("episodes"),
+        "seed": plan.get("seed"),
+        "stop_when_decided": plan.get("stop_when_decided", False),
+    }
+    for request in plan.get("benchmarks", []):
+        name = f"{request['name']} under {request['protocol']}"
+        flat[f"tasks of {name}"] = ", ".join(sorted(request["tasks"]))
+    return flat
+
+
+def _rules(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every rule of every protocol by name."""
+    return {
+        f"{rule} of {label.partition('@')[0]}": value
+        for label, card in facts.get("protocols", {}).items()
+        for rule, value in card["rules"].items()
+    }
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Say what differs between the work of two runs."""
+    old, new = _comparable(there), _comparable(here)
+    names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+    old_rules, new_rules = _rules(there), _rules(here)
+    # A protocol that only one of them has is named above; its rules would bury that.
+    names += [r for r in old_rules if r in new_rules and old_rules[r] != new_rules[r]]
+    old, new = old | old_rules, new | new_rules
+    return [
+        f"{name}: {old.get(name, 'none')} there, {new.get(name, 'none')} here" for name in names
+    ]

@@ -1,0 +1,20 @@
+"""Reads the API key that a server asks its clients for."""
+
+from pathlib import Path
+
+from harness.contracts.errors import UsageError
+
+
+def read_api_key(path: Path) -> str:
+    """Return the key in a file.
+
+    Raises:
+        UsageError: The file cannot be read, or holds no key that fits into a header.
+    """
+    try:
+        key = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the API key in {path}: {error}") from error
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(f"{path} must hold a key of printable ASCII letters on one line")
+    return key

@@ -1,0 +1,1 @@
+"""Builds the virtual environments that benchmarks declare."""

@@ -1,0 +1,89 @@
+"""What a user gets wrong is one clear line and exit code 2, before any simulator starts."""
+
+from pathlib import Path
+
+import pytest
+from assay_points import PointEnv
+
+from harness.cli import main as run_eval
+
+RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "--policy", "homin", "--benchmark", "points_two"], "did you mean homing"),
+        (["run", "--policy", "homing", "--benchmark", "point_two"], "did you mean points_two"),
+        (["run", "--benchmark", "points_two"], "--policy is missing"),
+        (["run", "--policy", "homing"], "--benchmark is missing"),
+        ([*RUN, "--tasks", "2"], "task 2 of points_two is out of range: 0 to 1"),
+        ([*RUN, "--tasks", "-1"], "task -1 of points_two is out of range"),
+        ([*RUN, "--tasks", "lefft"], "did you mean left?"),
+        ([*RUN, "--tasks", "0", "left"], "is named twice"),
+        ([*RUN, "--episodes", "0"], "episodes must be at least 1, got 0"),
+        ([*RUN, "--episodes", "-3"], "episodes must be at least 1, got -3"),
+        ([*RUN, "--episodes", "21"], "has 20 distinct episodes"),
+        ([*RUN, "--seed", "-1"], "seed must be at least 0, got -1"),
+        ([*RUN, "--protocol", "plane"], "did you mean plain?"),
+        ([*RUN, "--protocol", "libero/openpi"], "unknown protocol of points"),
+        ([*RUN, "--workers", "-1"], "--workers must be"),
+        ([*RUN, "--out", "/proc/nowhere"], "cannot write to /proc/nowhere"),
+        (["run", "--policy", "homing:x", "--benchmark", "points_two"], "takes no source"),
+        (["run", "--plan", "missing.yaml"], "cannot read the plan missing.yaml"),
+        ([*RUN, "--plan", "p.yaml"], "leave out --policy --benchmark"),
+        (["report", "missing"], "missing holds no run"),
+        (["replay", "missing", "abc"], "missing holds no run"),
+    ],
+)
+def test_the_error_names_the_fix(
+    points: type[PointEnv],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_eval.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert expected in error
+    assert error.count("\n") == 1
+    assert points.built == []
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("polices: [homing]\nbenchmarks: [points_two]", "did you mean policies"),
+        ("policies: [homing]\nbenchmarks: [{name: points_two, task: [0]}]", "did you mean tasks?"),
+        ("policies: [homing]\nbenchmarks: [{tasks: [0]}]", "has no name"),
+        ("policies: [homing]\nbenchmarks: points_two\nepisodes: many", "must be a whole number"),
+        ("policies: [homing]", "must name at least one"),
+        ("- a\n- b", "must hold a mapping"),
+        ("policies: [", "is not YAML"),
+        ("policies: !!python/object/apply:os.system [true]", "is not YAML"),
+    ],
+)
+@pytest.mark.usefixtures("points")
+def test_a_plan_with_a_mistake_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, expected: str
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(content)
+    assert run_eval.main(["run", "--plan", str(plan), "--out", str(tmp_path / "out")]) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("points")
+def test_a_plan_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "policies: [homing]\nepisodes: 2\nseed: 3\n"
+        "benchmarks:\n  - {name: points_two, tasks: [1], protocol: short}\n"
+    )
+    assert run_eval.main(["run", "--plan", str(plan), "--out", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "points/short@" in shown
+    assert "right" in shown

@@ -1,0 +1,386 @@
+"""Which numbers a layout puts where, what it sets in bold, and what it refuses."""
+
+import csv
+import io
+import math
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.contracts.errors import UsageError
+from harness.published.decimals import same
+from harness.published.reference import DIFFERENCE, read
+from harness.report.paper.best import Sample, best_of
+from harness.report.paper.formats import grid_csv, grid_markdown
+from harness.report.paper.grid import Cell, Grid, make_grid
+from harness.report.paper.layout import TableLayout, layout_names, load_layout, matches
+from harness.report.summary import Summary
+from tests.helpers.runs import Scores, summary_of, write_run
+
+PLACES = """
+title: Two suites
+places:
+  - {label: One, group: Both, ours: fam_one}
+  - {label: Two, group: Both, ours: fam_two/t2}
+  - {label: Mean, mean: [Both]}
+"""
+SUITES = {"fam_one": ["t0", "t1"], "fam_two": ["t2"]}
+
+
+def layout_of(tmp_path: Path, text: str, name: str = "mine.yaml") -> TableLayout:
+    (tmp_path / name).write_text(text)
+    return load_layout(str(tmp_path / name))
+
+
+def by_rate(rates: dict[str, float], episodes: int = 10) -> Scores:
+    """Succeed in the first episodes, as many as the policy's rate says; else progress 0.25."""
+    return lambda policy, task, episode: 1.0 if episode < rates[policy] * episodes else 0.25
+
+
+def made(tmp_path: Path, scores: Scores, policies: list[str], **options: Any) -> Summary:
+    return summary_of(write_run(tmp_path / "run", policies, SUITES, scores, **options))
+
+
+def cell(grid: Grid, policy: str, place: str) -> Cell | None:
+    row = [head.label for head in grid.rows].index(policy)
+    column = [head.label for head in grid.columns].index(place)
+    return grid.cells[row][column]
+
+
+def ours(grid: Grid, policy: str, place: str) -> Cell:
+    found = cell(grid, policy, place)
+    assert found is not None
+    return found
+
+
+def bold(grid: Grid, place: str) -> set[str]:
+    return {head.label for head in grid.rows if (c := cell(grid, head.label, place)) and c.bold}
+
+
+def notes(grid: Grid) -> str:
+    return "\n".join(f"{mark} {text}" for mark, text in grid.notes)
+
+
+def test_numbers_land_where_they_belong(tmp_path: Path) -> None:
+    def scores(policy: str, task: str, episode: int) -> float:
+        return 1.0 if episode < {"t0": 2, "t1": 4, "t2": 9}[task] else 0.0
+
+    summary = made(tmp_path, scores, ["a"])
+    grid = make_grid(summary, layout_of(tmp_path, PLACES))
+    one, two, mean = (ours(grid, "a", place) for place in ("One", "Two", "Mean"))
+    suite = summary.level("suite").iloc[0]
+    assert (one.estimate, one.low, one.high) == pytest.approx(
+        (suite["success"], suite["success_low"], suite["success_high"])
+    )
+    assert (one.estimate, two.estimate, mean.estimate) == pytest.approx((0.3, 0.9, 0.5))
+    assert (one.n, two.n, mean.n) == (20, 10, 30)
+    assert one.protocol == mean.protocol == "fam/card@1"
+    # The three tasks are all that this family has, so its own mean is the same.
+    family = summary.level("benchmark").iloc[0]
+    assert (mean.low, mean.high) == pytest.approx((family["success_low"], family["success_high"]))
+    assert [head.group for head in grid.columns] == ["Both", "Both", ""]
+    assert "n = 20 (One); 10 (Two); 30 (Mean); seed 7." in notes(grid)
+    assert not any(c.bold for row in grid.cells for c in row if c), "one row has nothing to beat"
+
+
+def test_a_mean_over_places_is_the_mean_of_the_cells(tmp_path: Path) -> None:
+    def scores(policy: str, task: str, episode: int) -> float | None:
+        if (task, episode) == ("t0", 0):
+            return None
+        return 1.0 if episode < {"t0": 3, "t1": 9, "t2": 1}[task] else 0.0
+
+    summary = made(tmp_path, scores, ["a"])
+    grid = make_grid(summary, layout_of(tmp_path, PLACES.replace("[Both]", "all, weigh: places")))
+    one, two, mean = (ours(grid, "a", place) for place in ("One", "Two", "Mean"))
+    assert mean.estimate == pytest.approx((one.estimate + two.estimate) / 2)
+    assert mean.low < mean.estimate < mean.high
+    assert (one.n, one.errors, one.mark) == (19, 1, "*")
+    assert two.mark == ""
+    assert "* Incomplete" in notes(grid)
+
+
+def test_what_is_not_there_is_a_dash(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", ["a"], {"fam_two": ["t2"]}, by_rate({"a": 0.5}))
+    summary = summary_of(run)
+    grid = make_grid(summary, layout_of(tmp_path, PLACES))
+    assert cell(grid, "a", "One") is None
+    assert cell(grid, "a", "Mean") is None, "a mean over fewer places is another number"
+    assert re.search(r"\| a +\| - +\| 50\.0 \[", grid_markdown(grid))
+
+
+def test_progress_and_places_in_rows(tmp_path: Path) -> None:
+    summary = made(tmp_path, by_rate({"a": 0.6, "b": 0.2}), ["a", "b"])
+    grid = make_grid(summary, layout_of(tmp_path, PLACES + "metric: progress\nrows: places\n"))
+    assert [head.label for head in grid.rows] == ["One", "Two", "Mean"]
+    assert [head.label for head in grid.columns] == ["a", "b"]
+    assert ours(grid, "One", "a").estimate == pytest.approx(0.6 + 0.4 * 0.25)
+
+
+def test_bold_is_what_cannot_be_told_from_the_best(tmp_path: Path) -> None:
+    rates = {"good": 27 / 30, "similar": 26 / 30, "poor": 0.1}
+    summary = made(tmp_path, by_rate(rates, 30), list(rates), episodes=30)
+    grid = make_grid(summary, layout_of(tmp_path, PLACES))
+    assert bold(grid, "One") == bold(grid, "Two") == bold(grid, "Mean") == {"good", "similar"}
+    assert "exact McNemar on the same scenes" in notes(grid)
+    score = make_grid(summary, layout_of(tmp_path, PLACES + "metric: progress\n"))
+    assert bold(score, "Two") == {"good", "similar"}
+    assert "paired permutation on the same scenes" in notes(score)
+
+
+def test_other_scenes_are_compared_as_such(tmp_path: Path) -> None:
+    rates = {"good": 0.9, "poor": 0.1}
+    runs = [
+        write_run(tmp_path / name, [name], SUITES, by_rate(rates, 20), seed=seed, episodes=20)
+        for seed, name in enumerate(rates)
+    ]
+    grid = make_grid(summary_of(*runs), layout_of(tmp_path, PLACES))
+    assert bold(grid, "One") == {"good"}
+    assert "Boschloo on different scenes" in notes(grid)
+    assert "seeds 0, 1." in notes(grid)
+
+
+def test_an_error_does_not_cost_the_pairing(tmp_path: Path) -> None:
+    def scores(policy: str, task: str, episode: int) -> float | None:
+        lost = policy == "a" and episode == 3
+        return None if lost else float(episode < {"a": 18, "b": 5}[policy])
+
+    grid = make_grid(made(tmp_path, scores, ["a", "b"], episodes=20), layout_of(tmp_path, PLACES))
+    assert "McNemar on the same scenes" in notes(grid)
+    assert bold(grid, "Two") == {"a"}
+
+
+def test_protocols_never_meet_unmarked(tmp_path: Path) -> None:
+    rates = {"a": 0.9, "b": 0.1, "c": 0.5}
+    runs = [
+        write_run(tmp_path / "1", ["a", "b"], SUITES, by_rate(rates), "fam/card@1"),
+        write_run(tmp_path / "2", ["c"], {"fam_one": SUITES["fam_one"]}, by_rate(rates), "fam/x@2"),
+    ]
+    grid = make_grid(summary_of(*runs), layout_of(tmp_path, PLACES))
+    marks = {policy: ours(grid, policy, "One").mark for policy in rates}
+    assert marks == {"a": "a", "b": "a", "c": "b"}
+    assert "a Protocol fam/card@1." in notes(grid)
+    assert "b Protocol fam/x@2." in notes(grid)
+    assert bold(grid, "One") == set()
+    assert "No bold in One: protocols or tasks differ" in notes(grid)
+    # Where all have the same protocol they are compared, and its letter still tells which it is.
+    assert bold(grid, "Mean") == {"a"}
+    assert ours(grid, "a", "Two").mark == "a"
+
+
+def test_a_policy_under_two_protocols_has_two_rows(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / label[-1], ["a"], SUITES, by_rate({"a": rate}), label)
+        for label, rate in (("fam/card@1", 0.9), ("fam/x@2", 0.1))
+    ]
+    grid = make_grid(summary_of(*runs), layout_of(tmp_path, PLACES))
+    assert [head.label for head in grid.rows] == ["a", "a"]
+    means = [row[2] for row in grid.cells]
+    assert [(c.estimate, c.protocol, c.mark) for c in means if c] == [
+        (pytest.approx(0.9), "fam/card@1", "a"),
+        (pytest.approx(0.1), "fam/x@2", "b"),
+    ]
+
+
+def test_suites_with_a_protocol_each_share_a_row(tmp_path: Path) -> None:
+    rates = {"a": 0.9, "b": 0.1}
+    runs = [
+        write_run(tmp_path / suite, ["a", "b"], {suite: tasks}, by_rate(rates), f"fam/{suite}@1")
+        for suite, tasks in SUITES.items()
+    ]
+    grid = make_grid(summary_of(*runs), layout_of(tmp_path, PLACES))
+    assert [head.label for head in grid.rows] == ["a", "b"]
+    assert [ours(grid, "a", p).mark for p in ("One", "Two", "Mean")] == ["a", "b", "a,b"]
+    assert all(bold(grid, place) == {"a"} for place in ("One", "Two", "Mean"))
+
+
+def test_other_tasks_of_a_suite_are_marked(tmp_path: Path) -> None:
+    rates = {"a": 0.9, "b": 0.1}
+    runs = [
+        write_run(tmp_path / "1", ["a"], SUITES, by_rate(rates)),
+        write_run(tmp_path / "2", ["b"], {"fam_one": ["t0"]}, by_rate(rates)),
+    ]
+    grid = make_grid(summary_of(*runs), layout_of(tmp_path, PLACES))
+    assert (ours(grid, "a", "One").mark, ours(grid, "b", "One").mark) == ("a", "b")
+    assert "a Protocol fam/card@1, on t0, t1." in notes(grid)
+    assert ours(grid, "a", "Two").mark == ""
+    assert "Protocol: fam/card@1." in notes(grid)
+
+
+def test_weights_are_the_test_s_too() -> None:
+    # A wins on the one task that weighs as much as the other four together, and loses on those.
+    scenes, tasks = list(range(100)), [0] * 20 + [1] * 20 + [2] * 20 + [3] * 20 + [4] * 20
+    a = [1.0] * 20 + [0.0] * 20 + [1.0] * 60
+    b = [0.0] * 20 + [1.0] * 80
+    samples = [Sample(np.array(scenes, np.uint64), np.array(tasks), np.array(v)) for v in (a, b)]
+    even = best_of(samples, np.full(5, 0.2), plain=True)
+    assert even.members == {0, 1}
+    heavy = best_of(samples, np.array([0.8, 0.05, 0.05, 0.05, 0.05]), plain=True)
+    assert heavy.members == {0}
+
+
+def test_many_policies_on_other_scenes_are_compared_in_no_time() -> None:
+    random_numbers = np.random.default_rng(0)
+    samples = [
+        Sample(
+            np.arange(1000 * k, 1000 * k + 500).astype(np.uint64),
+            np.zeros(500, np.intp),
+            random_numbers.integers(0, 5, 500) / 4 * (0.5 if k == 9 else 1.0),
+        )
+        for k in range(10)
+    ]
+    assert 9 not in best_of(samples, np.ones(1), plain=False).members
+
+
+def test_variants_are_found_by_pattern(tmp_path: Path) -> None:
+    text = PLACES + (
+        "head: bins\n"
+        "policies:\n"
+        '  - {label: "128", ours: "*[bins=128]"}\n'
+        '  - {label: "64", ours: "*[bins=64]"}\n'
+    )
+    names = ["x@1[bins=64]", "x@1[bins=128]", "other"]
+    summary = made(tmp_path, by_rate(dict.fromkeys(names, 0.5)), names)
+    grid = make_grid(summary, layout_of(tmp_path, text))
+    assert [(h.label, h.name) for h in grid.rows] == [("128", names[1]), ("64", names[0])]
+    assert grid.head == "bins"
+    assert matches("a[1]*", "a[1] b")
+    assert not matches("a[1]*", "a1")
+
+
+def test_an_arm_fits_what_names_it() -> None:
+    assert matches("flow@*", "flow@12ab")
+    assert matches("flow@*+no-image", "flow@12ab+no-image")
+    assert not matches("flow@*", "flow@12ab+no-image")
+    assert not matches("flow@*+no-image", "flow@12ab")
+
+
+def test_published_numbers_stand_beside_ours_and_not_among_them(tmp_path: Path) -> None:
+    suites = {"libero_spatial": ["s"], "libero_object": ["o"], "libero_goal": ["g"]}
+    rates = {"good": 0.9, "poor": 0.1}
+    run = write_run(tmp_path / "run", list(rates), suites, by_rate(rates))
+    layout = load_layout("e0-table-09")
+    without = make_grid(summary_of(run), layout)
+    grid = make_grid(summary_of(run), layout, reference=True)
+    assert [head.published for head in without.rows] == [False, False]
+    assert grid.rows[:2] == without.rows
+    assert grid.cells[:2] == without.cells
+    published = [head.label for head in grid.rows if head.published]
+    assert published[:2] == ["Diffusion Policy", "MDT"]
+    # Two sources print other numbers for it, so both are there.
+    assert published.count("π0.5") == 2
+    assert published.count("Dita") == 1
+    assert not any(c.bold for row in grid.cells[2:] for c in row if c)
+    assert ours(grid, "MDT", "Spatial").text == "78.5"
+    assert "e0-paper-v2, Table 9. E0 paper: " in notes(grid)
+    marks = {mark for mark, _ in grid.notes}
+    used = [head.mark for head in grid.rows] + [c.mark for row in grid.cells for c in row if c]
+    assert {m for mark in used if mark for m in mark.split(",")} <= marks
+
+
+def test_a_contradiction_within_a_source_is_marked(tmp_path: Path) -> None:
+    grid = make_grid(nothing(tmp_path), load_layout("e0-table-01"), reference=True)
+    odd = ours(grid, "OpenVLA", "Push")
+    assert odd.text == "88.0"
+    mark = odd.mark.split(",")[-1]
+    assert (mark, "e0-paper-v2, Table 10 has: Push 8.0.") in grid.notes
+
+
+def nothing(tmp_path: Path) -> Summary:
+    """Return a run that has none of the layouts' places."""
+    return made(tmp_path, by_rate({"a": 0.5}), ["a"])
+
+
+def printed(layout: TableLayout) -> Iterator[tuple[str, str, str]]:
+    """Yield what a layout's first source prints: method, place's label and value."""
+    first = layout.sources[0]
+    differences = {difference.published for difference in layout.differences}
+    for number in read():
+        difference = number.metric == layout.metric + DIFFERENCE and number.method in differences
+        if (number.source, number.table) != (first.source, first.table):
+            continue
+        if number.metric != layout.metric and not difference:
+            continue
+        for place in layout.places:
+            if place.published == number.place:
+                yield number.method, place.label, number.value
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_shipped_layouts_print_the_paper_s_cells(name: str, tmp_path: Path) -> None:
+    layout = load_layout(name)
+    grid = make_grid(nothing(tmp_path), layout, reference=True)
+    rows = list(csv.DictReader(io.StringIO(grid_csv(grid))))
+    shown: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        shown.setdefault((row["policy"], row["place"]), []).append(row["printed"])
+    expected = list(printed(layout))
+    assert len(expected) >= 10
+    for method, place, value in expected:
+        assert value in shown[method, place]
+    assert {place.label for place in layout.places} == {row["place"] for row in rows}
+    assert "Published numbers only" in grid_markdown(grid)
+    assert all(place.published is not None for place in layout.places)
+
+
+def test_a_printed_average_is_that_of_the_cells(tmp_path: Path) -> None:
+    """Runs with E0's own rates give E0's average: the layout's weights are the paper's."""
+    layout = load_layout("e0-table-01")
+    value = {place: float(v) / 100 for m, place, v in printed(layout) if m == "E0"}
+    rates = {
+        place.ours.partition("/")[2] or place.ours: value[place.label] for place in layout.places
+    }
+    families: dict[str, dict[str, list[str]]] = {}
+    for place in layout.places[:-1]:
+        suite, _, task = place.ours.partition("/")
+        tasks = [task] if task else [f"{suite}:{k}" for k in range(3)]
+        families.setdefault(suite.partition("_")[0], {}).setdefault(suite, []).extend(tasks)
+    runs = [
+        write_run(
+            tmp_path / family,
+            ["e0"],
+            suites,
+            lambda _, task, k: float(k < round(500 * rates[task.partition(":")[0]])),
+            f"{family}/card@1",
+            episodes=500,
+        )
+        for family, suites in families.items()
+    ]
+    cells = make_grid(summary_of(*runs), layout).cells[0]
+    texts = [f"{100 * c.estimate:.1f}" for c in cells if c]
+    assert len(texts) == 15
+    assert same(texts[-1], "60.8")
+
+
+def test_csv_has_a_row_a_cell_whatever_the_rows_are(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    summary = made(tmp_path, lambda *_: rng.choice([0.5, 1.0]), ["a,b", "c"])
+    texts = [
+        grid_csv(make_grid(summary, layout_of(tmp_path, PLACES + f"rows: {rows}\n")))
+        for rows in ("policies", "places")
+    ]
+    tables = [list(csv.DictReader(io.StringIO(text))) for text in texts]
+    assert sorted(map(str, tables[0])) == sorted(map(str, tables[1]))
+    assert [(row["policy"], row["place"]) for row in tables[0]][:3] == [
+        ("a,b", "One"),
+        ("a,b", "Two"),
+        ("a,b", "Mean"),
+    ]
+    assert all(math.isfinite(float(row["low"])) for row in tables[0])
+
+
+def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
+    summary = nothing(tmp_path)
+    with pytest.raises(UsageError, match=r"unknown layout 'e0-table-9'; did you mean e0-table-09"):
+        load_layout("e0-table-9")
+    with pytest.raises(UsageError, match=r"cannot read the layout .*none\.yaml"):
+        load_layout(str(tmp_path / "none.yaml"))
+    with pytest.raises(UsageError, match=r"layout e0-table-09: the runs have none of its places"):
+        make_grid(summary, load_layout("e0-table-09"))
+    odd = layout_of(tmp_path, PLACES + "sources: [{source: e0-paper}]\n")
+    with pytest.raises(UsageError, match=r"unknown source 'e0-paper'; did you mean e0-paper-v"):
+        make_grid(summary, odd, reference=True)

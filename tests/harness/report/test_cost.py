@@ -1,0 +1,102 @@
+"""What a run says that it cost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli import main as run_eval
+from harness.contracts.record import EpisodeRecord
+from harness.contracts.spec import EpisodeSpec
+from harness.report.cost import make_cost
+from harness.report.frame import read_frame
+from harness.runs.folder import Run
+
+
+def record(episode: int, **measured: Any) -> str:
+    values: dict[str, Any] = {
+        "outcome": "failure",
+        "success": False,
+        "progress": None,
+        "subgoals": {},
+        "steps": 10,
+        "reason": "step_limit",
+        "instruction": "",
+        "actions_sha256": "",
+        "state_sha256": "",
+    }
+    spec = EpisodeSpec("mine", "b", "t", episode, 7, "p@1")
+    return EpisodeRecord(spec=spec, **(values | measured)).to_json()
+
+
+def cost_of(tmp_path: Path, lines: list[str], workers: int) -> Any:
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "episodes.jsonl").write_text("".join(line + "\n" for line in lines))
+    (tmp_path / "sessions.jsonl").write_text(json.dumps({"started": 90.0, "workers": workers}))
+    return cost_in(tmp_path)
+
+
+def cost_in(path: Path) -> Any:
+    runs = [Run.existing(path)]
+    return make_cost(runs, read_frame(runs))
+
+
+def test_the_account_adds_up(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"gpu": 0.5, "batches": {"2": 4}, "replica": "a:1"}
+    lines = [
+        record(
+            k,
+            started=100.0 + start,
+            timing={"env": 2.0, "policy": 1.0, "queue": 0.5, "total": total},
+            cpu={"env": 1.5, "total": 2.0},
+            **shared,
+        )
+        for k, start, total in ((0, 0, 4.0), (1, 0, 4.0), (2, 4, 4.0), (3, 4, 16.0))
+    ]
+    cost = cost_of(tmp_path, lines, workers=2)
+    parts = cost.parts.set_index("part")
+    assert parts.loc["env", "wall_s"] == 8
+    assert parts.loc["queue", "wall_s"] == 2
+    assert parts["wall_s"].sum() == 28
+    assert parts["cpu_s"].sum() == 8
+    assert parts["gpu_s"].sum() == parts.loc["policy", "gpu_s"] == 2
+    session, actors, straggler = cost.lines
+    # From 90 to 120: 28 of 2 times 30 seconds; both were at work until 108.
+    assert "4 episodes in 30 s on 2 workers, 8.0 a minute; workers 47% busy" in session
+    assert "in the last 12.0 s" in session
+    assert "1 policy actors, 20% busy; batches of 2 to 2, 2.0 on average" in actors
+    assert "episode 3" in straggler
+    assert "took 16.0 s, 4.0 times" in straggler
+
+
+def test_a_torn_session_and_an_old_record_cost_nothing(tmp_path: Path) -> None:
+    cost = cost_of(tmp_path, [record(0, timing={"env": 2.0})], workers=1)
+    assert cost.parts["wall_s"].sum() == 2
+    (tmp_path / "sessions.jsonl").write_text('{"started": 90.0, "wor')
+    assert Run.existing(tmp_path).sessions() == []
+
+
+@pytest.mark.usefixtures("points")
+def test_a_run_writes_its_cost_beside_its_results(tmp_path: Path) -> None:
+    command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "3"]
+    assert run_eval.main([*command, "--out", str(tmp_path)]) == 0
+    assert "6 episodes in" in (tmp_path / "tables" / "cost.md").read_text()
+    parts = cost_in(tmp_path).parts.set_index("part")["wall_s"]
+    assert (parts >= 0).all()
+    assert parts["policy"] > 0
+    assert parts["env"] > 0
+
+
+@pytest.mark.usefixtures("points")
+def test_chunks_and_network_evaluations_are_counted_wherever_the_policy_runs(
+    tmp_path: Path,
+) -> None:
+    command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "2"]
+    counts = []
+    for name, extra in (("inline", []), ("ray", ["--workers", "2"])):
+        assert run_eval.main([*command, *extra, "--out", str(tmp_path / name)]) == 0
+        records = Run.existing(tmp_path / name).records()
+        counts.append({key: (r.chunks, r.evaluations) for key, r in records.items()})
+    assert counts[0] == counts[1]
+    assert all(evaluations == 2 * chunks > 0 for chunks, evaluations in counts[0].values())

@@ -1,0 +1,92 @@
+"""The report command: what it writes, from one run or from several."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main as run_eval
+from harness.report.markdown import markdown
+from harness.report.summary import summarise
+from harness.runs.folder import Run
+
+pytestmark = pytest.mark.usefixtures("points")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[str]:
+    """Two runs of one policy each on the same scenes."""
+    for policy in ("homing", "random"):
+        command = ["run", "--policy", policy, "--benchmark", "points_two", "--episodes", "3"]
+        assert run_eval.main([*command, "--out", str(tmp_path / policy)]) == 0
+    return [str(tmp_path / "homing"), str(tmp_path / "random")]
+
+
+def test_a_run_leaves_its_tables_and_its_page(runs: list[str]) -> None:
+    tables = {path.name for path in (Path(runs[0]) / "tables").iterdir()}
+    assert tables == {"summary.csv", "summary.md", "cost.csv", "cost.md", "report.html"}
+
+
+def test_the_results_are_the_same_bytes_in_any_run(runs: list[str], tmp_path: Path) -> None:
+    command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "3"]
+    again = tmp_path / "again"
+    assert (
+        run_eval.main([*command, "--tasks", "1", "0", "--workers", "2", "--out", str(again)]) == 0
+    )
+    for name in ("summary.csv", "summary.md"):
+        first, second = (Path(run) / "tables" / name for run in (runs[0], again))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_several_runs_are_read_as_one(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "both"
+    formats = ["--format", "md,csv,tex,html", "--plots", "--out", str(out)]
+    capsys.readouterr()
+    assert run_eval.main(["report", *runs, *formats]) == 0
+    summary = summarise([Run.existing(Path(run)) for run in runs])
+    assert markdown(summary) in capsys.readouterr().out
+    assert set(summary.rows["policy"]) == {"homing", "random"}
+    written = {path.name for path in out.iterdir()}
+    assert written >= {"summary.md", "success.tex", "progress.tex", "report.html", "figures"}
+    assert list((out / "figures").glob("*.pdf"))
+
+
+@pytest.mark.parametrize(
+    ("formats", "expected"),
+    [
+        ("md", {"summary.md", "cost.md"}),
+        ("csv", {"summary.csv", "cost.csv"}),
+        ("tex", {"success.tex", "progress.tex"}),
+        ("html", {"report.html"}),
+    ],
+)
+def test_nothing_is_written_but_what_was_asked_for(
+    runs: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    formats: str,
+    expected: set[str],
+) -> None:
+    out = tmp_path / "made" / "here"
+    assert run_eval.main(["report", runs[0], "--format", formats, "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == expected
+    assert "| homing" in capsys.readouterr().out, "the tables are printed all the same"
+    assert run_eval.main(["report", runs[0], "--format", "md,latex", "--out", str(out)]) == 2
+    assert "unknown format 'latex'" in capsys.readouterr().err
+
+
+def test_a_layout_is_written_in_every_format(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = tmp_path / "mine.yaml"
+    layout.write_text("title: Mine\nplaces:\n  - {label: Two, ours: points_two}\n")
+    out = tmp_path / "out"
+    formats = ["--layout", str(layout), "--format", "md,csv,tex,html", "--out", str(out)]
+    assert run_eval.main(["report", *runs, *formats]) == 0
+    assert "| homing" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == {
+        f"mine.{ending}" for ending in ("md", "csv", "tex", "html")
+    }
+    assert run_eval.main(["report", *runs, "--layout", "e0-table-9"]) == 2
+    assert "did you mean e0-table-09" in capsys.readouterr().err

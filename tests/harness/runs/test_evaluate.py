@@ -1,0 +1,250 @@
+"""Runs: what is wanted is done once, whatever interrupts it."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from assay_points import Broken, PointEnv
+
+from harness.backends.inline import run_inline
+from harness.cli import main as run_eval
+from harness.contracts.errors import UsageError
+from harness.runs.folder import Run, RunWriter
+from harness.runs.plan import BenchmarkRequest, Plan
+
+pytestmark = pytest.mark.usefixtures("points")
+
+
+def run(out: Path, *extra: str, policy: str = "homing", episodes: int = 3) -> int:
+    arguments = ["run", "--policy", policy, "--benchmark", "points_two"]
+    return run_eval.main([*arguments, "--episodes", str(episodes), "--out", str(out), *extra])
+
+
+def outcomes(out: Path) -> list[dict[str, Any]]:
+    return [r.deterministic() for _, r in sorted(Run.existing(out).records().items())]
+
+
+def test_a_second_run_gives_the_same_records_in_any_order(tmp_path: Path) -> None:
+    assert run(tmp_path / "a") == 0
+    assert run(tmp_path / "b", "--tasks", "1", "0") == 0
+    assert outcomes(tmp_path / "a") == outcomes(tmp_path / "b")
+    assert {r["outcome"] for r in outcomes(tmp_path / "a")} == {"success", "failure"}
+
+
+def test_a_finished_run_does_nothing_more(tmp_path: Path, points: type[PointEnv]) -> None:
+    run(tmp_path)
+    before = (tmp_path / "episodes.jsonl").read_bytes()
+    points.built.clear()
+    assert run(tmp_path) == 0
+    assert (tmp_path / "episodes.jsonl").read_bytes() == before
+    assert points.built == []
+
+
+def test_an_interrupted_run_continues_without_losing_or_repeating(tmp_path: Path) -> None:
+    run(tmp_path / "whole")
+    run(tmp_path / "cut")
+    log = tmp_path / "cut" / "episodes.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    assert run(tmp_path / "cut") == 0
+    assert outcomes(tmp_path / "cut") == outcomes(tmp_path / "whole")
+    assert len(log.read_text().splitlines()) == 6
+
+
+def test_a_full_disk_stops_the_run_with_a_whole_log(tmp_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+    run(tmp_path / "whole", episodes=10)
+    cut = tmp_path / "cut"
+    command = [sys.executable, "run_eval.py", "run", "--policy", "homing"]
+    command += ["--benchmark", "points_two", "--episodes", "10", "--out", str(cut)]
+    stopped = subprocess.run(
+        command, capture_output=True, text=True, check=False, preexec_fn=small_files
+    )
+    assert stopped.returncode == 3
+    kept = (cut / "episodes.jsonl").read_text()
+    assert kept.endswith("\n")
+    assert 0 < kept.count("\n") < 20
+    assert f"File too large; {kept.count(chr(10))} episodes are kept" in " ".join(
+        stopped.stderr.split()
+    )
+    assert run(cut, episodes=10) == 0
+    assert outcomes(cut) == outcomes(tmp_path / "whole")
+
+
+def test_ctrl_c_keeps_what_is_done(
+    tmp_path: Path, points: type[PointEnv], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "whole")
+    points.faults.append(KeyboardInterrupt())  # type: ignore[arg-type]
+    assert run(tmp_path / "cut") == 130
+    assert "Run the same command again" in capsys.readouterr().err
+    assert run(tmp_path / "cut") == 0
+    assert outcomes(tmp_path / "cut") == outcomes(tmp_path / "whole")
+
+
+def test_a_simulator_error_is_retried_with_a_fresh_simulator(
+    tmp_path: Path, points: type[PointEnv]
+) -> None:
+    run(tmp_path / "whole")
+    points.built.clear()
+    points.faults[:] = [RuntimeError("lost its mesh")] * 2
+    assert run(tmp_path / "again") == 0
+    assert outcomes(tmp_path / "again") == outcomes(tmp_path / "whole")
+    assert max(r.retries for r in Run.existing(tmp_path / "again").records().values()) == 2
+    assert points.built == ["left", "left", "left", "right"]
+
+
+def test_a_simulator_that_cannot_even_be_closed_stops_nothing(
+    tmp_path: Path, points: type[PointEnv], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(env: PointEnv) -> None:
+        raise RuntimeError("lost its window")
+
+    run(tmp_path / "whole")
+    monkeypatch.setattr(points, "close", close)
+    points.faults[:] = [RuntimeError("lost its mesh")]
+    assert run(tmp_path / "again") == 0
+    assert outcomes(tmp_path / "again") == outcomes(tmp_path / "whole")
+
+
+def test_an_error_that_stays_is_never_scored_and_shows_in_the_exit_code(
+    tmp_path: Path, points: type[PointEnv], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "whole")
+    points.faults[:] = [RuntimeError("lost its mesh")] * 3
+    assert run(tmp_path / "bad") == 3
+    bad = [r for r in Run.existing(tmp_path / "bad").records().values() if r.outcome == "error"]
+    assert [(r.success, r.progress, r.reason) for r in bad] == [
+        (None, None, "RuntimeError: lost its mesh")
+    ]
+    shown = capsys.readouterr().out
+    assert "INCOMPLETE: 1 of 6" in shown
+    assert "| errors" in shown
+    assert run(tmp_path / "bad") == 0
+    assert outcomes(tmp_path / "bad") == outcomes(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (np.full((4, 2), np.nan, np.float32), "policy_nan: the actions are not finite"),
+        (np.zeros((4, 3), np.float32), "policy_shape: expected (length, 2), got (4, 3)"),
+        (np.zeros(2, np.float32), "policy_shape: expected (length, 2), got (2,)"),
+        (np.zeros((0, 2), np.float32), "policy_shape: expected (length, 2), got (0, 2)"),
+        (np.zeros((4, 2), np.int64), "policy_dtype: expected float32, got int64"),
+        ("up", "policy_type: expected an array, got str"),
+    ],
+)
+def test_a_policy_that_breaks_its_contract_fails_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, reason: str
+) -> None:
+    monkeypatch.setattr(Broken, "answer", answer)
+    assert run(tmp_path, "--tasks", "0", policy="broken", episodes=1) == 0
+    (record,) = Run.existing(tmp_path).records().values()
+    assert (record.outcome, record.steps, record.reason) == ("failure", 0, reason)
+
+
+def test_a_policy_that_looks_at_nothing_is_shown_nothing(
+    tmp_path: Path, points: type[PointEnv]
+) -> None:
+    run(tmp_path)
+    assert points.looks == 0
+
+
+def test_another_plan_in_the_same_folder_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path)
+    assert run(tmp_path, "--seed", "8", "--protocol", "short") == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "seed: 7 there, 8 here" in shown
+    assert "tasks of points_two under short: none there, left, right here" in shown
+
+
+@pytest.mark.parametrize(
+    ("policies", "folder"),
+    [
+        (("oracle",), "oracle-points"),
+        (("vla:checkpoints/points/e0", "vla:../flow/"), "vla-e0-flow-points"),
+        (("vla:points/e0,steps=3",), "vla-e0-steps-3-points"),
+        (("python:my_policy.py:Mine", ""), "python-Mine-points"),
+    ],
+)
+def test_a_run_s_own_folder_is_named_for_what_it_compares(
+    policies: tuple[str, ...], folder: str
+) -> None:
+    plan = Plan(policies, (BenchmarkRequest("points"),), 1)
+    assert run_eval.default_folder(plan) == run_eval.RESULTS / folder
+
+
+def test_two_writers_never_share_a_folder(tmp_path: Path) -> None:
+    from harness.runs.plan import BenchmarkRequest, Plan, resolve
+
+    work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 1))
+    with (
+        RunWriter(tmp_path, work),
+        pytest.raises(UsageError, match="another process is writing"),
+    ):
+        RunWriter(tmp_path, work)
+
+
+def test_a_damaged_line_is_named_and_not_dropped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path)
+    log = tmp_path / "episodes.jsonl"
+    lines = log.read_text().splitlines()
+    lines[1] = lines[1].replace('"episode": 1', '"episode": 2')
+    log.write_text("\n".join(lines) + "\n")
+    assert run(tmp_path) == 2
+    assert "episodes.jsonl:2 is damaged" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_replayed_episode_equals_its_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path)
+    key = outcomes(tmp_path)[0]["key"]
+    assert run_eval.main(["replay", str(tmp_path), key[:8]]) == 0
+    assert "identical: " in capsys.readouterr().out
+    actions = tmp_path / "actions" / f"{key}.npy"
+    np.save(actions, 0.5 * np.load(actions))
+    assert run_eval.main(["replay", str(tmp_path), key]) == 4
+    assert "DIFFERENT state_sha256" in capsys.readouterr().out
+
+
+def test_without_films_the_log_is_not_read_again(tmp_path: Path) -> None:
+    from harness.runs.plan import BenchmarkRequest, Plan, resolve
+
+    work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 1))
+    run = Run(tmp_path)
+    run.log_path.write_text("no record\n")
+    run_eval.film(run, work, "none")
+    with pytest.raises(UsageError, match="is damaged"):
+        run_eval.film(run, work, "failures")
+
+
+def test_a_line_holds_what_the_readme_promises(tmp_path: Path) -> None:
+    run(tmp_path)
+    line = json.loads((tmp_path / "episodes.jsonl").read_text().splitlines()[0])
+    promised = (
+        "key policy benchmark task episode seed protocol outcome success progress subgoals steps "
+        "reason actions_sha256 state_sha256 started timing cpu gpu chunks evaluations batches "
+        "retries worker replica "
+        "versions"
+    )
+    assert set(line) >= set(promised.split(" "))
+
+
+def test_the_backend_yields_each_episode_once() -> None:
+    from harness.runs.plan import BenchmarkRequest, Plan, resolve
+
+    work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 2))
+    assert [e.record.spec for e in run_inline(work, work.specs, print)] == list(work.specs)

@@ -1,0 +1,241 @@
+"""The server, asked over a real socket by websockets itself and by openpi's own client."""
+
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from assay_points import ACTION, STATE, Broken, Homing, Still
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from harness.cli import main as run_eval
+from harness.contracts.errors import UsageError
+from harness.contracts.policy import PolicySpec
+from harness.contracts.spec import EpisodeSpec, keyed_stream, policy_stream, stream_key
+from harness.serving.codec import WireError, pack, unpack
+from harness.serving.greeting import Greeting, read_greeting
+from harness.serving.keys import ObservationKeys
+from harness.serving.server import PolicyServer, Serving
+
+Serve = Callable[..., AbstractContextManager[int]]
+HERE = {"observation/state": np.array([0.5, -0.25]), "prompt": "reach left"}
+EPISODE = EpisodeSpec("homing", "points_two", "left", 0, 7, "points/plain")
+DROID = ObservationKeys.parse(
+    {"main": "observation/exterior_image_1_left", "wrist": "observation/wrist_image_left"},
+    ["observation/joint_position:7", "observation/gripper_position:1"],
+    "",
+)
+
+
+@contextmanager
+def served(reference: str, **options: Any) -> Iterator[int]:
+    """Serve a policy on a free port, which is what is yielded."""
+    server = PolicyServer(Serving(reference=reference, **{"port": 0, **options}), print)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.port
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def ask(port: int, *requests: Any, **options: Any) -> list[Any]:
+    """Return what the server answers on one connection, its metadata first."""
+    with connect(f"ws://127.0.0.1:{port}", proxy=None, max_size=None, **options) as socket:
+        answers = [unpack(socket.recv())]  # type: ignore[arg-type]
+        for request in requests:
+            socket.send(request if isinstance(request, str | bytes) else pack(request))
+            answer = socket.recv()
+            answers.append(answer if isinstance(answer, str) else unpack(answer))
+            if isinstance(answer, str):
+                with pytest.raises(ConnectionClosed) as closed:
+                    socket.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1011
+    return answers
+
+
+def test_it_says_what_it_serves_and_answers_with_actions_and_times() -> None:
+    with served("homing") as port:
+        metadata, first, second = ask(port, HERE, HERE)
+    greeting = read_greeting(metadata)
+    assert greeting == Greeting(Homing.spec, ObservationKeys())
+    assert first["actions"].dtype == np.float32
+    assert first["actions"].shape == (6, 2)
+    assert first["policy_timing"]["infer_ms"] > 0
+    assert first["policy_timing"]["evaluations"] == 2
+    assert first["server_timing"].keys() == {"infer_ms"}
+    assert second["server_timing"].keys() == {"infer_ms", "prev_total_ms"}
+
+
+def test_a_stream_that_is_sent_gives_the_actions_of_that_stream() -> None:
+    key = stream_key(policy_stream(EPISODE, 4))
+    with served("homing") as port:
+        _, answer = ask(port, HERE | {"assay/stream": key})
+    observation = ObservationKeys().unpack(HERE, Homing.spec)
+    (here,) = Homing().infer([observation], [policy_stream(EPISODE, 4)])
+    np.testing.assert_array_equal(answer["actions"], here)
+
+
+def test_without_a_stream_the_seed_and_the_count_of_calls_decide() -> None:
+    with served("homing", seed=1) as port:
+        _, *once = ask(port, HERE, HERE)
+        _, *again = ask(port, HERE, HERE)
+    with served("homing", seed=2) as port:
+        _, *other = ask(port, HERE, HERE)
+    drawn = [[answer["actions"].tolist() for answer in answers] for answers in (once, again, other)]
+    assert drawn[0] == drawn[1]
+    assert drawn[0][0] != drawn[0][1]
+    assert drawn[0][0] != drawn[2][0]
+
+
+def test_a_stream_travels_as_its_key_while_nobody_has_drawn_from_it() -> None:
+    stream = policy_stream(EPISODE, 9)
+    again = keyed_stream(stream_key(stream))
+    assert again.normal(size=9).tolist() == stream.normal(size=9).tolist()
+    for used in (stream, np.random.default_rng(0)):
+        with pytest.raises(ValueError, match="nobody has drawn"):
+            stream_key(used)
+
+
+def test_several_clients_share_a_batch_and_get_what_each_would_get_alone() -> None:
+    places = [HERE | {"observation/state": np.array([0.1 * k, 1.0])} for k in range(8)]
+    answers: dict[int, Any] = {}
+    with served("homing") as port:
+        alone = [ask(port, place)[1]["actions"].tolist() for place in places]
+
+        def one(index: int) -> None:
+            answers[index] = ask(port, places[index])[1]["actions"].tolist()
+
+        threads = [threading.Thread(target=one, args=(index,)) for index in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [answers[index] for index in range(8)] == alone
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ({"prompt": "reach left"}, "observation/state is missing; sent: prompt"),
+        (HERE | {"observation/state": np.zeros(3)}, "must have 2 numbers, got 3: position[2] (m)"),
+        (HERE | {"observation/state": "0 0"}, "observation/state must be numbers, got str"),
+        (HERE | {"prompt": 5}, "prompt must be a string"),
+        (HERE | {"assay/stream": 5}, "assay/stream must be a uint64 array"),
+        ("text", "binary frame"),
+        (b"\xc1", "not a message of openpi's protocol"),
+        ([1], "must be a map, got list"),
+    ],
+)
+def test_what_is_asked_wrongly_is_told_in_text_and_spoils_nothing(request_: Any, says: str) -> None:
+    with served("homing") as port:
+        _, answer = ask(port, request_)
+        assert says in answer
+        assert ask(port, HERE)[1]["actions"].shape == (6, 2)
+    assert answer.startswith("harness.serving.codec.WireError: ")
+    assert str(Path(__file__).parents[3]) not in answer
+
+
+def test_an_exception_of_the_policy_is_told_and_the_next_client_is_served() -> None:
+    with served("fussy") as port:
+        assert ask(port, HERE)[1] == "ValueError: not this one\n"
+        assert "actions" in ask(port, HERE | {"prompt": "reach right"})[1]
+
+
+@pytest.mark.parametrize("answer", [np.array([[object()]]), {1}], ids=["objects", "set"])
+def test_a_chunk_that_cannot_be_sent_is_told(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Broken, "answer", answer)
+    with served("broken") as port:
+        assert "cannot be sent" in ask(port, HERE)[1]
+
+
+def test_pictures_come_under_the_keys_of_the_robot() -> None:
+    rng = np.random.default_rng(0)
+    images = {role: rng.integers(0, 255, (6, 8, 3), np.uint8) for role in ("main", "wrist")}
+    state = rng.normal(size=8).astype(np.float32)
+    spec = PolicySpec("droid", ("main", "wrist"), image_size=(6, 8))
+    sent = unpack(pack(DROID.pack({"image": images, "state": state, "instruction": "go"})))
+    assert sent["observation/gripper_position"].shape == (1,)
+    got = DROID.unpack(sent, spec)
+    np.testing.assert_equal(got["image"], images)
+    np.testing.assert_array_equal(got["state"], state)
+    # openpi's robots send a gripper that is a single number, too.
+    sent["observation/gripper_position"] = float(state[7])
+    np.testing.assert_array_equal(DROID.unpack(sent, spec)["state"], state)
+
+
+@pytest.mark.parametrize(
+    "picture", [np.zeros((3, 8, 6), np.uint8), np.zeros((6, 8, 3)), np.zeros((8, 6, 3), np.uint8)]
+)
+def test_a_picture_of_another_kind_is_refused(picture: Any) -> None:
+    spec = PolicySpec("droid", ("main",), image_size=(6, 8))
+    with pytest.raises(WireError, match=r"exterior_image_1_left must be .* \(6, 8, 3\), got"):
+        DROID.unpack({"observation/exterior_image_1_left": picture}, spec)
+
+
+def test_health_needs_no_key_and_everything_else_does(tmp_path: Path) -> None:
+    with served("homing", api_key="secret") as port:
+        health = urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz")
+        assert (health.status, health.read()) == (200, b"OK\n")
+        for given in (None, "Api-Key other", "secret", "Api-Key ", "Api-Key sécret"):
+            headers = {"Authorization": given} if given is not None else {}
+            with pytest.raises(InvalidStatus, match="401"):
+                ask(port, HERE, additional_headers=headers)
+        right = {"Authorization": "Api-Key secret"}
+        assert "actions" in ask(port, HERE, additional_headers=right)[1]
+
+
+def test_no_page_in_a_browser_can_ask() -> None:
+    with served("homing") as port, pytest.raises(InvalidStatus, match="403"):
+        ask(port, HERE, origin="http://example.org")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--policy", "oracle"], "oracle lives beside a simulator"),
+        (["--policy", "nobody"], "unknown policy 'nobody'"),
+        (["--policy", "still", "--image-key", "main"], "'main' is not ROLE=KEY"),
+        (["--policy", "homing", "--state-key", "a", "b:1"], "write KEY:SIZE for each"),
+        (["--policy", "homing", "--state-key", "a:x"], "is not KEY or KEY:SIZE"),
+        (["--policy", "homing", "--port", "70000"], "--port must be below 65536"),
+        (["--policy", "homing", "--max-batch", "0"], "--max-batch must be at least 1"),
+        (["--policy", "homing", "--host", "192.0.2.1"], "choose another --host or --port"),
+        (["--policy", "homing", "--api-key-file", "/dev/null"], "must hold a key"),
+        (["--policy", "homing", "--api-key-file", "/no"], "cannot read the API key in /no"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_before_anybody_asks(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_eval.main(["serve", "--port", "0", *arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_camera_without_a_key_is_refused_when_the_server_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Still, "spec", PolicySpec("still", ("left",), STATE, ACTION))
+    with pytest.raises(UsageError, match="no key is known for the camera 'left'; give left=KEY"):
+        PolicyServer(Serving(reference="still", port=0), print)
+
+
+def test_openpis_own_client_gets_the_same_actions() -> None:
+    theirs = pytest.importorskip(
+        "openpi_client.websocket_client_policy", reason="openpi-client is not installed"
+    )
+    with served("homing", api_key="secret") as port:
+        client = theirs.WebsocketClientPolicy("127.0.0.1", port, api_key="secret")
+        _, ours = ask(port, HERE, additional_headers={"Authorization": "Api-Key secret"})
+        got = client.infer(HERE)
+        assert read_greeting(client.get_server_metadata()) is not None
+        np.testing.assert_array_equal(got["actions"], ours["actions"])
+        with pytest.raises(RuntimeError, match="observation/state is missing"):
+            client.infer({"prompt": "reach left"})

@@ -1,0 +1,38 @@
+"""Wheels from which a Python environment of its own is built without a network, in seconds.
+
+Those of the engine's requirements are empty: that of Ray puts this process's packages on the path.
+"""
+
+import sysconfig
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+from harness.contracts.venv import ENGINE
+
+LENS = "def seen(task):\n    return task\n"
+"""The module that only the environment has."""
+
+
+def write_wheels(folder: Path) -> None:
+    """Write a wheel for each of the engine's requirements and for points-lens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = sysconfig.get_paths()["purelib"]
+    for name in ENGINE:
+        files = {"engine.pth": f"{path}\n"} if name == "ray" else {}
+        write_wheel(folder, name, version(name), files)
+    write_wheel(folder, "points-lens", "1", {"points_lens.py": LENS})
+
+
+def write_wheel(folder: Path, name: str, number: str, files: dict[str, str]) -> None:
+    """Write a wheel with these files."""
+    stem = f"{name.replace('-', '_')}-{number}"
+    facts = f"{stem}.dist-info"
+    files = files | {
+        f"{facts}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n",
+        f"{facts}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*files, f"{facts}/RECORD"))
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        for path, text in (files | {f"{facts}/RECORD": record}).items():
+            wheel.writestr(path, text)
