@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks import vulkan
 from benchmarks.robotwin import assets
 from benchmarks.robotwin.catalog import BLOCKS, EPISODES, TASKS
-from benchmarks.robotwin.needs import PYTHON, SIMULATOR
+from benchmarks.robotwin.needs import VENV, SIMULATOR
 from benchmarks.robotwin.protocol import RoboTwinProtocol, full_protocols, protocols
 from harness.contracts.benchmark import Benchmark, Task
 from harness.contracts.environment import BenchmarkEnv
@@ -17,7 +17,7 @@ class RoboTwinBlocks(Benchmark):
 
     name = "robotwin_blocks"
     default_protocol = "blocks"
-    python = PYTHON
+    venv = VENV
 
     def benchmarks(self) -> Sequence[str]:
         """Return the one benchmark."""

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from benchmarks.robotwin.needs import PYTHON
+from benchmarks.robotwin.needs import VENV
 from benchmarks.robotwin.protocol import RoboTwinProtocol
 from harness.contracts.errors import UsageError
 from harness.contracts.venv import MINOR
@@ -45,11 +45,11 @@ def problem() -> str | None:
         if not needed.exists():
             return f"{VARIABLE}={root} lacks {needed.relative_to(root)}; run: {DOWNLOAD} ({PAGE})"
     # Asked before anything runs in that Python, so by its folder; a missing Python has a command.
-    packages = PYTHON.home / "lib" / f"python{MINOR}" / "site-packages"
+    packages = VENV.home / "lib" / f"python{MINOR}" / "site-packages"
     if packages.is_dir() and not (packages / "curobo").is_dir():
         return (
             f"RoboTwin plans with cuRobo, on an NVIDIA GPU, and its Python lacks it; run: "
-            f'python -m pip --python {PYTHON.interpreter} install torch "{CUROBO}" '
+            f'python -m pip --python {VENV.interpreter} install torch "{CUROBO}" '
             f"--no-build-isolation"
         )
     return None

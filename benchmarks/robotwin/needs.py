@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from harness.contracts.venv import OwnPython
+from harness.contracts.venv import VirtualEnv
 
 SIMULATOR = {"robotwin": "0.1.3", "sapien": "3.0.3", "mplib": "0.2.1"}
 """RoboTwin's package pins SAPIEN 3.0.0b1, which Mesa's driver for the CPU cannot serve."""
 
-PYTHON = OwnPython(
+VENV = VirtualEnv(
     name="robotwin",
     packages=(
         f"sapien=={SIMULATOR['sapien']}",

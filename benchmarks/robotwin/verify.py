@@ -18,7 +18,7 @@ from typing import Protocol
 import tyro
 
 from benchmarks.robotwin import assets, catalog
-from benchmarks.robotwin.needs import PYTHON
+from benchmarks.robotwin.needs import VENV
 from benchmarks.robotwin.protocol import BLOCKS, RoboTwinProtocol, find_card
 from benchmarks.robotwin.seeds import (
     SeedList,
@@ -50,10 +50,10 @@ class Solvers:
         Raises:
             UsageError: RoboTwin's Python is not there.
         """
-        problem = PYTHON.problem()
+        problem = VENV.problem()
         if problem:
             raise UsageError(problem)
-        command = [str(PYTHON.interpreter), "-W", "ignore", "-m", "benchmarks.robotwin.solve"]
+        command = [str(VENV.interpreter), "-W", "ignore", "-m", "benchmarks.robotwin.solve"]
         self._pool = ThreadPoolExecutor(workers)
         self._free: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
         self._all = [
@@ -139,11 +139,11 @@ class VerifyCommand:
         known = catalog.BLOCKS if self.protocol.startswith(f"{BLOCKS}/") else catalog.TASKS
         for task in self.tasks:
             require_known("task", task, known)
-        path = committed_file(card.scenes) if self.commit else added_file(card.scenes, PYTHON.home)
+        path = committed_file(card.scenes) if self.commit else added_file(card.scenes, VENV.home)
         solvers = Solvers(self.workers)
         try:
             for task in self.tasks or known:
-                lengthen(solvers, card, task, self.seed, self.episodes, path, PYTHON.home)
+                lengthen(solvers, card, task, self.seed, self.episodes, path, VENV.home)
         finally:
             solvers.close()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.gl import choose_gl
 from benchmarks.vlabench_upstream import checkout
 from benchmarks.vlabench_upstream.catalog import BENCHMARKS, short_name
-from benchmarks.vlabench_upstream.needs import PYTHON
+from benchmarks.vlabench_upstream.needs import VENV
 from benchmarks.vlabench_upstream.protocol import FAMILY, SIMULATOR, UpstreamProtocol, protocols
 from harness.contracts.benchmark import Benchmark, Task
 from harness.contracts.environment import BenchmarkEnv
@@ -17,7 +17,7 @@ class VLABenchUpstream(Benchmark):
 
     name = FAMILY
     default_protocol = "track1"
-    python = PYTHON
+    venv = VENV
 
     def benchmarks(self) -> Sequence[str]:
         """Return every track; what one needs to run is said when it shall."""

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from benchmarks.vlabench_upstream.protocol import SIMULATOR
-from harness.contracts.venv import OwnPython
+from harness.contracts.venv import VirtualEnv
 
-PYTHON = OwnPython(
+VENV = VirtualEnv(
     name="vlabench",
     packages=(
         f"mujoco=={SIMULATOR['mujoco']}",

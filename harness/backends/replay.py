@@ -60,9 +60,9 @@ class Replayers:
         self, cell: Cell, run: Run, record: EpisodeRecord, video: Path | None = None
     ) -> list[str]:
         """Play one as `Replayer.play` does."""
-        if cell.family.python is None:
+        if cell.family.venv is None:
             return self._here.play(cell, run, record, video)
-        interpreter = str(cell.family.python.interpreter)
+        interpreter = str(cell.family.venv.interpreter)
         if interpreter not in self._apart:
             from harness.backends.ray.remote_replayer import RemoteReplayer
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.registry import families
-from harness.contracts.venv import OwnPython
+from harness.contracts.venv import VirtualEnv
 from harness.venvs.build import build, remove
 
 notes = Console(stderr=True)
@@ -25,7 +25,7 @@ class EnvCommand:
 
     def __call__(self) -> int:
         """Do it."""
-        pythons = own_pythons()
+        pythons = virtual_envs()
         if self.what == "list":
             for name, python in pythons.items():
                 print(f"{name:24} {python.problem() or f'ready in {python.home}'}")
@@ -43,7 +43,7 @@ class EnvCommand:
         return 0
 
 
-def own_pythons() -> dict[str, OwnPython]:
+def virtual_envs() -> dict[str, VirtualEnv]:
     """Return what the installed families declare, by name."""
-    declared = (family.python for family in families().values())
+    declared = (family.venv for family in families().values())
     return {python.name: python for python in declared if python is not None}

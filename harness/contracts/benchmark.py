@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.contracts.environment import BatchEnv, BenchmarkEnv
 from harness.contracts.errors import UsageError
 from harness.contracts.protocol import Protocol
-from harness.contracts.venv import OwnPython
+from harness.contracts.venv import VirtualEnv
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Benchmark(ABC):
 
     name: str
     default_protocol: str
-    python: OwnPython | None = None
+    venv: VirtualEnv | None = None
     """The Python environment that `make` runs in, where the engine's own cannot serve.
 
     Everything else runs without it: tasks are listed, and problems named, before it is built.

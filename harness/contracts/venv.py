@@ -27,7 +27,7 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnPython:
+class VirtualEnv:
     """What a benchmark family needs in a Python environment of its own.
 
     Its Python version is this process's: Ray refuses to connect two minor versions.

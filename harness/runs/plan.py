@@ -128,7 +128,7 @@ class Work:
 
     def interpreter(self, spec: EpisodeSpec) -> str:
         """Return the program in which an episode is played; empty for this process's own."""
-        python = self.cell(spec).family.python
+        python = self.cell(spec).family.venv
         return "" if python is None else str(python.interpreter)
 
 
@@ -184,7 +184,7 @@ def _check_can_run(
 ) -> None:
     images = any(policy.spec.cameras for policy in policies.values())
     problems = [cell.family.problem(images) for cell in cells]
-    problems += [cell.family.python.problem() for cell in cells if cell.family.python]
+    problems += [cell.family.venv.problem() for cell in cells if cell.family.python]
     problems += [
         f"{cell.benchmark} has one instruction only; there is none to shuffle"
         for cell in cells

@@ -17,7 +17,7 @@ from harness.contracts.venv import (
     FOLDER_VARIABLE,
     MINOR,
     STAMP,
-    OwnPython,
+    VirtualEnv,
     envs_folder,
     share_folder,
 )
@@ -25,7 +25,7 @@ from harness.contracts.venv import (
 ENGINE_IMPORTS = ("harness.backends.ray.env_actor", "harness.backends.replay")
 
 
-def build(python: OwnPython, tell: Callable[[str], None]) -> bool:
+def build(python: VirtualEnv, tell: Callable[[str], None]) -> bool:
     """Build an environment if it is not there as declared; return whether anything was done.
 
     It grows beside its place and is moved there when all of it works, so that nobody ever meets
@@ -55,7 +55,7 @@ def build(python: OwnPython, tell: Callable[[str], None]) -> bool:
         return True
 
 
-def remove(python: OwnPython) -> bool:
+def remove(python: VirtualEnv) -> bool:
     """Remove an environment; return whether there was one."""
     with _lock(python):
         there = python.home.exists()
@@ -67,7 +67,7 @@ def remove(python: OwnPython) -> bool:
         return there
 
 
-def trial(python: OwnPython, home: Path | None = None) -> str | None:
+def trial(python: VirtualEnv, home: Path | None = None) -> str | None:
     """Return why its modules cannot be imported and what may mend it, or None."""
     modules = ", ".join((*ENGINE_IMPORTS, *python.imports))
     interpreter = (home or python.home) / "bin" / "python"
@@ -94,7 +94,7 @@ def missing_libraries(packages: Sequence[str]) -> list[str]:
     return missing
 
 
-def _fill(python: OwnPython, home: Path, tell: Callable[[str], None]) -> None:
+def _fill(python: VirtualEnv, home: Path, tell: Callable[[str], None]) -> None:
     missing = missing_libraries(python.libraries)
     if missing:
         tell(f"system libraries are missing; run: sudo apt-get install -y {' '.join(missing)}")
@@ -133,19 +133,19 @@ def _link_engine(packages: Path) -> None:
         (packages / origin.name).symlink_to(origin)
 
 
-def _link_shares(python: OwnPython, folder: Path) -> None:
+def _link_shares(python: VirtualEnv, folder: Path) -> None:
     """Make what this environment has to share appear in the other, now or once it is there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in python.shares:
         (folder / name).symlink_to(share_folder() / name)
 
 
-def _beside(python: OwnPython, what: str) -> Path:
+def _beside(python: VirtualEnv, what: str) -> Path:
     return python.home.with_name(f".{python.name}.{what}")
 
 
 @contextmanager
-def _lock(python: OwnPython) -> Iterator[None]:
+def _lock(python: VirtualEnv) -> Iterator[None]:
     """Let one process at a time change an environment."""
     path = _beside(python, "lock")
     try:

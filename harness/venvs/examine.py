@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 
 from harness.contracts.registry import families, policy_names
-from harness.contracts.venv import OwnPython
+from harness.contracts.venv import VirtualEnv
 from harness.venvs.build import trial
 
 
@@ -42,7 +42,7 @@ def examine() -> list[Check]:
         found = len(family.benchmarks())
         states = family.problem(images=False)
         images = states or family.problem(images=True)
-        extra = family.python is not None
+        extra = family.venv is not None
         on_states = f"{found} benchmarks; {installed}"
         checks.append(Check(f"{name} on states", states, on_states, extra))
         checks.append(Check(f"{name} with images", images, family.rendering(), extra))
@@ -51,13 +51,13 @@ def examine() -> list[Check]:
             why_not = states or family.batch_problem()
             found_here = f"not here: {why_not}" if why_not else "possible"
             checks.append(Check(f"{name} in batches", None, found_here))
-        if family.python is not None and family.python.name not in apart:
-            apart.add(family.python.name)  # Families may share one, and importing takes seconds.
-            checks.append(_examine_python(name, family.python))
+        if family.venv is not None and family.venv.name not in apart:
+            apart.add(family.venv.name)  # Families may share one, and importing takes seconds.
+            checks.append(_examine_python(name, family.venv))
     return checks
 
 
-def _examine_python(name: str, python: OwnPython) -> Check:
+def _examine_python(name: str, python: VirtualEnv) -> Check:
     """Look at the environment that a family runs in, and import in it what it needs."""
     problem = python.problem() or trial(python)
     return Check(f"{name}'s Python", problem, str(python.home), extra=True)

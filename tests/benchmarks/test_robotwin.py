@@ -29,7 +29,7 @@ def test_the_two_families_and_their_cards() -> None:
     assert [task.name for task in blocks.tasks("robotwin_blocks")] == list(catalog.BLOCKS)
     assert len(full.tasks("robotwin")) == len(set(catalog.TASKS)) == 50
     assert set(catalog.BLOCKS) <= set(catalog.TASKS)
-    assert blocks.python is full.python
+    assert blocks.venv is full.venv
     for family in (blocks, full):
         cards = family.protocols()
         assert family.protocol_of(family.benchmarks()[0]) in cards

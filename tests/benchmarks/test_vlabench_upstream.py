@@ -196,7 +196,7 @@ def test_a_run_in_its_python_keeps_every_crash(
 
 @pytest.mark.skipif(not REAL, reason="VLABENCH_ROOT names no VLABench checkout")
 def test_a_real_checkout_plays_the_same_episode_twice(tmp_path: Path) -> None:
-    python = families()["vlabench_upstream"].python
+    python = families()["vlabench_upstream"].venv
     assert python is not None
     if python.problem():
         pytest.skip(str(python.problem()))

@@ -23,7 +23,7 @@ from harness.contracts.policy import LocalPolicy, Policy, PolicySpec
 from harness.contracts.protocol import Protocol
 from harness.contracts.spec import EpisodeSpec
 from harness.contracts.vectors import Layout, Part
-from harness.contracts.venv import OwnPython
+from harness.contracts.venv import VirtualEnv
 
 STATE = Layout((Part("position", 2, "m"),))
 ACTION = Layout((Part("velocity", 2, "m per step"),))
@@ -210,7 +210,7 @@ class PointsApart(Points):
     """A point whose simulator needs a package that only a Python of its own has."""
 
     name = "points_apart"
-    python = OwnPython(name="points_apart", packages=("points-lens==1",), imports=("points_lens",))
+    venv = VirtualEnv(name="points_apart", packages=("points-lens==1",), imports=("points_lens",))
 
     def benchmarks(self) -> Sequence[str]:
         return ["points_apart", "points_apart_filmed"]

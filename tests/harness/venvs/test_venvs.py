@@ -23,14 +23,14 @@ from harness.cli import main as run_eval
 from harness.contracts.errors import UsageError
 from harness.contracts.registry import families
 from harness.contracts.spec import EpisodeSpec, policy_stream
-from harness.contracts.venv import ENGINE, OwnPython
+from harness.contracts.venv import ENGINE, VirtualEnv
 from harness.inference.serialization import plain, plain_stream, whole, whole_stream
 from harness.runs.block import Block
 from harness.runs.folder import Run
 from harness.venvs.build import build
 from tests.helpers.wheels import write_wheel, write_wheels
 
-DECLARED = families()["points_apart"].python
+DECLARED = families()["points_apart"].venv
 assert DECLARED is not None
 NUMPY = "numpy==1.26.4" if np.__version__.startswith("2") else "numpy==2.3.4"
 """The other numpy."""
@@ -209,7 +209,7 @@ def test_an_environment_that_cannot_import_is_no_environment(
 ) -> None:
     monkeypatch.setenv("ASSAY_ENVS", str(tmp_path))
     write_wheel(wheels, "points-blind", "1", {"points_blind.py": "import no_such_library\n"})
-    blind = OwnPython(
+    blind = VirtualEnv(
         name="blind",
         packages=("points-blind==1",),
         imports=("points_blind",),
