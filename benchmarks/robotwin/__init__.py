@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks import vulkan
 from benchmarks.robotwin import assets
 from benchmarks.robotwin.catalog import BLOCKS, EPISODES, TASKS
-from benchmarks.robotwin.needs import VENV, SIMULATOR
+from benchmarks.robotwin.needs import SIMULATOR, VENV
 from benchmarks.robotwin.protocol import RoboTwinProtocol, full_protocols, protocols
 from harness.contracts.benchmark import Benchmark, Task
 from harness.contracts.environment import BenchmarkEnv

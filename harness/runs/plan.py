@@ -184,7 +184,7 @@ def _check_can_run(
 ) -> None:
     images = any(policy.spec.cameras for policy in policies.values())
     problems = [cell.family.problem(images) for cell in cells]
-    problems += [cell.family.venv.problem() for cell in cells if cell.family.python]
+    problems += [cell.family.venv.problem() for cell in cells if cell.family.venv]
     problems += [
         f"{cell.benchmark} has one instruction only; there is none to shuffle"
         for cell in cells

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.robotwin import RoboTwin, RoboTwinBlocks, assets, catalog
-from benchmarks.robotwin.needs import PYTHON
+from benchmarks.robotwin.needs import VENV
 from benchmarks.robotwin.protocol import RoboTwinProtocol, protocols
 from benchmarks.robotwin.seeds import added_file, find_scene, read_lists
 from benchmarks.robotwin.verify import lengthen
@@ -155,7 +155,7 @@ def test_without_files_the_tasks_are_listed_and_the_command_named(
     family = RoboTwin()
     assert len(family.tasks("robotwin")) == 50
     assert "git clone https://github.com/RoboTwin-Platform/RoboTwin" in str(family.problem(False))
-    assert str(PYTHON.home).endswith("robotwin")
+    assert str(VENV.home).endswith("robotwin")
 
 
 SINGLE_ARM = 27

@@ -14,7 +14,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
-from benchmarks.robotwin.needs import PYTHON
+from benchmarks.robotwin.needs import VENV
 from harness.cli import main as run_eval
 from harness.contracts.errors import UsageError
 from harness.runs.folder import Run
@@ -39,12 +39,12 @@ def python() -> Path:
     """Build the environment, which must leave this one as it is."""
     before = installed()
     try:
-        build(PYTHON, print)
+        build(VENV, print)
     except UsageError as error:
         pytest.skip(f"RoboTwin's Python cannot be built here: {error}")
     assert installed() == before
-    assert trial(PYTHON) is None
-    return PYTHON.interpreter
+    assert trial(VENV) is None
+    return VENV.interpreter
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from harness.report import charts, figures
 from harness.report.cost import Cost
+from harness.report.html import charts, figures
 from harness.report.html.episode_list import tell
 from harness.report.markdown import footnote, percent, score
 from harness.report.paper.grid import Cell, Grid, numbers
