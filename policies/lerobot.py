@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.contracts.environment import BenchmarkEnv, Observation
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import ActionChunk, LocalPolicy, Policy
+from harness.contracts.policy import ActionChunk, Policy
 from harness.contracts.spec import EpisodeSpec
 from policies.imported import find_imported
 from policies.seeded import seeded
@@ -51,7 +51,7 @@ class _LeRobot(Policy):
             return _array(getattr(self._object, self.method)(batch_of(observation, self._object)))
 
 
-class LeRobotPolicy(_LeRobot, LocalPolicy):
+class LeRobotPolicy(_LeRobot):
     """Asks a LeRobot policy's select_action, e.g. lerobot:my_policy.py:make.
 
     Such an object keeps a queue of actions, or more, from call to call. So every worker has one of
@@ -60,6 +60,7 @@ class LeRobotPolicy(_LeRobot, LocalPolicy):
     """
 
     method = "select_action"
+    needs_env = True
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Empty its queue."""

@@ -7,17 +7,19 @@ import numpy as np
 
 from harness.contracts.environment import BenchmarkEnv, Observation
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import ActionChunk, LocalPolicy, PolicySpec
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec
 from harness.contracts.record import EpisodeRecord
 from harness.contracts.spec import EpisodeSpec, digest
 from harness.runs.folder import Run
 
 
-class ReplayPolicy(LocalPolicy):
+class ReplayPolicy(Policy):
     """Repeats what one policy did on the same scenes of a recorded run."""
 
     source = "RUN_FOLDER"
     """What the command line expects after the colon."""
+
+    needs_env = True
 
     def __init__(self, source: str) -> None:
         """Read the run's records.

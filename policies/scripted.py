@@ -5,17 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.contracts.environment import BenchmarkEnv, Expert, Observation
-from harness.contracts.policy import ActionChunk, LocalPolicy, PolicySpec
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec
 from harness.contracts.spec import EpisodeSpec
 
 
-class OraclePolicy(LocalPolicy):
+class OraclePolicy(Policy):
     """Plays the benchmark's scripted expert, which sees the simulator's state.
 
     It asks at every step, whatever the protocol's replan length, and looks at no image.
     """
 
     spec = PolicySpec("oracle")
+    needs_env = True
 
     _expert: Expert
 
@@ -49,13 +50,14 @@ class WrongOraclePolicy(OraclePolicy):
     spec = PolicySpec("oracle-wrong")
 
     def _ask(self, env: BenchmarkEnv) -> Expert | None:
-        return env.wrong_expert()
+        return env.distractor_expert()
 
 
-class RandomPolicy(LocalPolicy):
+class RandomPolicy(Policy):
     """Draws every action uniformly from the action space."""
 
     spec = PolicySpec("random")
+    needs_env = True
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Take the bounds of the action space."""
@@ -70,10 +72,11 @@ class RandomPolicy(LocalPolicy):
         return [action.astype(np.float32)[np.newaxis]]
 
 
-class ZeroPolicy(LocalPolicy):
+class ZeroPolicy(Policy):
     """Never moves: what it scores, the scene gives away."""
 
     spec = PolicySpec("zero")
+    needs_env = True
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Take the environment's idle action."""

@@ -1,123 +1,75 @@
-"""Plays recorded actions again: to check a record, and to film it."""
+"""Plays recorded actions again, to check a record or to make a video of it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import imageio.v2 as imageio
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts.ablation import Control
+from harness.contracts.ablation import Ablation
 from harness.contracts.environment import BenchmarkEnv
-from harness.contracts.errors import UsageError
 from harness.contracts.record import EpisodeRecord
+from harness.contracts.setup import BenchmarkSetup
 from harness.play.rollout import finish_episode
-from harness.play.worker import Simulators
+from harness.play.worker import SimulatorCache
 from harness.runs.folder import Run
-from harness.runs.plan import BenchmarkRequest, Cell, Plan, resolve
-
-if TYPE_CHECKING:
-    from harness.backends.ray.remote_replayer import RemoteReplayer
+from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
 FrameSink = Callable[[NDArray[np.uint8]], None]
 
 
 class Replayer:
-    """Plays recorded episodes again in this process, and keeps the last task's simulator."""
+    """Replays episodes in this process and keeps the simulator of the last task."""
 
     def __init__(self) -> None:
-        """Start with no simulator."""
-        self._simulators = Simulators()
+        """Start without a simulator."""
+        self._simulators = SimulatorCache()
 
-    def play(self, cell: Cell, run: Run, record: EpisodeRecord, video: Path | None) -> list[str]:
-        """Play an episode's actions again, and film it if a file is named.
+    def play(
+        self, setup: BenchmarkSetup, run: Run, record: EpisodeRecord, video: Path | None
+    ) -> list[str]:
+        """Replay an episode; write a video if a file is named.
 
         Returns:
-            The fields that came out different; none means that the record is reproduced.
+            The fields that differ from the record; none if it is reproduced.
         """
-        env = self._simulators.get(cell, record.spec.task)
+        env = self._simulators.get(setup, record.spec.task)
         if video is None:
-            return replay_episode(run, record, cell, env)
+            return replay_episode(run, record, setup, env)
         with video_file(video, env) as show:
-            return replay_episode(run, record, cell, env, show)
+            return replay_episode(run, record, setup, env, show)
 
     def close(self) -> None:
-        """Give the simulator back."""
+        """Close the simulator."""
         self._simulators.close()
 
 
-class Replayers:
-    """Plays recorded episodes again, each in the Python environment that plays its benchmark."""
-
-    def __init__(self) -> None:
-        """Start with the one that works here."""
-        self._here = Replayer()
-        self._apart: dict[str, RemoteReplayer] = {}
-
-    def play(
-        self, cell: Cell, run: Run, record: EpisodeRecord, video: Path | None = None
-    ) -> list[str]:
-        """Play one as `Replayer.play` does."""
-        if cell.family.venv is None:
-            return self._here.play(cell, run, record, video)
-        interpreter = str(cell.family.venv.interpreter)
-        if interpreter not in self._apart:
-            from harness.backends.ray.remote_replayer import RemoteReplayer
-
-            self._apart[interpreter] = RemoteReplayer(interpreter)
-        return self._apart[interpreter].play(cell, run, record, video)
-
-    def close(self) -> None:
-        """Give everything back."""
-        self._here.close()
-        # The first one may have started the Ray that the others use.
-        for replayer in reversed(self._apart.values()):
-            replayer.close()
-
-
-def cell_of(record: EpisodeRecord) -> Cell:
-    """Return where a recorded episode was played, if it can be played here.
+def recorded_setup(record: EpisodeRecord) -> BenchmarkSetup:
+    """Return the benchmark and protocol of a recorded episode.
 
     Raises:
-        UsageError: The protocol or the simulator is not the one of the record.
+        UsageError: The protocol or the simulator differs from the record's.
     """
     spec = record.spec
-    short = spec.protocol.partition("@")[0].partition("/")[2]
-    request = BenchmarkRequest(spec.benchmark, (spec.task,), short)
-    cell = resolve(Plan((), (request,), spec.episode + 1, spec.seed)).cells[0]
-    if cell.protocol.label != spec.protocol:
-        raise UsageError(
-            f"the episode ran under {spec.protocol}; here it would run under "
-            f"{cell.protocol.label} ({cell.protocol.rules.get('simulator')})"
-        )
-    require_single(cell)
-    return cell
-
-
-def require_single(cell: Cell) -> None:
-    """Refuse to replay what depends on the episodes that were played beside it.
-
-    Raises:
-        UsageError: The protocol plays in batches.
-    """
-    if cell.protocol.batch > 1:
-        raise UsageError(
-            f"{cell.protocol.name} plays {cell.protocol.batch} episodes together; "
-            f"one of them alone cannot be replayed or filmed"
-        )
+    request = BenchmarkRequest(spec.benchmark, (spec.task,), spec.protocol)
+    return resolve(Plan((), (request,), spec.episode + 1, spec.seed)).setups[0]
 
 
 def replay_episode(
-    run: Run, record: EpisodeRecord, cell: Cell, env: BenchmarkEnv, show: FrameSink | None = None
+    run: Run,
+    record: EpisodeRecord,
+    setup: BenchmarkSetup,
+    env: BenchmarkEnv,
+    show: FrameSink | None = None,
 ) -> list[str]:
-    """Play an episode's actions again and compare what follows with its record.
+    """Play an episode's actions again.
 
     Returns:
-        The fields that came out different; none means that the record is reproduced.
+        The fields that differ from the record; none if it is reproduced.
     """
-    spec, control = record.spec, Control(record.spec, cell.instructions)
+    spec, ablation = record.spec, Ablation(record.spec, setup.instructions)
     actions = run.actions(spec.key)
     outcome = env.begin(spec.episode, spec.seed)
     for action in actions:
@@ -126,8 +78,7 @@ def replay_episode(
         outcome = env.advance(action)
     if show:
         show(_frame(env))
-    state = env.state_bytes()
-    again = finish_episode(env, control, outcome, list(actions), record.reason, state).record
+    again = finish_episode(env, ablation, outcome, list(actions), record.reason).record
     before, after = record.deterministic(), again.deterministic()
     return [
         f"{name}: recorded {before[name]}, replayed {after[name]}"
@@ -138,7 +89,9 @@ def replay_episode(
 
 @contextmanager
 def video_file(path: Path, env: BenchmarkEnv) -> Iterator[FrameSink]:
-    """Open an mp4 that any browser plays, and give what takes its frames."""
+    """Open an mp4 file that browsers play; yield the function that adds a frame."""
+    import imageio.v2 as imageio
+
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.mp4")
     writer: Any = imageio.get_writer(

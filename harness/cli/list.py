@@ -1,13 +1,15 @@
 """The command `list`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from harness.cli.output import notes
-from harness.contracts.registry import families, policy_class, policy_names
-from harness.report.paper.layout import layout_names, load_layout
+
+if TYPE_CHECKING:
+    from harness.contracts.benchmark import Benchmark
 
 
 @dataclass
@@ -19,27 +21,57 @@ class ListCommand:
 
     def __call__(self) -> int:
         """Print one line for each."""
-        if self.what == "policies":
-            for name in policy_names():
-                print(f"{name:14} {first_line(policy_class(name).__doc__)}")
-            return 0
-        if self.what == "layouts":
-            for name in layout_names():
-                print(f"{name:14} {load_layout(name).title}")
-            return 0
-        for family in families().values():
-            problem = family.problem(images=False)
-            if problem:
-                notes.print(problem, style="yellow", markup=False)
-            elif self.what == "benchmarks":
-                for name in family.benchmarks():
-                    print(f"{name:40} {len(family.tasks(name)):3} tasks")
-            else:
-                for card in family.protocols().values():
-                    print(f"{card.label:34} {card.summary}")
+        lines = {
+            "benchmarks": _benchmarks,
+            "policies": _policies,
+            "protocols": _protocols,
+            "layouts": _layouts,
+        }
+        for line in lines[self.what]():
+            print(line)
         return 0
 
 
-def first_line(text: str | None) -> str:
-    """Return a docstring's first line."""
-    return (text or "").strip().partition("\n")[0]
+def _benchmarks() -> Iterator[str]:
+    for family in _families():
+        if not _cannot_run(family):
+            for name in family.benchmarks():
+                yield f"{name:40} {len(family.tasks(name)):3} tasks"
+
+
+def _protocols() -> Iterator[str]:
+    for family in _families():
+        if not _cannot_run(family):
+            for card in family.protocols().values():
+                yield f"{card.label:34} {card.summary}"
+
+
+def _policies() -> Iterator[str]:
+    from harness.contracts.registry import policy_names, policy_summary
+
+    for name in policy_names():
+        yield f"{name:14} {policy_summary(name)}"
+
+
+def _layouts() -> Iterator[str]:
+    from harness.report.paper.layout import layout_names, load_layout
+
+    for name in layout_names():
+        yield f"{name:14} {load_layout(name).title}"
+
+
+def _families() -> Iterator["Benchmark"]:
+    """Yield the families that can be imported, and show why others cannot."""
+    from harness.contracts.registry import broken_families, families
+
+    yield from families().values()
+    for problem in broken_families().values():
+        notes().print(problem, style="yellow", markup=False)
+
+
+def _cannot_run(family: "Benchmark") -> bool:
+    """Show a benchmark family's problem, if it has one."""
+    problem = family.problem(images=False)
+    if problem:
+        notes().print(problem, style="yellow", markup=False)
+    return problem is not None

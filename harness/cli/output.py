@@ -1,6 +1,15 @@
 """Where messages go."""
 
-from rich.console import Console
+from functools import cache
+from typing import TYPE_CHECKING
 
-notes = Console(stderr=True)
-"""Progress and messages; what a program may want to read goes to stdout."""
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@cache
+def notes() -> "Console":
+    """Return the console on stderr, for progress and messages. Results go to stdout."""
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -6,32 +6,33 @@ from typing import Annotated
 
 import tyro
 
-from harness.backends.replay import Replayers, cell_of
 from harness.cli.codes import EXIT_DIFFERENT
 from harness.contracts.errors import UsageError
-from harness.runs.folder import Run
 
 
 @dataclass
 class ReplayCommand:
-    """Play one recorded episode again, check it against its record, and film it if asked."""
+    """Replay a recorded episode and compare it with its record; write a video if asked."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's folder."""
     key: Annotated[str, tyro.conf.Positional]
     """The episode's key, or its first characters."""
     video: Path | None = None
-    """Where to write an mp4."""
+    """The mp4 file to write."""
 
     def __call__(self) -> int:
         """Replay and compare."""
+        from harness.backends.replay import recorded_setup
+        from harness.backends.replayers import Replayers
+        from harness.runs.folder import Run
+
         run = Run.existing(self.run)
         record = run.find(self.key)
         if record.outcome == "error":
             raise UsageError(f"episode {record.spec.key} ended in an error; there is no replay")
-        replayers = Replayers()
-        differences = replayers.play(cell_of(record), run, record, self.video)
-        replayers.close()
+        with Replayers() as replayers:
+            differences = replayers.play(recorded_setup(record), run, record, self.video)
         for line in differences:
             print(f"DIFFERENT {line}")
         if not differences:

@@ -2,50 +2,52 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from harness.cli.codes import EXIT_INCOMPLETE
 from harness.contracts.errors import UsageError
-from harness.report.paper.layout import load_layout
-from harness.report.write import Report, write_report
-from harness.runs.folder import Run
 
-RESULTS = Path("results")
+if TYPE_CHECKING:
+    from harness.report.write import Report
 
 
 @dataclass
 class ReportCommand:
-    """Print the tables of one or more runs, and write them and their page."""
+    """Print the tables of one or more runs, and write tables, figures and a page."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """The runs' folders; several are read as one."""
+    """The runs' folders. Several are read as one run."""
     format: str = "md,csv"
-    """What to write and nothing else, with commas between: md, csv, tex, html."""
+    """The formats to write, separated by commas: md, csv, tex, html."""
     layout: str | None = None
-    """A table's layout by name, e.g. e0-table-09, or a YAML file. See: list layouts."""
+    """A table layout by name, e.g. e0-table-09, or a YAML file. See: list layouts."""
     reference: bool = False
-    """Set published numbers beside ours in the layout's table."""
+    """Add published numbers to the table of the layout."""
     plots: bool = False
     """Write the figures as PNG and PDF."""
     embed_videos: bool = False
-    """Put the films into the HTML page and not beside it."""
+    """Put the videos into the HTML page instead of beside it."""
     out: Path | None = None
-    """Where to write; tables/ in the run's folder, or results/report for several."""
+    """The folder to write to. Default: tables/ in the run's folder, or results/report for several
+    runs."""
 
     def __call__(self) -> int:
-        """Write what is asked for."""
+        """Write the report."""
+        from harness.report.paper.layout import load_layout
+        from harness.report.write import write_report
+        from harness.runs.folder import Run
+
         runs = [Run.existing(path) for path in self.runs]
         if not runs:
             raise UsageError("name at least one run's folder")
-        folder = self.out or (runs[0].path / "tables" if len(runs) == 1 else RESULTS / "report")
-        layout = load_layout(self.layout) if self.layout else None
+        default = runs[0].path / "tables" if len(runs) == 1 else Path("results/report")
         written = write_report(
             runs,
-            folder,
-            self.format.split(","),
-            layout,
+            self.out or default,
+            [name.strip() for name in self.format.split(",")],
+            load_layout(self.layout) if self.layout else None,
             reference=self.reference,
             plots=self.plots,
             embed_videos=self.embed_videos,
@@ -53,7 +55,7 @@ class ReportCommand:
         return show(written)
 
 
-def show(report: Report) -> int:
+def show(report: "Report") -> int:
     """Print a report's tables and the names of its files; return the exit code."""
     print(report.text)
     print(f"written to {report.folder}: {', '.join(report.names)}")

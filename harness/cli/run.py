@@ -1,90 +1,79 @@
 """The command `run`."""
 
-import os
 import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from harness.backends.inline import run_inline
-from harness.backends.replay import Replayers, require_single
-from harness.cli.codes import EXIT_INCOMPLETE, EXIT_INTERRUPTED
-from harness.cli.output import notes
-from harness.cli.progress import ProgressView
-from harness.cli.report import RESULTS, show
+import tyro
+
+from harness.cli.codes import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from harness.contracts.errors import StorageError, UsageError
-from harness.report.write import write_report
-from harness.runs.evaluate import Backend, Tally, evaluate
-from harness.runs.folder import Run, RunWriter
-from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
+
+if TYPE_CHECKING:
+    from harness.runs.evaluate import Backend
+    from harness.runs.folder import Run
+    from harness.runs.plan import Plan, Work
 
 Videos = Literal["none", "failures", "all"]
-NOUNS = {"policy": "policies", "benchmark": "benchmarks"}
+EPISODES, SEED = 10, 7
 
 
 @dataclass(kw_only=True)
 class RunCommand:
-    """Evaluate policies on benchmarks; the same command again continues where it stopped."""
+    """Evaluate policies on benchmarks. The same command again continues where it stopped."""
 
     policy: tuple[str, ...] = ()
     """Policies by name, or name:source, e.g. python:my_policy.py:MyPolicy. See: list policies."""
     benchmark: tuple[str, ...] = ()
     """Benchmarks by name, or one task as benchmark/task. See: list benchmarks."""
     tasks: tuple[str, ...] = ()
-    """Task indices or names; all if not given."""
+    """Task numbers or names. Default: all tasks."""
     episodes: int | None = None
-    """Episodes for each task (10 if not given)."""
+    """Episodes for each task. Default: 10."""
     seed: int | None = None
-    """The run's seed (7 if not given)."""
+    """The run's seed. Default: 7."""
     protocol: str = ""
-    """The protocol card, e.g. openpi; the benchmark's default if not given. See: list protocols."""
-    tracks: Path | None = None
-    """The folder of VLABench's track files, for --protocol track1 and so on; else the environment
-    variable VLABENCH_TRACKS."""
-    control: tuple[str, ...] = ()
-    """Play every policy once more without something: no-image, no-instruction or
-    shuffled-instruction (another task's). What it still reaches shows what its score is made of."""
+    """The protocol card, e.g. openpi. Default: the benchmark's own. See: list protocols."""
+    ablate: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--control"])] = ()
+    """Play every policy once more without an input: no-image, no-instruction, or
+    shuffled-instruction (the instruction of another task)."""
     stop_when_decided: bool = False
-    """With two policies: stop when it is clear which one is better."""
+    """With two policies: stop as soon as one is significantly better."""
     plan: Path | None = None
-    """A YAML file that names policies, benchmarks, episodes and seed, in place of the above."""
+    """A YAML file with policies, benchmarks, episodes and seed, in place of the options above."""
     workers: int = 0
-    """Environment actors on Ray, each using one core; 0 runs the episodes in this process."""
+    """Environment actors on Ray, one core each. 0 runs the episodes in this process."""
     ray_address: str = ""
-    """A Ray cluster to join; a local one is started if not given."""
+    """The Ray cluster to join. Default: start a local one."""
     policy_replicas: int | None = None
-    """Actors for each policy that has a model; more are started while they are 80 % busy."""
+    """Policy actors for each policy with a model. Default: one on each node."""
     policy_gpus: float | None = None
-    """GPUs for each of them, a fraction shares one; shared evenly if not given."""
-    max_batch: int | None = None
-    """Observations that a policy actor infers at once, at most; learnt if not given."""
-    max_wait_ms: float | None = None
-    """How long a policy actor waits for a batch to fill; learnt if not given."""
+    """GPUs for each policy actor; a fraction shares one. Default: shared evenly."""
+    max_batch: int = 8
+    """Observations that a policy actor infers at once, at most."""
     out: Path | None = None
-    """The run's folder; results/<policies>-<benchmarks> if not given."""
+    """The run's folder. Default: results/<policies>-<benchmarks>."""
     video: Videos = "none"
-    """Which episodes to film afterwards, by replaying their actions."""
+    """Episodes to film after the run, by replaying their actions."""
 
     def __call__(self) -> int:
         """Build the plan and run it."""
-        if self.tracks is not None:
-            os.environ["VLABENCH_TRACKS"] = str(self.tracks.absolute())
-        return self.carry_out(self._plan())
+        return self.run(self._plan())
 
-    def carry_out(self, plan: Plan) -> int:
-        """Run a plan as the other arguments say."""
-        out, workers = self.out or default_folder(plan), max(1, self.workers)
-        return run_plan(plan, out, self.video, self._backend(), workers)
+    def run(self, plan: "Plan") -> int:
+        """Run a plan with the backend, folder and videos of this command."""
+        out = self.out or default_folder(plan)
+        return run_plan(plan, out, self.video, self._backend(), max(1, self.workers))
 
-    def _backend(self) -> Backend:
-        least = (("workers", 0), ("policy_replicas", 1), ("policy_gpus", 0), ("max_batch", 1))
-        for name, minimum in (*least, ("max_wait_ms", 0)):
-            value = getattr(self, name)
-            if value is not None and value < minimum:
-                flag = name.replace("_", "-")
-                raise UsageError(f"--{flag} must be at least {minimum}, got {value}")
+    def _backend(self) -> "Backend":
+        for name, least in (("workers", 0), ("policy_replicas", 1), ("policy_gpus", 0)):
+            require_at_least(name, getattr(self, name), least)
+        require_at_least("max_batch", self.max_batch, 1)
         if self.workers == 0:
+            from harness.backends.inline import run_inline
+
             return run_inline
         from harness.backends.ray.backend import run_ray
         from harness.backends.ray.options import RayOptions
@@ -95,89 +84,103 @@ class RunCommand:
             replicas=self.policy_replicas,
             gpus=self.policy_gpus,
             max_batch=self.max_batch,
-            max_wait=None if self.max_wait_ms is None else self.max_wait_ms / 1000,
         )
         return partial(run_ray, options=options)
 
-    def _plan(self) -> Plan:
-        given: dict[str, Any] = {
-            "policy": self.policy,
-            "benchmark": self.benchmark,
-            "tasks": self.tasks,
-        }
-        given |= {"episodes": self.episodes, "seed": self.seed, "protocol": self.protocol}
-        given |= {"stop-when-decided": self.stop_when_decided or None, "control": self.control}
+    def _plan(self) -> "Plan":
+        from harness.runs.plan import BenchmarkRequest, Plan
+
         if self.plan is not None:
-            doubled = [
-                f"--{name}" for name, value in given.items() if value not in ((), None, "", False)
-            ]
-            if doubled:
-                raise UsageError(f"--plan says it all; leave out {' '.join(doubled)}")
+            if given := self._given():
+                raise UsageError(f"--plan replaces other options; leave out {' '.join(given)}")
             return Plan.load(self.plan)
-        for name in ("policy", "benchmark"):
-            if not given[name]:
-                raise UsageError(f"--{name} is missing; see: run_eval.py list {NOUNS[name]}")
+        for name, plural in (("policy", "policies"), ("benchmark", "benchmarks")):
+            if not getattr(self, name):
+                raise UsageError(f"--{name} is missing; see: run_eval.py list {plural}")
+        requests = [BenchmarkRequest(name, self.tasks, self.protocol) for name in self.benchmark]
         return Plan(
             policies=self.policy,
-            benchmarks=tuple(
-                BenchmarkRequest(name, self.tasks, self.protocol) for name in self.benchmark
-            ),
-            episodes=10 if self.episodes is None else self.episodes,
-            seed=7 if self.seed is None else self.seed,
+            benchmarks=tuple(requests),
+            episodes=EPISODES if self.episodes is None else self.episodes,
+            seed=SEED if self.seed is None else self.seed,
             stop_when_decided=self.stop_when_decided,
-            controls=self.control,
+            ablations=self.ablate,
         )
 
+    def _given(self) -> list[str]:
+        """Return the options that a plan file replaces and that were given."""
+        replaced = ("policy", "benchmark", "tasks", "episodes", "seed", "protocol", "ablate")
+        given = [name for name in replaced if getattr(self, name) not in ((), None, "")]
+        given += ["stop-when-decided"] if self.stop_when_decided else []
+        return [f"--{name}" for name in given]
 
-def run_plan(
-    plan: Plan, out: Path, video: Videos, backend: Backend = run_inline, workers: int = 1
-) -> int:
-    """Carry out a plan and print its table."""
+
+def require_at_least(name: str, value: float | None, least: float) -> None:
+    """Refuse a number that is too small.
+
+    Raises:
+        UsageError: It is; the message names the option.
+    """
+    if value is not None and value < least:
+        raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+
+
+def run_plan(plan: "Plan", out: Path, video: Videos, backend: "Backend", workers: int = 1) -> int:
+    """Run a plan and print its table."""
+    from harness.cli.output import notes
+    from harness.cli.progress import ProgressView
+    from harness.cli.report import show
+    from harness.report.write import write_report
+    from harness.runs.evaluate import evaluate
+    from harness.runs.folder import RunWriter
+    from harness.runs.plan import resolve
+
     work = resolve(plan)
-    if video != "none":
-        for cell in work.cells:
-            require_single(cell)
-    with RunWriter(out, work) as run, ProgressView(notes) as view:
+    with RunWriter(out, work) as run, ProgressView(notes()) as view:
         for notice in run.notices:
             view.tell(notice)
         try:
-            tally = evaluate(run, work, backend, view, workers)
+            complete = evaluate(run, work, backend, view, workers)
         except (KeyboardInterrupt, StorageError) as stop:
             why = str(stop) or "interrupted"
-            notes.print(f"\n{why}; {len(run.records())} episodes are kept in {out}.", markup=False)
-            notes.print("Run the same command again to continue.")
+            view.console.print(
+                f"\n{why}; {len(run.records())} episodes are kept in {out}.\n"
+                f"Run the same command again to continue.",
+                markup=False,
+            )
             return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
-    film(run, work, video)
-    return finish(run, tally)
-
-
-def finish(run: Run, tally: Tally) -> int:
-    """Print the tables and write the page; an incomplete run shows in the exit code."""
+    different = video != "none" and film(run, work, video)
     show(write_report([run], run.path / "tables", ("md", "csv", "html")))
-    return 0 if tally.complete else EXIT_INCOMPLETE
+    if different:
+        return EXIT_DIFFERENT
+    return 0 if complete else EXIT_INCOMPLETE
 
 
-def film(run: Run, work: Work, video: Videos) -> None:
-    """Film episodes after the run, from their actions, so that films cost the run nothing."""
-    if video == "none":
-        return
+def film(run: "Run", work: "Work", video: Videos) -> bool:
+    """Film episodes by replaying their actions; return whether a replay differed."""
+    from harness.backends.replayers import Replayers
+    from harness.cli.output import notes
+
     outcomes = {"failures": ("failure",), "all": ("failure", "success")}[video]
     records = run.records()
-    replayers = Replayers()
-    for spec in work.specs:
-        path = run.path / "videos" / f"{spec.key}.mp4"
-        record = records.get(spec.key)
-        if record is None or record.outcome not in outcomes or path.exists():
-            continue
-        notes.print(f"filming {path.name}: {spec.policy} {spec.task}", markup=False)
-        for line in replayers.play(work.cell(spec), run, record, path):
-            notes.print(f"replay differs: {line}", style="red", markup=False)
-    replayers.close()
+    different = False
+    with Replayers() as replayers:
+        for spec in work.specs:
+            path = run.path / "videos" / f"{spec.key}.mp4"
+            record = records.get(spec.key)
+            if record is None or record.outcome not in outcomes or path.exists():
+                continue
+            notes().print(f"filming {path.name}: {spec.player} {spec.task}", markup=False)
+            for line in replayers.play(work.setup(spec), run, record, path):
+                different = True
+                notes().print(f"replay differs: {line}", style="red", markup=False)
+    return different
 
 
-def default_folder(plan: Plan) -> Path:
+def default_folder(plan: "Plan") -> Path:
     """Return a folder named for what the plan compares, e.g. results/vla-e0-libero_object."""
-    named = [part for reference in plan.policies for part in reference.split(",")]
-    words = [re.findall(r"[\w.-]*\w", part) for part in named]
+    sources = [part for reference in plan.policies for part in reference.split(",")]
+    words = [re.findall(r"[\w.-]*\w", source) for source in sources]
     policies = "-".join(dict.fromkeys(word for found in words for word in found[:1] + found[-1:]))
-    return RESULTS / f"{policies}-{'-'.join(b.name.replace('/', '-') for b in plan.benchmarks)}"
+    benchmarks = "-".join(request.name.replace("/", "-") for request in plan.benchmarks)
+    return Path("results") / f"{policies}-{benchmarks}"

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.contracts.environment import BatchEnv, BenchmarkEnv
+from harness.contracts.environment import BenchmarkEnv
 from harness.contracts.errors import UsageError
 from harness.contracts.protocol import Protocol
 from harness.contracts.venv import VirtualEnv
@@ -61,22 +61,10 @@ class Benchmark(ABC):
     def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
         """Build the simulator of one task."""
 
-    def make_batch(self, benchmark: str, task: str, protocol: Protocol) -> BatchEnv:
-        """Build the simulator of one task with `protocol.batch` environments.
-
-        Raises:
-            UsageError: The family has none, or it cannot run here.
-        """
-        raise UsageError(self.batch_problem() or f"{task} cannot be played in batches")
-
-    def batch_problem(self) -> str | None:
-        """Return why `make_batch` cannot work here, or None."""
-        return f"{self.name} has no simulator that plays in batches"
-
-    def rehearsal(self, protocol: Protocol) -> Protocol:
+    def demonstration_protocol(self, protocol: Protocol) -> Protocol:
         """Return the protocol under which demonstrations are recorded.
 
-        It differs in its scenes alone: no protocol evaluates any of them.
+        It differs from `protocol` only in its scenes, which no protocol evaluates.
 
         Raises:
             UsageError: The family has no such scenes.

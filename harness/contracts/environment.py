@@ -1,14 +1,13 @@
 """The environment contract: a Gymnasium environment that renders only when somebody looks."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, SupportsFloat, TypedDict
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from harness.contracts.vectors import Layout
@@ -76,9 +75,11 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
     idle_action: Action
     cameras: tuple[str, ...]
 
-    pushes: tuple[Action, Action] | None = None
-    """The least and the most that may be added to an action to push the robot off its way, in
-    demonstrations that show the way back; None if the task's expert would not come back."""
+    perturbations: tuple[Action, Action] | None = None
+    """The bounds of the random perturbations that recording may add to the expert's actions.
+
+    None if the task's expert cannot recover from a perturbation.
+    """
 
     steps: int = 0
     """Steps taken in the present episode."""
@@ -107,8 +108,8 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
         """Return a scripted expert for the task, or None where there is none."""
         return None
 
-    def wrong_expert(self) -> Expert | None:
-        """Return an expert that does the task with a wrong choice, where there is one to make."""
+    def distractor_expert(self) -> Expert | None:
+        """Return an expert that takes a distractor instead of the target, or None."""
         return None
 
     def begin(self, episode: int, seed: int) -> StepOutcome:
@@ -164,50 +165,6 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
         }
 
 
-class BatchEnv(ABC):
-    """Many environments of one task in one simulator, which are stepped together.
-
-    A row is one of them. Nothing outside the batch may change what happens in it: the same scenes
-    and the same actions in the same rows give the same bytes.
-
-    Attributes:
-        instruction: The task's language instruction, the same in every row.
-        max_steps: The step limit.
-        state_layout: What a state's numbers mean.
-        action_layout: What an action's numbers mean.
-        cameras: The camera roles.
-    """
-
-    instruction: str
-    max_steps: int
-    state_layout: Layout
-    action_layout: Layout
-    cameras: tuple[str, ...]
-
-    @abstractmethod
-    def begin(self, scenes: Sequence[tuple[int, int]]) -> Sequence[StepOutcome]:
-        """Build the scenes of these episodes and run seeds, one a row, without looking."""
-
-    @abstractmethod
-    def advance(self, actions: NDArray[np.float32]) -> Sequence[StepOutcome]:
-        """Execute one action in every row: physics only, no rendering."""
-
-    @abstractmethod
-    def observe(self, cameras: Sequence[str], rows: Sequence[int]) -> Sequence[Observation]:
-        """Return what these rows see now through these cameras."""
-
-    @abstractmethod
-    def idle_action(self, row: int) -> Action:
-        """Return the action that does nothing in a row's present state."""
-
-    @abstractmethod
-    def state_bytes(self, row: int) -> bytes:
-        """Return a row's full state, for a record's hash."""
-
-    def close(self) -> None:  # noqa: B027 - most have nothing to give back
-        """Give the simulator back."""
-
-
 def play(env: BenchmarkEnv, actions: Sequence[Action] | Action) -> tuple[StepOutcome, int]:
     """Execute actions until one succeeds, the limit is reached, or none is left.
 
@@ -220,25 +177,3 @@ def play(env: BenchmarkEnv, actions: Sequence[Action] | Action) -> tuple[StepOut
         if outcome.success or env.steps >= env.max_steps:
             break
     return outcome, env.steps - start
-
-
-class ChunkEnv(gymnasium.Wrapper[Observation, Action, Observation, Action]):
-    """Executes a chunk of actions a step: advances through it, observes once at its end."""
-
-    env: BenchmarkEnv
-
-    def __init__(self, env: gymnasium.Env[Observation, Action], length: int) -> None:
-        """Wrap an environment whose `unwrapped` is a BenchmarkEnv."""
-        super().__init__(env)
-        box = env.action_space
-        if not isinstance(env.unwrapped, BenchmarkEnv) or not isinstance(box, spaces.Box):
-            raise TypeError(f"ChunkEnv wraps a BenchmarkEnv with a Box of actions, not {env}")
-        self.task_env = env.unwrapped
-        low, high = (np.tile(bound, (length, 1)) for bound in (box.low, box.high))
-        self.action_space = spaces.Box(low, high, dtype=np.float32)
-
-    def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Execute the chunk until success or the limit; `info["executed"]` counts the steps."""
-        outcome, executed = play(self.task_env, action)
-        observation, reward, terminated, truncated, info = self.task_env.transition(outcome)
-        return observation, reward, terminated, truncated, info | {"executed": executed}

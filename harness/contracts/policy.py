@@ -1,4 +1,4 @@
-"""The policy contract: observations in, chunks of actions out, one random stream each."""
+"""The policy contract: observations in, chunks of actions out, one random stream for each."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts.environment import Action, BatchEnv, BenchmarkEnv, Observation, StepOutcome
+from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
 from harness.contracts.errors import PolicyError, require_known
 from harness.contracts.spec import EpisodeSpec
 from harness.contracts.vectors import Layout, require_same
@@ -19,15 +19,15 @@ ActionChunk = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """What a policy needs from an environment; checked before anything starts.
+    """What a policy needs from an environment.
 
     Attributes:
         name: The policy's identity, as it stands in specs and tables.
-        cameras: The camera roles it looks at; none means that nothing is ever rendered.
-        state_layout: What it takes the state's numbers to mean; None if it ignores them.
-        action_layout: What its actions mean; None if it takes the environment's.
-        image_size: Height and width of the pictures that a robot shall send; None if any will do.
-        chunk_length: How many actions a chunk has; None if that varies.
+        cameras: The camera roles it needs. With none, no image is ever rendered.
+        state_layout: The meaning it expects of the state's numbers; None if it ignores them.
+        action_layout: The meaning of its actions; None for the environment's.
+        image_size: Height and width of the images a robot must send; None for any.
+        chunk_length: Actions in a chunk; None if the length varies.
     """
 
     name: str
@@ -41,18 +41,24 @@ class PolicySpec:
 class Policy(ABC):
     """Maps observations to chunks of actions.
 
-    The observations of a batch belong to different episodes, and a policy keeps nothing between
-    calls: what it draws comes from the episode's own stream, so neither the batch nor the replica
-    can change an action.
+    The observations of a batch belong to different episodes. A policy keeps nothing between
+    calls, and draws only from the episode's own stream. So neither the batch nor the replica can
+    change an action.
     """
 
     spec: PolicySpec
 
+    needs_env: bool = False
+    """Whether the policy needs the environment itself, as scripted experts do.
+
+    Such a policy runs in the environment's process. It cannot be served or ablated.
+    """
+
     batches: bool = False
-    """Whether an action is the same bits in any batch; if not, an actor asks one at a time."""
+    """Whether the policy returns the same bits in any batch. If not, it gets one observation."""
 
     evaluations: int = 0
-    """How often the network has run so far, once for a whole batch: a cost on any machine."""
+    """Forward passes of the network so far; a batch counts as one."""
 
     @abstractmethod
     def infer(
@@ -61,30 +67,25 @@ class Policy(ABC):
         """Return one chunk for each observation."""
 
     def load(self) -> None:  # noqa: B027 - most have nothing to load
-        """Get ready to infer, where inferring happens; building a policy must stay cheap."""
+        """Load weights, in the process that infers; the constructor must stay cheap."""
 
     def missing(self, specs: Iterable[EpisodeSpec]) -> str | None:
-        """Return what stops the policy from playing these episodes, or None."""
+        """Return why the policy cannot play these episodes, or None."""
         del specs
         return None
 
+    def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:  # noqa: B027
+        """Start an episode; called only if `needs_env`."""
 
-class LocalPolicy(Policy):
-    """A policy that lives beside one environment and may reach into it: experts, controls."""
-
-    @abstractmethod
-    def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
-        """Meet the environment at the start of an episode."""
-
-    def end(self, outcome: StepOutcome) -> None:
-        """Learn how the episode ended, before its record is kept."""
+    def end(self, outcome: StepOutcome) -> None:  # noqa: B027
+        """End an episode, before its record is kept; called only if `needs_env`."""
 
 
-def check_compatible(policy: PolicySpec, env: BenchmarkEnv | BatchEnv) -> None:
+def check_compatible(policy: PolicySpec, env: BenchmarkEnv) -> None:
     """Refuse a policy that would misread the environment.
 
     Raises:
-        UsageError: A camera is missing, or a vector means something else on the other side.
+        UsageError: The environment lacks a camera, or the meaning of a vector differs.
     """
     for camera in policy.cameras:
         require_known(f"camera of {policy.name}", camera, env.cameras)
@@ -93,10 +94,10 @@ def check_compatible(policy: PolicySpec, env: BenchmarkEnv | BatchEnv) -> None:
 
 
 def require_one_each(chunks: Sequence[Any], observations: int) -> None:
-    """Refuse an answer that is not one chunk for each observation.
+    """Require one chunk for each observation.
 
     Raises:
-        PolicyError: It has too many or too few.
+        PolicyError: There are too many or too few.
     """
     if len(chunks) != observations:
         raise PolicyError(f"policy_shape: chunks expected: {observations}, got: {len(chunks)}")
@@ -106,7 +107,7 @@ def checked_chunk(chunk: Any, action_size: int) -> Sequence[Action]:
     """Return the policy's chunk as float32 actions.
 
     Raises:
-        PolicyError: The chunk breaks the contract; the reason says how.
+        PolicyError: The chunk has the wrong type, shape or dtype, or is not finite.
     """
     if not isinstance(chunk, np.ndarray):
         raise PolicyError(f"policy_type: expected an array, got {type(chunk).__name__}")

@@ -1,5 +1,6 @@
 """Protocol cards: the named, hashed rules under which an episode is scored."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -12,6 +13,37 @@ from harness.contracts.errors import UsageError
 from harness.contracts.spec import digest
 
 HASH_LENGTH = 10
+LABEL = re.compile(r"([^/@]+)/([^@]+)@([0-9a-f]+)")
+
+
+@dataclass(frozen=True)
+class ProtocolLabel:
+    """A protocol's name and the hash of its rules, written ``family/card@hash``."""
+
+    family: str
+    card: str
+    hash: str
+
+    def __str__(self) -> str:
+        """Return the label as records and tables carry it."""
+        return f"{self.family}/{self.card}@{self.hash}"
+
+    @property
+    def name(self) -> str:
+        """The label without its hash."""
+        return f"{self.family}/{self.card}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a label that `str` wrote.
+
+        Raises:
+            ValueError: The text is not a label.
+        """
+        found = LABEL.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is not a protocol's label, family/card@hash")
+        return cls(*found.groups())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +56,6 @@ class Protocol:
         sources: For each field, where its value was read.
         max_steps: The step limit of each benchmark; a longer name takes its longest prefix's.
         replan: Actions executed before the policy is asked again; None executes the whole chunk.
-        batch: Environments that one simulator steps together, where each may depend on its
-            neighbours; 1 is the ordinary simulator.
         episodes_per_task: How many episodes the protocol prescribes.
         simulator: The installed simulator's versions, filled in when the card is loaded.
         note: What has to be said wherever its numbers stand, if they are comparable with no
@@ -37,29 +67,21 @@ class Protocol:
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"scored": False})
     max_steps: Mapping[str, int]
     replan: int | None = None
-    batch: int = field(default=1, metadata={"younger": True})
     episodes_per_task: int = field(default=50, metadata={"scored": False})
     simulator: str = ""
     note: str = field(default="", metadata={"scored": False})
 
     @cached_property
     def label(self) -> str:
-        """The name with the hash of all that changes a score: what a record and a table carry."""
-        return f"{self.name}@{digest(self.rules)[:HASH_LENGTH]}"
+        """The name with a hash of every rule; records and tables carry it."""
+        family, _, card = self.name.partition("/")
+        return str(ProtocolLabel(family, card, digest(self.rules)[:HASH_LENGTH]))
 
     @property
     def rules(self) -> dict[str, Any]:
-        """The fields that change a score, as plain JSON values.
-
-        What is younger than labels of published results is left out where it has its default.
-        """
-        rules = {}
-        for known in fields(self):
-            value = getattr(self, known.name)
-            unchanged = known.metadata.get("younger", False) and value == known.default
-            if known.metadata.get("scored", True) and known.name != "name" and not unchanged:
-                rules[known.name] = plain(value)
-        return rules
+        """The fields that change a score, as plain JSON values."""
+        scored = [f.name for f in fields(self) if f.metadata.get("scored", True)]
+        return {name: plain(getattr(self, name)) for name in scored if name != "name"}
 
     def limit(self, benchmark: str) -> int:
         """Return the step limit of a benchmark.

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
 from harness.contracts.spec import EpisodeSpec
 
 Outcome = Literal["success", "failure", "error"]
@@ -24,7 +28,7 @@ MEASURED = (
     "replica",
     "versions",
 )
-"""What may differ between two runs of one spec; everything else may not."""
+"""Fields that may differ between two runs of one spec; no other field may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +83,12 @@ class EpisodeRecord:
 
     def deterministic(self) -> dict[str, Any]:
         """Return the fields that follow from the spec alone."""
-        values = {"key": self.spec.key} | {name: getattr(self.spec, name) for name in SPEC_FIELDS}
-        for f in fields(self):
-            if f.name not in ("spec", *MEASURED):
-                values[f.name] = getattr(self, f.name)
-        return values
+        own = [f.name for f in fields(self) if f.name not in ("spec", *MEASURED)]
+        return {
+            "key": self.spec.key,
+            **{name: getattr(self.spec, name) for name in SPEC_FIELDS},
+            **{name: getattr(self, name) for name in own},
+        }
 
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
@@ -91,13 +96,13 @@ class EpisodeRecord:
         return json.dumps(self.deterministic() | measured, allow_nan=False)
 
     @classmethod
-    def from_json(cls, line: str) -> "EpisodeRecord":
+    def from_json(cls, line: bytes) -> "EpisodeRecord":
         """Read a line that `to_json` wrote.
 
         Raises:
             ValueError: The line is not a whole record, or its key is not its spec's.
         """
-        values = json.loads(line)
+        values = orjson.loads(line)
         try:
             spec = EpisodeSpec(**{name: values.pop(name) for name in SPEC_FIELDS})
             if values.pop("key") != spec.key:
@@ -105,6 +110,14 @@ class EpisodeRecord:
             return cls(spec=spec, **values)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not an episode record: {error}") from error
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A finished episode: its record and the actions that were executed."""
+
+    record: EpisodeRecord
+    actions: NDArray[np.float32]
 
 
 def finite_or_none(value: float) -> float | None:

@@ -12,7 +12,7 @@ from harness.contracts.policy import Policy
 BENCHMARK_GROUP = "assay.benchmarks"
 POLICY_GROUP = "assay.policies"
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-"""Names reach file names and tables, so they hold nothing that a path or a page could misread."""
+"""Names of policies reach file names and tables, so they hold only these characters."""
 
 
 @cache
@@ -24,21 +24,38 @@ def _points(group: str) -> dict[str, EntryPoint]:
 
 
 @cache
+def _loaded_families() -> tuple[dict[str, Benchmark], dict[str, str]]:
+    loaded, broken = {}, {}
+    for name, point in _points(BENCHMARK_GROUP).items():
+        try:
+            loaded[name] = point.load()()
+        except Exception as error:  # noqa: BLE001 - one broken package must not break the others
+            broken[name] = _import_problem("benchmark family", point, error)
+    return loaded, broken
+
+
 def families() -> dict[str, Benchmark]:
-    """Return every installed benchmark family by name; importing one is cheap by contract."""
-    return {name: point.load()() for name, point in _points(BENCHMARK_GROUP).items()}
+    """Return the installed benchmark families by name; importing one must be cheap."""
+    return _loaded_families()[0]
+
+
+def broken_families() -> dict[str, str]:
+    """Return why an installed family cannot be imported, by name."""
+    return _loaded_families()[1]
 
 
 def find_benchmark(name: str) -> Benchmark:
     """Return the family that has the benchmark `name`.
 
     Raises:
-        UsageError: No family has it.
+        UsageError: No family has it, or its family cannot run here.
     """
     owners = {suite: family for family in families().values() for suite in family.benchmarks()}
     if name not in owners:
-        for family_name, family in families().items():
-            problem = family.problem(images=False)
+        problems = broken_families() | {
+            family_name: family.problem(images=False) for family_name, family in families().items()
+        }
+        for family_name, problem in problems.items():
             if name.startswith(family_name) and problem:
                 raise UsageError(problem)
     require_known("benchmark", name, owners)
@@ -46,18 +63,31 @@ def find_benchmark(name: str) -> Benchmark:
 
 
 def policy_names() -> list[str]:
-    """Return the names of every installed policy."""
+    """Return the names of all installed policies."""
     return list(_points(POLICY_GROUP))
+
+
+def policy_summary(name: str) -> str:
+    """Return the first line of a policy's docstring, or why it cannot be imported."""
+    try:
+        doc = policy_class(name).__doc__ or ""
+    except UsageError as error:
+        return f"cannot be used here: {error}"
+    return doc.strip().partition("\n")[0]
 
 
 def policy_class(name: str) -> type[Policy]:
     """Return the class registered under `name`.
 
     Raises:
-        UsageError: No policy has that name.
+        UsageError: No policy has that name, or it cannot be imported.
     """
     require_known("policy", name, policy_names())
-    loaded: Any = _points(POLICY_GROUP)[name].load()
+    point = _points(POLICY_GROUP)[name]
+    try:
+        loaded: Any = point.load()
+    except Exception as error:
+        raise UsageError(_import_problem("policy", point, error)) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Policy)):
         raise UsageError(f"the entry point of policy {name!r} is not a Policy: {loaded!r}")
     return loaded
@@ -67,7 +97,7 @@ def make_policy(reference: str) -> Policy:
     """Build a policy from ``name`` or ``name:source``, e.g. ``replay:results/my-run``.
 
     Raises:
-        UsageError: The name is unknown, or the source is missing, unwanted or not there.
+        UsageError: The name is unknown, or the source is missing, unwanted or does not exist.
     """
     name, colon, source = reference.partition(":")
     made = policy_class(name)
@@ -77,3 +107,13 @@ def make_policy(reference: str) -> Policy:
     if colon and not wants_source:
         raise UsageError(f"policy {name!r} takes no source; write just {name}")
     return made(source) if wants_source else made()  # type: ignore[call-arg]
+
+
+def _import_problem(kind: str, point: EntryPoint, error: Exception) -> str:
+    """Say why an entry point cannot be imported, and what may be missing."""
+    problem = f"{kind} {point.name!r} cannot be imported ({type(error).__name__}: {error})"
+    ours = point.dist is not None and point.dist.name == "assay"
+    if isinstance(error, ModuleNotFoundError) and ours:
+        extra = "policies" if point.group == POLICY_GROUP else point.name
+        problem += f'; run: pip install "assay[{extra}]"'
+    return problem

@@ -24,7 +24,8 @@ def digest(value: Mapping[str, Any]) -> str:
 class EpisodeSpec:
     """Everything that decides an episode's outcome, and nothing else.
 
-    Same spec, same outcome bytes: whatever the number of workers, the order, or the retries.
+    The same spec gives the same outcome bytes, for any number of workers, any order and any
+    number of retries.
 
     Attributes:
         policy: The policy's identity, with a digest of its weights where it has any.
@@ -32,7 +33,8 @@ class EpisodeSpec:
         task: The task's name within the benchmark.
         episode: The episode's index; it selects the initial state.
         seed: The run's seed.
-        protocol: The protocol's label, ``name@hash``.
+        protocol: The protocol's label, ``family/card@hash``.
+        ablation: What the policy is denied, e.g. ``no-image``; empty for nothing.
     """
 
     policy: str
@@ -41,18 +43,32 @@ class EpisodeSpec:
     episode: int
     seed: int
     protocol: str
+    ablation: str = ""
 
     @cached_property
     def key(self) -> str:
         """The episode's identity in every log, file name and comparison."""
-        return digest(asdict(self))[:KEY_LENGTH]
+        fields = asdict(self)
+        if not self.ablation:
+            del fields["ablation"]
+        return digest(fields)[:KEY_LENGTH]
 
     @cached_property
     def scene(self) -> str:
-        """The identity without the policy: policies meet the same scenes and compare as pairs."""
+        """The identity without policy and ablation: pairs of policies are matched by it."""
         fields = asdict(self)
-        del fields["policy"]
+        del fields["policy"], fields["ablation"]
         return digest(fields)[:KEY_LENGTH]
+
+    @property
+    def player(self) -> str:
+        """The policy and its ablation, as tables show them."""
+        return player_name(self.policy, self.ablation)
+
+
+def player_name(policy: str, ablation: str) -> str:
+    """Return how tables name a policy under an ablation, e.g. ``flow@1a2b (no-image)``."""
+    return f"{policy} ({ablation})" if ablation else policy
 
 
 def policy_stream(spec: EpisodeSpec, chunk: int) -> np.random.Generator:

@@ -40,6 +40,25 @@ class Layout:
         return " + ".join(map(str, self.parts))
 
 
+EEF_AXIS_ANGLE_STATE = Layout(
+    (
+        Part("eef_position", 3, "m, world"),
+        Part("eef_orientation", 3, "axis-angle in rad of the xyzw quaternion"),
+        Part("gripper_qpos", 2, "m, one number a finger"),
+    )
+)
+"""The end-effector pose and the finger positions of an arm in robosuite."""
+
+EEF_DELTA_ACTION = Layout(
+    (
+        Part("eef_translation", 3, "delta, 1 = 0.05 m"),
+        Part("eef_rotation", 3, "delta axis-angle, 1 = 0.5 rad"),
+        Part("gripper", 1, "-1 opens, +1 closes"),
+    )
+)
+"""A change of the end-effector pose, scaled as robosuite's OSC_POSE does, and the gripper."""
+
+
 def require_same(kind: str, policy: Layout | None, environment: Layout, policy_name: str) -> None:
     """Refuse a policy whose vector means something else than the environment's.
 

@@ -1,22 +1,21 @@
-"""The actor that infers: it batches whatever has arrived and waits only for whom it pays to."""
+"""Answers many clients with one policy, in batches."""
 
 import os
 import signal
 import time
 import traceback
-from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from threading import Condition, Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
-import psutil
 
 from harness.contracts.environment import Observation
 from harness.contracts.policy import ActionChunk, require_one_each
 from harness.contracts.registry import make_policy
-from harness.inference.batching import BatchSize, ReturnTimes, worthwhile_wait
 from harness.inference.serialization import plain, whole, whole_stream
 from harness.play.worker import process_name
 
@@ -44,25 +43,6 @@ class Answer:
     replica: str
 
 
-@dataclass(frozen=True)
-class Load:
-    """How busy an actor is.
-
-    Attributes:
-        busy: Seconds spent inferring so far.
-        now: The actor's clock.
-        memory: Bytes that it holds.
-        free: Bytes that its machine has left.
-        cores: Of its machine.
-    """
-
-    busy: float
-    now: float
-    memory: int
-    free: int
-    cores: int
-
-
 @dataclass
 class Request:
     """An observation that waits for its answer.
@@ -70,68 +50,50 @@ class Request:
     Attributes:
         observation: The observation.
         stream: Its episode's random stream.
-        client: The worker that asks.
         done: Set once `result` is there.
         result: The answer, or what went wrong.
     """
 
     observation: Observation
     stream: np.random.Generator
-    client: str
     done: Event = field(default_factory=Event)
     result: Answer | Exception | None = None
 
 
-class PolicyActor:
-    """Answers observations from many environments with one policy.
+class Batcher:
+    """Answers the requests of many clients with one policy.
 
-    While a batch is computed the next one gathers, so batches grow with the load by themselves:
-    alone, an environment never waits for company.
+    While one batch is computed the next one collects, so batches grow with the load. A single
+    client never waits for others.
     """
 
-    def __init__(
-        self,
-        reference: str,
-        gpus: float,
-        max_batch: int | None,
-        max_wait: float | None,
-        deadline: float,
-    ) -> None:
+    def __init__(self, reference: str, gpus: float, max_batch: int, deadline: float) -> None:
         """Load the policy.
 
         Args:
-            reference: As on the command line.
-            gpus: GPUs that the actor holds.
-            max_batch: Observations in one batch at most; None learns it.
-            max_wait: Seconds to wait for a batch to fill; None learns it.
-            deadline: Seconds after which an inference counts as hung and the process is killed.
+            reference: The policy as on the command line.
+            gpus: GPUs that this process holds.
+            max_batch: Observations in a batch, at most.
+            deadline: Seconds after which an inference counts as hung and the process is killed;
+                0 for no deadline.
         """
         self._policy = make_policy(reference)
         self._policy.load()
         self._gpus, self._deadline = gpus, deadline
-        self._size = BatchSize(max_batch if self._policy.batches else 1)
-        self._max_wait = max_wait
-        self._returns = ReturnTimes()
-        self._waiting: deque[Request] = deque()
-        self._arrived = Condition()
-        self._busy = 0.0
+        self._max_batch = max_batch if self._policy.batches else 1
+        self._requests: SimpleQueue[Request] = SimpleQueue()
         Thread(target=self._serve, daemon=True).start()
 
+    def ready(self) -> None:
+        """Return once the policy is loaded."""
+
     def infer(
-        self,
-        observations: Sequence[Observation],
-        streams: Sequence[np.random.Generator],
-        client: str,
+        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> list[Answer]:
-        """Return the answers to all that the worker `client` asks at once."""
-        requests = [
-            Request(observation, stream, client)
-            for observation, stream in zip(observations, streams, strict=True)
-        ]
-        with self._arrived:
-            self._returns.asked(client, time.monotonic())
-            self._waiting.extend(requests)
-            self._arrived.notify()
+        """Return the answers to all observations of one client."""
+        requests = [Request(*pair) for pair in zip(observations, streams, strict=True)]
+        for request in requests:
+            self._requests.put(request)
         answers: list[Answer] = []
         for request in requests:
             request.done.wait()
@@ -141,61 +103,37 @@ class PolicyActor:
             answers.append(request.result)
         return answers
 
-    def infer_plain(self, observations: Any, streams: Any, client: str) -> list[Answer]:
-        """Do so for a worker whose numpy may be another: all arrays come and go plain."""
+    def infer_plain(self, observations: Any, streams: Any) -> list[Answer]:
+        """Do the same for a process with another numpy: arrays come and go as plain bytes."""
         asked = [whole(observation) for observation in observations]
-        answers = self.infer(asked, [whole_stream(stream) for stream in streams], client)
+        answers = self.infer(asked, [whole_stream(stream) for stream in streams])
         return [replace(answer, chunk=plain(answer.chunk)) for answer in answers]
-
-    def load(self) -> Load:
-        """Return how busy the actor is."""
-        memory, free = psutil.Process().memory_info().rss, psutil.virtual_memory().available
-        return Load(self._busy, time.monotonic(), memory, free, os.cpu_count() or 1)
 
     def _serve(self) -> None:
         while True:
-            batch = self._gather()
+            batch = self._collect()
             try:
                 results = self.infer_batch(batch)
-            except BaseException:  # noqa: BLE001 - it may exit; Ray starts this process and asks again
+            except BaseException:  # noqa: BLE001 - e.g. SystemExit in the policy's code
+                # No client could be answered any more. On Ray the actor starts again.
                 traceback.print_exc()
                 os._exit(1)
-            with self._arrived:
-                now = time.monotonic()
-                for request in batch:
-                    self._returns.answered(request.client, now)
             for request, result in zip(batch, results, strict=True):
                 request.result = result
                 request.done.set()
 
-    def _gather(self) -> list[Request]:
-        """Return the observations that are there, and those that are worth a wait."""
-        batch: list[Request] = []
-        opened = 0.0
-        with self._arrived:
-            while len(batch) < self._size.limit:
-                if self._waiting:
-                    batch.append(self._waiting.popleft())
-                    opened = opened or time.monotonic()
-                    continue
-                wait = self._wait(len(batch), opened) if batch else None
-                if wait is not None and wait <= 0:
-                    break
-                self._arrived.wait(wait)
+    def _collect(self) -> list[Request]:
+        """Wait for a request, and take those that have come in meanwhile."""
+        batch = [self._requests.get()]
+        with suppress(Empty):
+            while len(batch) < self._max_batch:
+                batch.append(self._requests.get_nowait())
         return batch
 
-    def _wait(self, waiting: int, opened: float) -> float:
-        """Return how much longer to wait for company."""
-        now = time.monotonic()
-        if self._max_wait is not None:
-            return opened + self._max_wait - now
-        room = self._size.limit - waiting
-        return worthwhile_wait(waiting, room, self._returns.expected(now), self._size.seconds)
-
     def infer_batch(self, batch: Sequence[Request]) -> list[Answer | Exception]:
-        """Infer a batch; if it fails, each observation on its own, for one may be at fault."""
-        drawn = [request.stream.bit_generator.state for request in batch]
-        # The kernel kills a process that hangs in native code; Ray starts it and asks again.
+        """Infer a batch. If that fails, infer each observation alone: one may be at fault."""
+        states = [request.stream.bit_generator.state for request in batch]
+        # The kernel kills a process that hangs in native code.
         signal.setitimer(signal.ITIMER_REAL, self._deadline)
         wall, cpu, ran = time.perf_counter(), time.process_time(), self._policy.evaluations
         try:
@@ -203,20 +141,15 @@ class PolicyActor:
                 [request.observation for request in batch], [request.stream for request in batch]
             )
             require_one_each(chunks, len(batch))
-        except Exception as error:  # noqa: BLE001 - handed to those who asked
+        except Exception as error:  # noqa: BLE001 - raised again where the client waits
             if len(batch) == 1:
                 return [error]
-            for request, state in zip(batch, drawn, strict=True):
+            for request, state in zip(batch, states, strict=True):
                 request.stream.bit_generator.state = state
-            alone = [self.infer_batch([request])[0] for request in batch]
-            if not any(isinstance(result, Exception) for result in alone):
-                self._size.shrink()
-            return alone
+            return [self.infer_batch([request])[0] for request in batch]
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        self._busy += wall
-        self._size.learn(len(batch), wall, bool(self._waiting))
         size, name, gpu = len(batch), process_name(), self._gpus * wall
         ran = self._policy.evaluations - ran
         return [

@@ -1,4 +1,4 @@
-"""Measures what an episode costs: wall and CPU seconds, by what they were spent on."""
+"""Measures what an episode costs: wall and CPU seconds of each part."""
 
 import time
 from collections import defaultdict
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 class Meter:
     """Adds up seconds by part: `build`, `reset`, `env`, `render`, `policy`, and `total`.
 
-    Beside them it counts the chunks that were asked for and the network's evaluations for them.
+    It also counts the chunks that were asked for and the forward passes behind them.
     """
 
     wall: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -19,16 +19,9 @@ class Meter:
     chunks: int = 0
     evaluations: int = 0
 
-    def divided(self, parts: int) -> "list[Meter]":
-        """Return equal shares, which add up to the whole."""
-        wall = {part: value / parts for part, value in self.wall.items()}
-        cpu = {part: value / parts for part, value in self.cpu.items()}
-        counts = zip(split(self.chunks, parts), split(self.evaluations, parts), strict=True)
-        return [Meter(wall, cpu, chunks, evaluations) for chunks, evaluations in counts]
-
     @contextmanager
     def measure(self, part: str) -> Iterator[None]:
-        """Measure a block, with every thread that works for it."""
+        """Measure a block of code, with all threads of the process."""
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             yield
@@ -37,11 +30,6 @@ class Meter:
             self.cpu[part] += time.process_time() - cpu
 
 
-def split(count: int, parts: int) -> list[int]:
-    """Divide a count into whole numbers that add up to it."""
-    return [count * (part + 1) // parts - count * part // parts for part in range(parts)]
-
-
 def rounded(seconds: dict[str, float]) -> dict[str, float]:
-    """Round to the tenth of a millisecond, for a record."""
+    """Round to a tenth of a millisecond, for a record."""
     return {part: round(value, 4) for part, value in seconds.items()}

@@ -2,53 +2,43 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.contracts.ablation import Control
-from harness.contracts.environment import Action, BatchEnv, BenchmarkEnv, StepOutcome, play
+from harness.contracts.ablation import Ablation
+from harness.contracts.environment import Action, BenchmarkEnv, StepOutcome, play
 from harness.contracts.errors import PolicyError
-from harness.contracts.policy import LocalPolicy, Policy, checked_chunk, require_one_each
+from harness.contracts.policy import Policy, checked_chunk, require_one_each
 from harness.contracts.protocol import Protocol
-from harness.contracts.record import EpisodeRecord, finite_or_none
+from harness.contracts.record import Episode, EpisodeRecord, finite_or_none
 from harness.contracts.spec import policy_stream
 from harness.play.meter import Meter
-
-
-@dataclass(frozen=True)
-class Episode:
-    """A finished episode: its record and the actions that were executed."""
-
-    record: EpisodeRecord
-    actions: NDArray[np.float32]
 
 
 def run_episode(
     env: BenchmarkEnv,
     policy: Policy,
-    control: Control,
+    ablation: Ablation,
     protocol: Protocol,
     meter: Meter,
     alive: Callable[[], None] = lambda: None,
 ) -> Episode:
-    """Play the episode of a control's spec to its end.
+    """Play the episode `ablation.spec` to its end.
 
-    What the policy does wrong ends the episode as a failure; what the simulator does wrong is
-    raised, for the caller to try again. `alive` is called before everything that could hang.
+    A `PolicyError` ends the episode as a failure. Any other exception is raised, and the caller
+    may try again. `alive` is called before everything that could hang.
     """
-    spec = control.spec
+    spec = ablation.spec
     with meter.measure("reset"):
         outcome = env.begin(spec.episode, spec.seed)
-    if isinstance(policy, LocalPolicy):
+    if policy.needs_env:
         policy.begin(env, spec)
     executed: list[Action] = []
     reason = ""
     while not reason:
         alive()
         try:
-            actions = _ask(env, policy, control, protocol, len(executed), meter)
+            actions = _infer(env, policy, ablation, protocol, len(executed), meter)
         except PolicyError as failed:
             reason = failed.reason
             break
@@ -60,26 +50,26 @@ def run_episode(
             reason = "success"
         elif env.steps >= env.max_steps:
             reason = "step_limit"
-    if isinstance(policy, LocalPolicy):
+    if policy.needs_env:
         policy.end(outcome)
-    return finish_episode(env, control, outcome, executed, reason, env.state_bytes())
+    return finish_episode(env, ablation, outcome, executed, reason)
 
 
-def _ask(
+def _infer(
     env: BenchmarkEnv,
     policy: Policy,
-    control: Control,
+    ablation: Ablation,
     protocol: Protocol,
     step: int,
     meter: Meter,
 ) -> Sequence[Action]:
     """Return the actions to execute next."""
     with meter.measure("render"):
-        observation = control.observe(env, policy.spec.cameras)
+        observation = ablation.observe(env, policy.spec.cameras)
     before = policy.evaluations
     with meter.measure("policy"):
-        # The step at which a chunk starts numbers it, so the stream needs no counter of its own.
-        chunks = policy.infer([observation], [policy_stream(control.spec, step)])
+        # The random stream of a chunk is numbered by the step at which the chunk starts.
+        chunks = policy.infer([observation], [policy_stream(ablation.spec, step)])
     meter.chunks += 1
     meter.evaluations += policy.evaluations - before
     require_one_each(chunks, 1)
@@ -87,25 +77,24 @@ def _ask(
 
 
 def finish_episode(
-    env: BenchmarkEnv | BatchEnv,
-    control: Control,
+    env: BenchmarkEnv,
+    ablation: Ablation,
     outcome: StepOutcome,
     executed: Sequence[Action],
     reason: str,
-    state: bytes,
 ) -> Episode:
-    """Return the episode that ends in this state of the environment."""
+    """Return the episode that ends in the environment's present state."""
     actions = np.array(executed, np.float32).reshape(len(executed), env.action_layout.size)
     record = EpisodeRecord(
-        spec=control.spec,
+        spec=ablation.spec,
         outcome="success" if outcome.success else "failure",
         success=outcome.success,
         progress=finite_or_none(outcome.progress),
         subgoals=dict(outcome.subgoals),
         steps=len(executed),
         reason=reason,
-        instruction=control.told(env.instruction),
+        instruction=ablation.instruction(env.instruction),
         actions_sha256=hashlib.sha256(actions.tobytes()).hexdigest(),
-        state_sha256=hashlib.sha256(state).hexdigest(),
+        state_sha256=hashlib.sha256(env.state_bytes()).hexdigest(),
     )
     return Episode(record, actions)

@@ -1,4 +1,4 @@
-"""Plays episodes one after the other and makes the best of a simulator that fails."""
+"""Plays episodes one after the other and rebuilds a simulator that fails."""
 
 import gc
 import os
@@ -8,145 +8,119 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
 
 import numpy as np
 
 from harness import __version__
-from harness.contracts.ablation import Control
-from harness.contracts.environment import BatchEnv, BenchmarkEnv
+from harness.contracts.ablation import Ablation
+from harness.contracts.environment import BenchmarkEnv
 from harness.contracts.errors import UsageError
 from harness.contracts.policy import Policy, check_compatible
-from harness.contracts.protocol import Protocol
-from harness.contracts.record import EpisodeRecord
+from harness.contracts.record import Episode, EpisodeRecord
+from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
-from harness.play.batch_rollout import run_block
 from harness.play.meter import Meter, rounded
-from harness.play.rollout import Episode, run_episode
-from harness.runs.block import Block
-from harness.runs.plan import Cell
+from harness.play.rollout import run_episode
 
 RETRIES = 2
-"""How often an episode is started again after an error of the infrastructure."""
-
-Simulator = TypeVar("Simulator", BenchmarkEnv, BatchEnv)
+"""How often an episode is played again after an error of the simulator."""
 
 LONGEST_REASON = 300
-"""Characters of an error that a record keeps; the rest would only swell the log."""
+"""Characters of an error message that a record keeps."""
 
 
-class Simulators:
-    """Keeps the last task's simulator, since building one takes seconds and a reset does not."""
+class SimulatorCache:
+    """Keeps the simulator of the last task: building one takes seconds, a reset does not."""
 
     def __init__(self) -> None:
-        """Start with none."""
-        self._held: tuple[tuple[str, str, str], Any] | None = None
+        """Start empty."""
+        self._key: tuple[str, str, str] | None = None
+        self._env: BenchmarkEnv | None = None
 
-    def get(self, cell: Cell, task: str) -> BenchmarkEnv:
-        """Return the simulator of a task, building it if another one is held."""
-        return self._hold(cell, task, cell.family.make)
-
-    def get_batch(self, cell: Cell, task: str) -> BatchEnv:
-        """Return the simulator of a task's batches, building it if another one is held."""
-        return self._hold(cell, task, cell.family.make_batch)
-
-    def _hold(
-        self, cell: Cell, task: str, make: Callable[[str, str, Protocol], Simulator]
-    ) -> Simulator:
-        wanted = (cell.benchmark, task, cell.protocol.label)
-        if self._held is None or self._held[0] != wanted:
+    def get(self, setup: BenchmarkSetup, task: str) -> BenchmarkEnv:
+        """Return the simulator of a task; build it if the cache holds another one."""
+        key = (setup.benchmark, task, setup.protocol.label)
+        if self._env is None or self._key != key:
             self.close()
-            self._held = (wanted, make(cell.benchmark, task, cell.protocol))
-        held: Simulator = self._held[1]
-        return held
+            self._env = setup.family.make(setup.benchmark, task, setup.protocol)
+            self._key = key
+        return self._env
 
     def close(self) -> None:
-        """Give the simulator back."""
-        if self._held is not None:
-            env, self._held = self._held[1], None
-            with suppress(Exception):  # A broken one may throw again; its episodes are told of.
+        """Close the simulator."""
+        if self._env is not None:
+            env, self._env = self._env, None
+            with suppress(Exception):  # A broken simulator may raise again; it is reported already.
                 env.close()
-            # Simulators are full of cycles; the next one would be built beside 250 MiB of this.
+            # Simulators hold reference cycles. Without this, 250 MiB stay while the next is built.
             del env
             gc.collect()
 
 
 class Worker:
-    """Plays any episode of a plan, in this process or in one of its own."""
+    """Plays any episode of a plan, in this process or in an actor."""
 
     def __init__(
         self,
-        cells: Sequence[Cell],
+        setups: Sequence[BenchmarkSetup],
         policies: Mapping[str, Policy],
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         """Take what there is to play.
 
         Args:
-            cells: The benchmarks.
-            policies: The policies by their identity.
+            setups: The benchmarks.
+            policies: The policies by identity.
             alive: Called before everything that could hang.
         """
-        self._cells = {(cell.benchmark, cell.protocol.label): cell for cell in cells}
+        self._setups = {(setup.benchmark, setup.protocol.label): setup for setup in setups}
         self._policies = policies
         self._alive = alive
-        self._simulators = Simulators()
+        self._simulators = SimulatorCache()
 
-    def play(self, block: Block) -> list[Episode]:
-        """Play a block; an error is retried with a fresh simulator, then recorded.
+    def play(self, spec: EpisodeSpec) -> Episode:
+        """Play an episode; after an error, try again with a new simulator, then record the error.
 
-        The episodes of a block share its costs, as if they had been played one after the other.
+        Raises:
+            UsageError: The user has to change the request or the installation.
         """
         retries, started, meter = 0, time.time(), Meter()
         while True:
             try:
                 with meter.measure("total"):
-                    episodes = self._attempt(block, meter)
+                    episode = self._attempt(spec, meter)
                 break
             except UsageError:
                 raise
             except ImportError as error:
-                # Every episode would meet it: the installation is at fault, the user mends it.
+                # Every episode would fail with it: the installation is incomplete.
                 raise UsageError(
-                    f"{block.benchmark} cannot start ({_one_line(error)}); run: run_eval.py doctor"
+                    f"{spec.benchmark} cannot start ({_one_line(error)}); run: run_eval.py doctor"
                 ) from error
-            except Exception as error:  # noqa: BLE001 - whatever a simulator throws, it is no score
+            except Exception as error:  # noqa: BLE001 - a simulator may raise anything
                 self.close()
                 if retries == RETRIES:
-                    episodes = [failed_episode(spec, error) for spec in block.wanted]
+                    episode = failed_episode(spec, error)
                     break
                 retries += 1
-        return [
-            self._stamped(episode, retries, started + index * share.wall["total"], share)
-            for index, (episode, share) in enumerate(
-                zip(episodes, meter.divided(len(episodes)), strict=True)
-            )
-        ]
+        return self._with_costs(episode, retries, started, meter)
 
     def close(self) -> None:
-        """Give the simulator back, whatever state it is in."""
+        """Close the simulator, whatever state it is in."""
         self._simulators.close()
 
-    def _attempt(self, block: Block, meter: Meter) -> list[Episode]:
-        cell, policy = self._cells[block.benchmark, block.protocol], self._policies[block.policy]
+    def _attempt(self, spec: EpisodeSpec, meter: Meter) -> Episode:
+        setup, policy = self._setups[spec.benchmark, spec.protocol], self._policies[spec.policy]
         self._alive()
-        if cell.protocol.batch > 1:
-            with meter.measure("build"):
-                batch = self._simulators.get_batch(cell, block.task)
-            check_compatible(policy.spec, batch)
-            return run_block(
-                batch, policy, block, cell.instructions, cell.protocol, meter, self._alive
-            )
         with meter.measure("build"):
-            env = self._simulators.get(cell, block.task)
+            env = self._simulators.get(setup, spec.task)
         check_compatible(policy.spec, env)
-        (spec,) = block.specs
-        control = Control(spec, cell.instructions)
-        return [run_episode(env, policy, control, cell.protocol, meter, self._alive)]
+        ablation = Ablation(spec, setup.instructions)
+        return run_episode(env, policy, ablation, setup.protocol, meter, self._alive)
 
-    def _stamped(self, episode: Episode, retries: int, started: float, meter: Meter) -> Episode:
+    def _with_costs(self, episode: Episode, retries: int, started: float, meter: Meter) -> Episode:
         spec = episode.record.spec
-        versions = dict(self._cells[spec.benchmark, spec.protocol].family.versions()) | {
+        versions = dict(self._setups[spec.benchmark, spec.protocol].family.versions()) | {
             "assay": __version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -166,12 +140,12 @@ class Worker:
 
 
 def process_name() -> str:
-    """Return who this process is, unique within a cluster."""
+    """Return a name of this process that is unique within a cluster."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def failed_episode(spec: EpisodeSpec, error: Exception) -> Episode:
-    """Return the record of an episode that the infrastructure could not finish."""
+    """Return the record of an episode that ended in an error."""
     record = EpisodeRecord(
         spec=spec,
         outcome="error",

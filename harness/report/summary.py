@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.report.frame import CELL, family, read_frame, wanted_cells
+from harness.contracts.protocol import ProtocolLabel
+from harness.report.frame import CELL, read_frame, wanted_cells
 from harness.runs.folder import Run, notes_of
 from harness.runs.stopping import Decision, decision_of
 from harness.statistics.interval import (
@@ -83,7 +84,7 @@ class Summary:
 def summarise(runs: Sequence[Run]) -> Summary:
     """Build the summary of runs, complete or not."""
     episodes, wanted = read_frame(runs), wanted_cells(runs)
-    wanted["family"] = [family(label) for label in wanted["protocol"]]
+    wanted["family"] = [ProtocolLabel.parse(label).family for label in wanted["protocol"]]
     played = _played(episodes)
     rows = [row for policy in wanted["policy"].unique() for row in _rows(policy, wanted, played)]
     decisions = [

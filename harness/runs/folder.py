@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from harness import __version__
 from harness.contracts.errors import StorageError, UsageError
-from harness.contracts.record import EpisodeRecord
-from harness.play.rollout import Episode
+from harness.contracts.record import Episode, EpisodeRecord
 from harness.runs.plan import Work
 
 
@@ -68,17 +67,27 @@ class Run:
         Raises:
             UsageError: A line other than the last is damaged.
         """
+        return {record.spec.key: record for record in self.log()}
+
+    def log(self) -> Iterator[EpisodeRecord]:
+        """Yield the records in the order of the log; a torn last line is left out.
+
+        Raises:
+            UsageError: A line other than the last is damaged.
+        """
         if not self.log_path.exists():
-            return {}
-        whole, _ = self._split_log()
-        records: dict[str, EpisodeRecord] = {}
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                record = EpisodeRecord.from_json(line)
-            except ValueError as error:
-                raise damaged(self.log_path, number, error) from error
-            records[record.spec.key] = record
-        return records
+            return
+        with self.log_path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield EpisodeRecord.from_json(line)
+                except ValueError as error:
+                    raise UsageError(
+                        f"{self.log_path}:{number} is damaged ({error}); delete that line to run "
+                        f"its episode again"
+                    ) from error
 
     def sessions(self) -> list[dict[str, Any]]:
         """Return when the run was started, each time, and with how many workers."""
@@ -116,12 +125,6 @@ class Run:
 
     def _action_path(self, key: str) -> Path:
         return self.path / "actions" / f"{key}.npy"
-
-    def _split_log(self) -> tuple[str, str]:
-        """Return the log's whole lines and what follows the last line break."""
-        content = self.log_path.read_bytes()
-        end = content.rfind(b"\n") + 1
-        return content[:end].decode(), content[end:].decode(errors="replace")
 
 
 class RunWriter(Run):
@@ -215,19 +218,11 @@ class RunWriter(Run):
             partial = target.with_suffix(".partial")
             partial.write_text(json.dumps(facts, indent=2) + "\n")
             partial.replace(target)
-        whole, torn = self._split_log()
-        if torn:
-            os.truncate(self.log_path, len(whole.encode()))
-            self.notices.append(
-                "the log's last line was cut short; it was dropped and its episode runs again"
-            )
-
-
-def damaged(log: Path, number: int, error: Exception) -> UsageError:
-    """Return what to tell the user of a line that is no record."""
-    return UsageError(
-        f"{log}:{number} is damaged ({error}); delete that line to run its episode again"
-    )
+        content = self.log_path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self.log_path, whole)
+            self.notices.append("the log's last line was incomplete; its episode runs again")
 
 
 def describe(work: Work) -> dict[str, Any]:
@@ -235,21 +230,21 @@ def describe(work: Work) -> dict[str, Any]:
     return {
         "plan": work.plan.to_json(),
         "policies": sorted(work.policies),
-        "compared": list(work.policies),
+        "players": work.players,
         "task_order": {
-            cell.benchmark: [task.name for task in cell.family.tasks(cell.benchmark)]
-            for cell in work.cells
+            setup.benchmark: [task.name for task in setup.family.tasks(setup.benchmark)]
+            for setup in work.setups
         },
         "protocols": {
-            cell.protocol.label: {
-                "rules": cell.protocol.rules,
-                "sources": dict(cell.protocol.sources),
+            setup.protocol.label: {
+                "rules": setup.protocol.rules,
+                "sources": dict(setup.protocol.sources),
             }
-            | ({"note": cell.protocol.note} if cell.protocol.note else {})
-            for cell in work.cells
+            | ({"note": setup.protocol.note} if setup.protocol.note else {})
+            for setup in work.setups
         },
         "versions": {"assay": __version__}
-        | {name: v for cell in work.cells for name, v in cell.family.versions().items()},
+        | {name: v for setup in work.setups for name, v in setup.family.versions().items()},
         "git": git_state(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -277,6 +272,7 @@ def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
         "episodes": plan.get("episodes"),
         "seed": plan.get("seed"),
         "stop_when_decided": plan.get("stop_when_decided", False),
+        "ablations": ", ".join(sorted(plan.get("ablations", []))),
     }
     for request in plan.get("benchmarks", []):
         name = f"{request['name']} under {request['protocol']}"

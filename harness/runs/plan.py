@@ -1,30 +1,36 @@
-"""What a run shall measure: the plan, its validation, and the episodes that follow from it."""
+"""The plan of a run: its validation and its episodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness.contracts.ablation import arm_of, under_control
+from harness.contracts.ablation import ABLATIONS
 from harness.contracts.benchmark import Benchmark
 from harness.contracts.errors import UsageError, require_known
-from harness.contracts.policy import LocalPolicy, Policy
+from harness.contracts.policy import Policy
 from harness.contracts.protocol import Protocol
 from harness.contracts.registry import find_benchmark, make_policy
+from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
-from harness.runs.rounds import rounds
+
+ROUND = 2
+"""Episodes of each task in a round of a run that may stop early.
+
+Two, not one: a round moves through all tasks, and each move builds a simulator.
+"""
 
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """A benchmark with the tasks and the protocol that are asked for.
+    """A benchmark with the requested tasks and protocol.
 
     Attributes:
         name: E.g. ``libero_object``, or with one task behind it, ``maniskill/PickCube-v1``.
         tasks: Indices or names; empty means all.
-        protocol: The card's short name; empty means the family's default.
+        protocol: The card's name or its label; empty means the family's default.
     """
 
     name: str
@@ -42,7 +48,7 @@ class Plan:
         episodes: Episodes for each task.
         seed: The run's seed.
         stop_when_decided: Whether to stop when it is clear which of two policies is better.
-        controls: Arms in which every policy is evaluated besides.
+        ablations: Inputs without which every policy plays once more, e.g. ``no-image``.
     """
 
     policies: tuple[str, ...]
@@ -50,7 +56,7 @@ class Plan:
     episodes: int
     seed: int = 7
     stop_when_decided: bool = False
-    controls: tuple[str, ...] = ()
+    ablations: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> "Plan":
@@ -75,61 +81,51 @@ class Plan:
             episodes=_whole(values.get("episodes", 10), "episodes", str(path)),
             seed=_whole(values.get("seed", 7), "seed", str(path)),
             stop_when_decided=values.get("stop_when_decided", False) is True,
-            controls=tuple(str(name) for name in _listed(values.get("controls", []))),
+            ablations=tuple(str(name) for name in _listed(values.get("ablations", []))),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, for run.json."""
         values = asdict(self)
-        values["policies"], values["controls"] = list(self.policies), list(self.controls)
+        values["policies"], values["ablations"] = list(self.policies), list(self.ablations)
         values["benchmarks"] = [asdict(b) | {"tasks": list(b.tasks)} for b in self.benchmarks]
         return values
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A benchmark of a plan with all names resolved."""
-
-    family: Benchmark
-    benchmark: str
-    tasks: tuple[str, ...]
-    protocol: Protocol
-
-    @property
-    def instructions(self) -> list[str]:
-        """What the benchmark's tasks say."""
-        return [task.instruction for task in self.family.tasks(self.benchmark)]
-
-
-@dataclass(frozen=True)
 class Work:
-    """A resolved plan: what will run, known to be possible before anything starts.
+    """A resolved plan: every name is known and every episode listed.
 
     Attributes:
-        plan: The plan in canonical form: task names for indices, every protocol named.
-        policies: The policies by their identity.
+        plan: The plan with task names for indices and a protocol for every benchmark.
+        policies: The policies by identity.
         references: How the command line names them, by identity.
-        cells: The benchmarks.
+        setups: The benchmarks.
         specs: Every episode, in an order that keeps a simulator in use.
     """
 
     plan: Plan
     policies: Mapping[str, Policy]
     references: Mapping[str, str]
-    cells: tuple[Cell, ...]
+    setups: tuple[BenchmarkSetup, ...]
     specs: tuple[EpisodeSpec, ...]
 
-    def cell(self, spec: EpisodeSpec) -> Cell:
-        """Return the cell that an episode belongs to."""
-        for cell in self.cells:
-            if cell.benchmark == spec.benchmark and cell.protocol.label == spec.protocol:
-                return cell
+    @property
+    def players(self) -> list[str]:
+        """The policies and their ablations, as tables name them, in the plan's order."""
+        return list(dict.fromkeys(spec.player for spec in self.specs))
+
+    def setup(self, spec: EpisodeSpec) -> BenchmarkSetup:
+        """Return the benchmark and protocol of an episode."""
+        for setup in self.setups:
+            if setup.benchmark == spec.benchmark and setup.protocol.label == spec.protocol:
+                return setup
         raise KeyError(spec.key)
 
     def interpreter(self, spec: EpisodeSpec) -> str:
-        """Return the program in which an episode is played; empty for this process's own."""
-        python = self.cell(spec).family.venv
-        return "" if python is None else str(python.interpreter)
+        """Return the Python program that plays an episode; empty for this process's own."""
+        venv = self.setup(spec).family.venv
+        return "" if venv is None else str(venv.interpreter)
 
 
 def resolve(plan: Plan) -> Work:
@@ -141,65 +137,76 @@ def resolve(plan: Plan) -> Work:
     for name, value, least in (("episodes", plan.episodes, 1), ("seed", plan.seed, 0)):
         if value < least:
             raise UsageError(f"{name} must be at least {least}, got {value}")
-    named = [(reference, _built(reference, "")) for reference in plan.policies]
-    named += [
-        (reference, _built(reference, control))
-        for control in plan.controls
-        for reference in plan.policies
-    ]
-    policies = {policy.spec.name: policy for _, policy in named}
-    if len(policies) < len(named):
+    built = [(reference, make_policy(reference)) for reference in plan.policies]
+    policies = {policy.spec.name: policy for _, policy in built}
+    if len(policies) < len(built):
         raise UsageError(f"a policy is named twice: {', '.join(plan.policies)}")
-    cells = tuple(_resolve_cell(request, plan.episodes) for request in _gathered(plan.benchmarks))
-    if len({(cell.benchmark, cell.protocol.label) for cell in cells}) < len(cells):
+    setups = tuple(_resolve_setup(request, plan.episodes) for request in _gathered(plan.benchmarks))
+    if len({(setup.benchmark, setup.protocol.label) for setup in setups}) < len(setups):
         raise UsageError("a benchmark is named twice with the same protocol")
-    if plan.stop_when_decided and len(policies) != 2:
-        raise UsageError(f"--stop-when-decided compares two policies, not {len(policies)}")
+    _check_ablations(plan.ablations, policies, setups)
+    work = Work(
+        replace(plan, benchmarks=tuple(_canonical(setup) for setup in setups)),
+        policies,
+        {policy.spec.name: reference for reference, policy in built},
+        setups,
+        _episodes(plan, list(policies), setups),
+    )
+    if plan.stop_when_decided and len(work.players) != 2:
+        raise UsageError(f"--stop-when-decided compares two policies, not {len(work.players)}")
+    _check_can_run(work)
+    return work
+
+
+def rounds(episodes: int) -> Iterator[range]:
+    """Divide the episodes of a task into rounds, for a run that may stop early."""
+    for start in range(0, episodes, ROUND):
+        yield range(start, min(start + ROUND, episodes))
+
+
+def _episodes(
+    plan: Plan, policies: Sequence[str], setups: Sequence[BenchmarkSetup]
+) -> tuple[EpisodeSpec, ...]:
     parts = list(rounds(plan.episodes)) if plan.stop_when_decided else [range(plan.episodes)]
-    specs = tuple(
-        EpisodeSpec(name, cell.benchmark, task, episode, plan.seed, cell.protocol.label)
+    return tuple(
+        EpisodeSpec(
+            policy, setup.benchmark, task, episode, plan.seed, setup.protocol.label, ablation
+        )
         for episodes in parts
-        for cell in cells
-        for task in cell.tasks
-        for name in policies
+        for setup in setups
+        for task in setup.tasks
+        for ablation in ("", *plan.ablations)
+        for policy in policies
         for episode in episodes
     )
-    _check_can_run(policies, cells, specs)
-    requests = tuple(
-        BenchmarkRequest(cell.benchmark, cell.tasks, cell.protocol.name.partition("/")[2])
-        for cell in cells
-    )
-    canonical = replace(plan, benchmarks=requests)
-    references = {policy.spec.name: reference for reference, policy in named}
-    return Work(canonical, policies, references, cells, specs)
 
 
-def _built(reference: str, control: str) -> Policy:
-    policy = make_policy(reference)
-    return under_control(policy, control) if control else policy
+def _canonical(setup: BenchmarkSetup) -> BenchmarkRequest:
+    return BenchmarkRequest(setup.benchmark, setup.tasks, setup.protocol.label)
 
 
-def _check_can_run(
-    policies: Mapping[str, Policy], cells: Sequence[Cell], specs: Sequence[EpisodeSpec]
+def _check_ablations(
+    ablations: Sequence[str], policies: Mapping[str, Policy], setups: Sequence[BenchmarkSetup]
 ) -> None:
-    images = any(policy.spec.cameras for policy in policies.values())
-    problems = [cell.family.problem(images) for cell in cells]
-    problems += [cell.family.venv.problem() for cell in cells if cell.family.venv]
-    problems += [
-        f"{cell.benchmark} has one instruction only; there is none to shuffle"
-        for cell in cells
-        if any(arm_of(name) == "shuffled-instruction" for name in policies)
-        and len(set(cell.instructions)) < 2
-    ]
-    batched = [cell for cell in cells if cell.protocol.batch > 1]
-    problems += [cell.family.batch_problem() for cell in batched]
-    for name, policy in policies.items():
-        if batched and isinstance(policy, LocalPolicy):
-            problems.append(
-                f"{name} reaches into one environment, and {batched[0].protocol.name} plays "
-                f"{batched[0].protocol.batch} together; choose another protocol"
-            )
-        problems.append(policy.missing([spec for spec in specs if spec.policy == name]))
+    for ablation in ablations:
+        require_known("ablation", ablation, ABLATIONS)
+        if ablations.count(ablation) > 1:
+            raise UsageError(f"the ablation {ablation} is named twice")
+        for name, policy in policies.items():
+            if policy.needs_env:
+                raise UsageError(f"{name} reads the simulator's state; an ablation hides nothing")
+    if "shuffled-instruction" in ablations:
+        for setup in setups:
+            if len(set(setup.instructions)) < 2:
+                raise UsageError(f"{setup.benchmark} has only one instruction; none to shuffle")
+
+
+def _check_can_run(work: Work) -> None:
+    images = any(policy.spec.cameras for policy in work.policies.values())
+    problems = [setup.family.problem(images) for setup in work.setups]
+    problems += [setup.family.venv.problem() for setup in work.setups if setup.family.venv]
+    for name, policy in work.policies.items():
+        problems.append(policy.missing([spec for spec in work.specs if spec.policy == name]))
     for problem in problems:
         if problem:
             raise UsageError(problem)
@@ -225,13 +232,9 @@ def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:
     return gathered
 
 
-def _resolve_cell(request: BenchmarkRequest, episodes: int) -> Cell:
+def _resolve_setup(request: BenchmarkRequest, episodes: int) -> BenchmarkSetup:
     family = find_benchmark(request.name)
-    protocols = family.protocols()
-    short = request.protocol.removeprefix(f"{family.name}/") or family.protocol_of(request.name)
-    require_known(f"protocol of {family.name}", short, protocols)
-    protocol = protocols[short]
-    protocol.limit(request.name)
+    protocol = _resolve_protocol(family, request)
     names = [task.name for task in family.tasks(request.name)]
     tasks = tuple(_task_name(request.name, task, names) for task in request.tasks or names)
     if len(set(tasks)) < len(tasks):
@@ -243,7 +246,23 @@ def _resolve_cell(request: BenchmarkRequest, episodes: int) -> Cell:
                 f"{request.name} has {available} distinct episodes of task {task}; "
                 f"{episodes} would repeat some: use --episodes {available} or fewer"
             )
-    return Cell(family, request.name, tasks, protocol)
+    return BenchmarkSetup(family, request.name, tasks, protocol)
+
+
+def _resolve_protocol(family: Benchmark, request: BenchmarkRequest) -> Protocol:
+    """Find the protocol that a request names by its card, or by the label of a recorded run."""
+    wanted = request.protocol.removeprefix(f"{family.name}/") or family.protocol_of(request.name)
+    card = wanted.partition("@")[0]
+    protocols = family.protocols()
+    require_known(f"protocol of {family.name}", card, protocols)
+    protocol = protocols[card]
+    if "@" in wanted and wanted != protocol.label.removeprefix(f"{family.name}/"):
+        raise UsageError(
+            f"{request.protocol} was recorded; here the protocol is {protocol.label} "
+            f"({protocol.rules.get('simulator')})"
+        )
+    protocol.limit(request.name)
+    return protocol
 
 
 def _task_name(benchmark: str, task: str, names: Sequence[str]) -> str:

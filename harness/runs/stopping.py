@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.runs.rounds import rounds
+from harness.runs.plan import rounds
 from harness.statistics.sequential import Sequential, sequential_comparison
 
 Scene = tuple[str, str, str, int]
@@ -78,7 +78,7 @@ def decision_of(facts: Mapping[str, Any], cells: pd.DataFrame, episodes: pd.Data
         for benchmark, protocol, task in places.itertuples(index=False)
         for episode in range(plan["episodes"])
     ]
-    decision = Decision(facts["compared"], scenes, plan["seed"])
+    decision = Decision(facts["players"], scenes, plan["seed"])
     for row in episodes.to_dict("records"):
         scene = (row["benchmark"], row["protocol"], row["task"], int(row["episode"]))
         decision.add(row["policy"], scene, row["outcome"])

@@ -16,10 +16,9 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import LocalPolicy
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import keyed_stream
-from harness.inference.batcher import PolicyActor
+from harness.inference.batcher import Batcher
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
 from harness.serving.greeting import STREAM_KEY, Greeting
 from harness.serving.keys import ObservationKeys
@@ -36,7 +35,7 @@ class Serving:
         port: The port; 0 takes any that is free.
         api_key: What clients have to send; empty lets everybody in.
         seed: What clients draw from that send no stream of their own.
-        max_batch: Observations in a batch at most; None learns it.
+        max_batch: Observations in a batch, at most.
     """
 
     reference: str
@@ -45,7 +44,7 @@ class Serving:
     port: int = 8000
     api_key: str = ""
     seed: int = 0
-    max_batch: int | None = None
+    max_batch: int = 8
 
 
 class PolicyServer:
@@ -62,17 +61,18 @@ class PolicyServer:
         """
         self._serving, self._tell = serving, tell
         policy = make_policy(serving.reference)
-        if isinstance(policy, LocalPolicy):
+        if policy.needs_env:
             raise UsageError(
-                f"{serving.reference} lives beside a simulator and needs it, so it cannot be "
-                f"served; serve a policy that acts on observations alone (see docs/policies.md)"
+                f"{serving.reference} needs the simulator, so it cannot be served; serve a policy "
+                f"that acts on observations alone, e.g. lerobot-chunks: for lerobot: "
+                f"(see docs/policies.md)"
             )
         for role in policy.spec.cameras:
             serving.keys.image_key(role)
         self._spec = policy.spec
         self._greeting = pack(Greeting(policy.spec, serving.keys).plain())
-        # Nothing restarts a server that is killed, so an inference may take as long as it likes.
-        self._actor = PolicyActor(serving.reference, 0.0, serving.max_batch, None, 0.0)
+        # No deadline: nothing would restart the server.
+        self._batcher = Batcher(serving.reference, 0.0, serving.max_batch, 0.0)
         self._server = self._bound()
         self.port: int = self._server.socket.getsockname()[1]
 
@@ -124,7 +124,7 @@ class PolicyServer:
             while True:
                 message = connection.recv()
                 start = time.monotonic()
-                reply = self._reply(message, calls, str(connection.id))
+                reply = self._reply(message, calls)
                 if total is not None:
                     reply["server_timing"]["prev_total_ms"] = 1000 * total
                 connection.send(pack(reply))
@@ -137,7 +137,7 @@ class PolicyServer:
             connection.send("".join(traceback.format_exception_only(error)))
             connection.close(CloseCode.INTERNAL_ERROR, "the previous frame says what went wrong")
 
-    def _reply(self, message: str | bytes, calls: int, client: str) -> dict[str, Any]:
+    def _reply(self, message: str | bytes, calls: int) -> dict[str, Any]:
         if isinstance(message, str):
             raise WireError("an observation must come in a binary frame")
         request = unpack(message)
@@ -146,7 +146,7 @@ class PolicyServer:
         observation = self._serving.keys.unpack(request, self._spec)
         stream = self._stream(request.get(STREAM_KEY), calls)
         start = time.monotonic()
-        (answer,) = self._actor.infer([observation], [stream], client)
+        (answer,) = self._batcher.infer([observation], [stream])
         waited = time.monotonic() - start
         return {
             "actions": answer.chunk,

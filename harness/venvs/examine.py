@@ -46,11 +46,6 @@ def examine() -> list[Check]:
         on_states = f"{found} benchmarks; {installed}"
         checks.append(Check(f"{name} on states", states, on_states, extra))
         checks.append(Check(f"{name} with images", images, family.rendering(), extra))
-        if any(card.batch > 1 for card in family.protocols().values()):
-            # Nothing to mend: most machines have no GPU, and all other protocols run.
-            why_not = states or family.batch_problem()
-            found_here = f"not here: {why_not}" if why_not else "possible"
-            checks.append(Check(f"{name} in batches", None, found_here))
         if family.venv is not None and family.venv.name not in apart:
             apart.add(family.venv.name)  # Families may share one, and importing takes seconds.
             checks.append(_examine_python(name, family.venv))

@@ -14,12 +14,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from harness.contracts.benchmark import Benchmark, Task
-from harness.contracts.environment import Action, BatchEnv, BenchmarkEnv, Observation, StepOutcome
+from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
 from harness.contracts.errors import PolicyError
-from harness.contracts.policy import LocalPolicy, Policy, PolicySpec
+from harness.contracts.policy import Policy, PolicySpec
 from harness.contracts.protocol import Protocol
 from harness.contracts.spec import EpisodeSpec
 from harness.contracts.vectors import Layout, Part
@@ -112,45 +111,6 @@ class FilmedEnv(PointEnv):
         return {"image": images, "state": state, "instruction": self.instruction}
 
 
-class PointBatch(BatchEnv):
-    """Points that pull at each other, as neighbours on a GPU may change each other's digits."""
-
-    def __init__(self, task: str, max_steps: int, rows: int) -> None:
-        PointEnv.built.append(task)
-        self.instruction, self.max_steps = f"reach {task}", max_steps
-        self.state_layout, self.action_layout, self.cameras = STATE, ACTION, ("main",)
-        self._rows = rows
-
-    def begin(self, scenes: Sequence[tuple[int, int]]) -> Sequence[StepOutcome]:
-        assert len(scenes) == self._rows
-        assert all(0 <= episode < 20 for episode, _ in scenes)
-        angles = [np.random.default_rng([s, k]).uniform(0, 2 * np.pi) for k, s in scenes]
-        self.positions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        return [StepOutcome(False, 0.0)] * self._rows
-
-    def advance(self, actions: NDArray[np.float32]) -> Sequence[StepOutcome]:
-        if PointEnv.faults:
-            raise PointEnv.faults.pop(0)
-        _fault_once("ASSAY_POINTS_HANG")
-        self.positions = self.positions + 0.1 * actions + 0.02 * self.positions.mean(axis=0)
-        distances = [float(np.linalg.norm(position)) for position in self.positions]
-        return [StepOutcome(d < 0.1, max(0.0, 1 - d), {"near": d < 0.5}) for d in distances]
-
-    def observe(self, cameras: Sequence[str], rows: Sequence[int]) -> Sequence[Observation]:
-        PointEnv.looks += len(cameras) * len(rows)
-        image = dict.fromkeys(cameras, np.zeros((8, 8, 3), np.uint8))
-        states = self.positions.astype(np.float32)
-        return [
-            {"image": image, "state": states[row], "instruction": self.instruction} for row in rows
-        ]
-
-    def idle_action(self, row: int) -> Action:
-        return np.zeros(2, np.float32)
-
-    def state_bytes(self, row: int) -> bytes:
-        return self.positions[row].tobytes()
-
-
 class Points(Benchmark):
     """The family of the point tasks."""
 
@@ -176,11 +136,6 @@ class Points(Benchmark):
                 name=f"points/{name}", max_steps=dict.fromkeys(self.benchmarks(), steps), replan=k
             )
             for name, (steps, k) in cards.items()
-        } | {
-            name: Protocol(
-                name=f"points/{name}", max_steps={"points_two": 30}, replan=4, batch=batch
-            )
-            for name, batch in {"four": 4, "eight": 8}.items()
         }
 
     def episodes(self, benchmark: str, task: str) -> int | None:
@@ -189,12 +144,6 @@ class Points(Benchmark):
     def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
         made = PointEnv if benchmark == "points_two" else FilmedEnv
         return made(task, protocol.limit(benchmark))
-
-    def make_batch(self, benchmark: str, task: str, protocol: Protocol) -> BatchEnv:
-        return PointBatch(task, protocol.limit(benchmark), protocol.batch)
-
-    def batch_problem(self) -> str | None:
-        return None
 
     def problem(self, images: bool) -> str | None:
         return None
@@ -297,9 +246,10 @@ class Still(Policy):
         return [np.zeros((10, 2), np.float32) for _ in observations]
 
 
-class Watching(LocalPolicy):
-    """Does nothing but look through two cameras every ten steps, in any benchmark."""
+class Watching(Policy):
+    """Looks through two cameras every ten steps and idles, in any benchmark."""
 
+    needs_env = True
     spec = PolicySpec("watching", ("main", "wrist"))
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:

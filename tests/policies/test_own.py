@@ -11,13 +11,12 @@ from assay_points import PointEnv
 
 from harness.backends.inline import run_inline
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import LocalPolicy
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import keyed_stream
 from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.serving.server import PolicyServer, Serving
 from policies.seeded import seeded
-from tests.harness.backends.ray.test_ray import inline
+from tests.helpers.plays import inline
 
 PLAIN = """
 import numpy as np
@@ -216,10 +215,10 @@ def test_a_lerobot_policy_remembers_nothing_of_another_episode(
 
 def test_only_chunks_can_be_served_since_a_queue_belongs_to_one_episode(lerobot: str) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    assert isinstance(make_policy(f"lerobot:{lerobot}:Act"), LocalPolicy)
+    assert make_policy(f"lerobot:{lerobot}:Act").needs_env
     with pytest.raises(UsageError, match="lives beside a simulator"):
         PolicyServer(Serving(reference=f"lerobot:{lerobot}:Act", port=0), print)
-    assert not isinstance(make_policy(f"lerobot-chunks:{lerobot}:Act"), LocalPolicy)
+    assert not make_policy(f"lerobot-chunks:{lerobot}:Act").needs_env
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,12 @@ from harness.backends.inline import run_inline
 from harness.contracts.errors import UsageError
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import policy_stream
-from harness.contracts.vectors import Layout, Part
+from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION, Layout, Part
 from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.serving import connection
 from harness.serving.codec import pack, unpack
-from policies.remote import LIBERO_ACTION, LIBERO_STATE
-from tests.harness.backends.ray.test_ray import inline
-from tests.harness.serving.test_serving import served
+from tests.helpers.plays import inline
+from tests.helpers.serving import served
 
 ACTIONS = np.zeros((4, 2), np.float32)
 
@@ -221,7 +220,8 @@ def test_a_server_that_is_too_slow_is_an_error_that_names_the_option() -> None:
 def test_actions_of_another_size_than_stated_stop_the_run() -> None:
     with answering(lambda _: {"actions": np.zeros((5, 32), np.float32)}) as port:
         policy = make_policy(remote(port))
-        assert policy.spec.action_layout == LIBERO_ACTION
+        assert policy.spec.state_layout == EEF_AXIS_ANGLE_STATE
+        assert policy.spec.action_layout == EEF_DELTA_ACTION
         with pytest.raises(UsageError, match="have 32 numbers, those of its layout 7"):
             ask(policy)
 
@@ -295,10 +295,3 @@ def test_what_is_stated_wrongly_is_refused(options: dict[str, str], says: str) -
         make_policy(remote(port, **options))
     with served("homing") as port, pytest.raises(UsageError, match="states homing's spec itself"):
         make_policy(remote(port, **options))
-
-
-@pytest.mark.libero
-def test_the_libero_layouts_are_the_benchmarks() -> None:
-    from benchmarks.libero import env
-
-    assert (env.STATE, env.ACTION) == (LIBERO_STATE, LIBERO_ACTION)

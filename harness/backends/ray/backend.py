@@ -1,4 +1,4 @@
-"""The Ray backend: joins or starts a cluster, and hands the episodes to its driver."""
+"""Joins or starts a Ray cluster and hands the episodes to the driver."""
 
 import os
 from collections.abc import Callable, Generator, Sequence
@@ -10,8 +10,8 @@ from ray._private import ray_constants
 from harness.backends.ray.driver import Driver
 from harness.backends.ray.options import RayOptions
 from harness.contracts.errors import UsageError
+from harness.contracts.record import Episode
 from harness.contracts.spec import EpisodeSpec
-from harness.play.rollout import Episode
 from harness.play.threads import ONE_CORE
 from harness.runs.plan import Work
 
@@ -45,7 +45,7 @@ def run_ray(
 
 
 def connect(options: RayOptions) -> bool:
-    """Join a cluster, or start one that nobody else can reach; return False if that was done.
+    """Join a cluster or start one on loopback; return False if Ray is connected already.
 
     Raises:
         UsageError: There is no cluster at the address.

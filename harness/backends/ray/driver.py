@@ -10,36 +10,34 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from harness.backends.ray.env_actor import Finished
-from harness.backends.ray.growth import Growth
 from harness.backends.ray.options import RayOptions
 from harness.backends.ray.remote_policy import cause
 from harness.backends.ray.schedule import Schedule
-from harness.backends.ray.worker_group import Crew, Replica, Worker
+from harness.backends.ray.worker_group import Replica, WorkerGroup, WorkerHandle
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import LocalPolicy
+from harness.contracts.record import Episode
 from harness.contracts.spec import EpisodeSpec
-from harness.play.rollout import Episode
 from harness.play.worker import failed_episode
-from harness.runs.block import Block, blocks
 from harness.runs.plan import Work
 
 MOST_DEATHS = 5
-"""How many workers a block may bring down before its episodes are recorded as errors.
+"""How many workers may die on an episode before it is recorded as an error.
 
-More than the retries of an error, since a worker dies mostly of somebody else's fault.
+More than the retries of an error: the machine kills workers (out of memory) more often than
+the episode that they play.
 """
 MOST_FALSE_STARTS = 5
-"""How many actors in a row may die while starting before the run gives up."""
-LOOK = 1.0
-"""Seconds between looks at who is busy."""
+"""How many actors in a row may die while they start before the run stops."""
+WAIT = 1.0
+"""Seconds to wait for the next event."""
 PATIENCE = 60.0
-"""Seconds without any news after which the user is told what the run waits for."""
+"""Seconds without an event after which the user is told what the run waits for."""
 
-Event = Callable[[Any], Sequence[Episode] | None]
+Handler = Callable[[Any], Episode | None]
 
 
 class Driver:
-    """Gives out blocks of episodes and takes in what becomes of them."""
+    """Gives every worker its next episode and collects the results."""
 
     def __init__(
         self,
@@ -48,70 +46,68 @@ class Driver:
         options: RayOptions,
         tell: Callable[[str], None],
     ) -> None:
-        """Reserve the room for the crews; `run` starts the workers."""
-        remote = [name for name, p in work.policies.items() if not isinstance(p, LocalPolicy)]
-        gpus = _gpus(options, len(remote))
-        self._options, self._tell = options, tell
-        self._work = work
-        mine = blocks(work, specs)
-        self._schedule = Schedule(mine, lambda block: work.interpreter(block.specs[0]))
-        self._workers: set[Worker] = set()
-        self._idle: list[Worker] = []
-        self._deaths: Counter[Block] = Counter()
+        """Queue the episodes; `run` starts the workers. `tell` shows a notice."""
+        self._work, self._options, self._tell = work, options, tell
+        self._schedule = Schedule(specs, work.interpreter)
+        self._groups: list[WorkerGroup] = []
+        self._workers: set[WorkerHandle] = set()
+        self._idle: list[WorkerHandle] = []
+        self._deaths: Counter[EpisodeSpec] = Counter()
         self._false_starts = self._starting = self._playing = 0
-        self._pending: dict[Any, Event] = {}
+        self._pending: dict[Any, Handler] = {}
         self._loading: set[Replica] = set()
-        workers = min(options.workers, len(mine))
-        crews = min(workers, _crews(options, gpus)) if remote else 1
-        self._crews = [
-            Crew(work, options, gpus, workers // crews + (index < workers % crews))
-            for index in range(crews)
-        ]
-        self._growth = Growth(self._crews) if options.replicas is None else None
-        for crew in self._crews:
-            for replica in crew.replicas:
-                self._open(replica)
-            for seat in range(crew.seats):
-                # The first workers will take the first tasks, each in the program that plays it.
-                first = self._schedule.interpreters
-                self._hire(crew, seat, first[len(self._workers) % len(first)])
 
     def run(self) -> Iterator[Episode]:
         """Yield every episode once, in the order they end."""
-        news = looked = time.monotonic()
+        self._start_groups()
+        last_event = time.monotonic()
         while self._playing or len(self._schedule):
-            done, _ = ray.wait(list(self._pending), num_returns=1, timeout=LOOK)
+            done, _ = ray.wait(list(self._pending), num_returns=1, timeout=WAIT)
             now = time.monotonic()
             if done:
-                news = now
-                yield from self._pending.pop(done[0])(done[0]) or ()
-            elif now - news > PATIENCE and (self._starting or self._loading):
-                news = now
-                self._tell_who_is_missing()
-            if self._growth is not None and now - looked > LOOK:
-                looked = now
-                for notice in self._growth.look():
-                    self._tell(notice)
+                last_event = now
+                episode = self._pending.pop(done[0])(done[0])
+                if episode is not None:
+                    yield episode
+            elif now - last_event > PATIENCE and (self._starting or self._loading):
+                last_event = now
+                self._tell_what_is_missing()
 
     def close(self) -> None:
-        """Let everybody go."""
-        for crew in self._crews:
-            crew.dismiss([worker for worker in self._workers if worker.crew is crew])
+        """Kill every actor."""
+        for group in self._groups:
+            group.stop([worker for worker in self._workers if worker.group is group])
 
-    def _hire(self, crew: Crew, seat: int, interpreter: str) -> Worker:
-        worker = crew.hire(seat, interpreter)
+    def _start_groups(self) -> None:
+        actors = sum(not policy.needs_env for policy in self._work.policies.values())
+        gpus = _gpus(self._options, actors)
+        workers = min(self._options.workers, len(self._schedule))
+        groups = min(workers, _group_count(self._options, gpus)) if actors else 1
+        for index in range(groups):
+            slots = workers // groups + (index < workers % groups)
+            self._groups.append(WorkerGroup(self._work, self._options, gpus, slots))
+        for group in self._groups:
+            for replica in group.replicas:
+                self._load(replica)
+            for slot in range(group.slots):
+                # The first workers take the first tasks, each in the program that plays it.
+                first = self._schedule.interpreters
+                self._start(group, slot, first[len(self._workers) % len(first)])
+
+    def _start(self, group: WorkerGroup, slot: int, interpreter: str) -> WorkerHandle:
+        worker = group.start(slot, interpreter)
         self._workers.add(worker)
         self._starting += 1
         self._pending[worker.actor.ready.remote()] = partial(self._started, worker)
         return worker
 
-    def _open(self, replica: Replica) -> None:
-        asked = replica.actor.load.options(max_task_retries=0).remote()
+    def _load(self, replica: Replica) -> None:
+        ready = replica.actor.ready.options(max_task_retries=0).remote()
         self._loading.add(replica)
-        self._pending[asked] = partial(self._opened, replica)
+        self._pending[ready] = partial(self._loaded, replica)
 
-    def _opened(self, replica: Replica, ready: Any) -> None:
-        """A replica is up, or its policy cannot be loaded."""
+    def _loaded(self, replica: Replica, ready: Any) -> None:
+        """A policy is loaded, or cannot be."""
         self._loading.discard(replica)
         try:
             ray.get(ready)
@@ -119,9 +115,8 @@ class Driver:
             if error.actor_init_failed:
                 raise UsageError(f"a policy cannot be loaded: {_last_line(error)}") from error
             self._count_false_start("policy", error)
-            self._open(replica)
+            self._load(replica)
             return
-        replica.loaded = True
         self._send_idle()
 
     def _count_false_start(self, what: str, error: RayError) -> None:
@@ -129,8 +124,8 @@ class Driver:
         if self._false_starts == MOST_FALSE_STARTS:
             raise UsageError(f"no {what} can start: {_last_line(error)}") from error
 
-    def _started(self, worker: Worker, ready: Any) -> None:
-        """A worker is up: only now does it get a block."""
+    def _started(self, worker: WorkerHandle, ready: Any) -> None:
+        """A worker is up; only now does it get an episode."""
         self._starting -= 1
         try:
             ray.get(ready)
@@ -141,65 +136,59 @@ class Driver:
         self._false_starts = 0
         self._send(worker)
 
-    def _send(self, worker: Worker) -> None:
-        """Give a worker its next block, or let it wait in case another's comes back."""
-        loading = not self._loading.isdisjoint(worker.crew.replicas)
-        block = None if loading else self._schedule.next(worker, worker.interpreter)
-        if block is None:
+    def _send(self, worker: WorkerHandle) -> None:
+        """Give a worker its next episode, or keep it idle in case one is put back."""
+        loading = not self._loading.isdisjoint(worker.group.replicas)
+        spec = None if loading else self._schedule.next(worker, worker.interpreter)
+        if spec is None:
             self._idle.append(worker)
             return
-        interpreter = self._work.interpreter(block.specs[0])
+        interpreter = self._work.interpreter(spec)
         if interpreter != worker.interpreter:
-            self._schedule.put_back(block)
+            self._schedule.put_back(spec)
             self._exchange(worker, interpreter)
             return
-        replica = worker.crew.replica(block.policy)
-        if replica is not None:
-            replica.blocks += 1
+        replica = worker.group.replica(spec.policy)
         self._playing += 1
-        played = worker.actor.play.remote(block, replica and replica.actor)
-        self._pending[played] = partial(self._played, worker, block, replica)
+        played = worker.actor.play.remote(spec, replica and replica.actor)
+        self._pending[played] = partial(self._played, worker, spec)
 
-    def _played(
-        self, worker: Worker, block: Block, replica: Replica | None, done: Any
-    ) -> Sequence[Episode] | None:
-        """Take in what a worker has to say; None if it died and the block runs again."""
+    def _played(self, worker: WorkerHandle, spec: EpisodeSpec, done: Any) -> Episode | None:
+        """Take an episode in; return None if its worker died and it is played again."""
         self._playing -= 1
-        if replica is not None:
-            replica.blocks -= 1
         try:
             finished: Finished = ray.get(done)
         except RayTaskError as error:
             raise cause(error) from error
         except RayError as error:
-            self._deaths[block] += 1
-            again = self._deaths[block] <= MOST_DEATHS
+            self._deaths[spec] += 1
+            again = self._deaths[spec] <= MOST_DEATHS
             if again:
-                self._schedule.put_back(block)
+                self._schedule.put_back(spec)
             self._replace(worker)
-            return None if again else [failed_episode(spec, error) for spec in block.wanted]
-        worker.played += len(block.specs)
+            return None if again else failed_episode(spec, error)
+        worker.played += 1
         too_old = worker.played >= self._options.recycle_after
         if too_old or finished.memory > self._options.memory:
             self._replace(worker)
         else:
             self._send(worker)
-        return finished.episodes
+        return finished.episode
 
-    def _replace(self, worker: Worker) -> None:
-        """Put a new worker in a seat, while those without work may take over at once."""
+    def _replace(self, worker: WorkerHandle) -> None:
+        """Start a new worker in a slot; meanwhile idle workers may take over its episodes."""
         self._schedule.leave(worker)
         self._workers.discard(worker)
         ray.kill(worker.actor)
         self._send_idle()
         if len(self._schedule):
-            self._hire(worker.crew, worker.seat, worker.interpreter)
+            self._start(worker.group, worker.slot, worker.interpreter)
 
-    def _exchange(self, worker: Worker, interpreter: str) -> None:
-        """Put a worker in a seat that runs in another Python environment, on the same task."""
+    def _exchange(self, worker: WorkerHandle, interpreter: str) -> None:
+        """Start a worker in another Python environment, in the same slot and on the same task."""
         self._workers.discard(worker)
         ray.kill(worker.actor)
-        successor = self._hire(worker.crew, worker.seat, interpreter)
+        successor = self._start(worker.group, worker.slot, interpreter)
         self._schedule.hand_over(worker, successor)
 
     def _send_idle(self) -> None:
@@ -207,25 +196,25 @@ class Driver:
         for worker in idle:
             self._send(worker)
 
-    def _tell_who_is_missing(self) -> None:
-        there = _resources()
+    def _tell_what_is_missing(self) -> None:
+        total = _resources()
         self._tell(
             f"{self._starting} of {len(self._workers)} workers and {len(self._loading)} policies "
-            f"have not started; the cluster has "
-            f"{there.get('CPU', 0):.0f} CPUs and {there.get('GPU', 0):.0f} GPUs. Fewer --workers "
-            f"or --policy-gpus may fit; otherwise the run goes on when there is room"
+            f"have not started. The cluster has {total.get('CPU', 0):.0f} CPUs and "
+            f"{total.get('GPU', 0):.0f} GPUs. Use fewer --workers or --policy-gpus, or wait: the "
+            f"run continues when resources are free"
         )
 
 
 def _gpus(options: RayOptions, policies: int) -> float:
-    """Share the GPUs that are there among the policies, unless the user did."""
+    """Return the GPUs for each policy actor: the user's number, or an even share of one GPU."""
     if options.gpus is not None:
         return options.gpus
     return 1 / policies if policies and _resources().get("GPU", 0) >= 1 else 0.0
 
 
-def _crews(options: RayOptions, gpus: float) -> int:
-    """Return one crew for each replica that the user wants, or for each node that can hold one."""
+def _group_count(options: RayOptions, gpus: float) -> int:
+    """Return the number of replicas that the user wants, or of nodes that can hold one."""
     if options.replicas is not None:
         return options.replicas
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
@@ -235,9 +224,9 @@ def _crews(options: RayOptions, gpus: float) -> int:
 
 
 def _resources() -> dict[str, float]:
-    """Return what the whole cluster has."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return there
+    """Return the resources of the whole cluster."""
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return total
 
 
 def _last_line(error: Exception) -> str:

@@ -1,9 +1,9 @@
-"""Which worker plays which block next: tasks stay where their simulator is."""
+"""Decides which worker plays which episode next, so that simulators are rarely rebuilt."""
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 
-from harness.runs.block import Block
+from harness.contracts.spec import EpisodeSpec
 
 WORTH_HELPING = 3
 """Episodes a task must have left before another worker builds its simulator too.
@@ -15,35 +15,35 @@ Group = int
 
 
 class Schedule:
-    """The blocks to play, in groups that follow each other and need the same simulator."""
+    """The episodes to play, in groups that need the same simulator."""
 
     def __init__(
         self,
-        blocks: Iterable[Block],
-        interpreter: Callable[[Block], str] = lambda block: "",
+        specs: Iterable[EpisodeSpec],
+        interpreter: Callable[[EpisodeSpec], str] = lambda spec: "",
     ) -> None:
-        """Queue the blocks in their order; `interpreter` says in which program each is played."""
+        """Queue the episodes in their order; `interpreter` names the program that plays each."""
         self.interpreters: list[str] = []
-        self._groups: dict[Group, deque[Block]] = {}
-        self._group_of: dict[Block, Group] = {}
+        self._groups: dict[Group, deque[EpisodeSpec]] = {}
+        self._group_of: dict[EpisodeSpec, Group] = {}
         self._at: dict[Hashable, Group] = {}
         self._waiting = 0
         last = None
-        for block in blocks:
-            simulator = (block.benchmark, block.task, block.protocol)
+        for spec in specs:
+            simulator = (spec.benchmark, spec.task, spec.protocol)
             if simulator != last:
                 last = simulator
                 self._groups[len(self._groups)] = deque()
-                self.interpreters.append(interpreter(block))
-            self._group_of[block] = len(self._groups) - 1
-            self._groups[len(self._groups) - 1].append(block)
+                self.interpreters.append(interpreter(spec))
+            self._group_of[spec] = len(self._groups) - 1
+            self._groups[len(self._groups) - 1].append(spec)
             self._waiting += 1
 
-    def next(self, worker: Hashable, interpreter: str = "") -> Block | None:
-        """Return the block that `worker` should play, or None when it can no longer help.
+    def next(self, worker: Hashable, interpreter: str = "") -> EpisodeSpec | None:
+        """Return the next episode for `worker`, or None if it can no longer help.
 
-        A worker keeps its task while that has blocks; then it takes a task that nobody has, and
-        then helps the longest one: of those for the program it runs in, while there are any.
+        A worker stays on its task while episodes are left. Then it takes a task without a worker,
+        then it joins the longest task. Tasks for the program it runs come first.
         """
         group = self._at.get(worker)
         if group is None or not self._groups.get(group):
@@ -55,30 +55,26 @@ class Schedule:
         self._waiting -= 1
         return self._groups[group].popleft()
 
-    def put_back(self, block: Block) -> None:
-        """Queue a block again that was given out, before the others of its group."""
-        self._groups[self._group_of[block]].appendleft(block)
+    def put_back(self, spec: EpisodeSpec) -> None:
+        """Queue an episode again, before the others of its group."""
+        self._groups[self._group_of[spec]].appendleft(spec)
         self._waiting += 1
 
     def leave(self, worker: Hashable) -> None:
-        """Forget a worker that is gone."""
+        """Forget a worker that was stopped."""
         self._at.pop(worker, None)
 
     def hand_over(self, worker: Hashable, successor: Hashable) -> None:
-        """Let another worker have a worker's task."""
+        """Give a worker's task to another worker."""
         self._at[successor] = self._at.pop(worker)
 
     def __len__(self) -> int:
-        """Return how many blocks wait."""
+        """Return how many episodes wait."""
         return self._waiting
 
     def _choose(self, worker: Hashable, interpreter: str) -> Group | None:
         taken = {group for other, group in self._at.items() if other != worker}
-        waiting = {
-            group: len(queue) * len(queue[0].specs)
-            for group, queue in self._groups.items()
-            if queue
-        }
+        waiting = {group: len(queue) for group, queue in self._groups.items() if queue}
         mine = {group for group in waiting if self.interpreters[group] == interpreter}
         free = [group for group in waiting if group not in taken]
         if free:

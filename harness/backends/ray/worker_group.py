@@ -1,4 +1,4 @@
-"""A crew: policy actors and the workers they serve, kept on one node by a placement group."""
+"""A worker group: policy actors and the workers that they serve, on one node."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,30 +10,29 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from harness.backends.ray.env_actor import EnvActor
 from harness.backends.ray.options import RayOptions
-from harness.contracts.policy import LocalPolicy
 from harness.contracts.registry import make_policy
-from harness.inference.batcher import PolicyActor
+from harness.inference.batcher import Batcher
 from harness.runs.plan import Work
 
 INFER_AGAIN = 5
-"""How often an inference is asked again when its actor died under it."""
+"""How often an inference is repeated after its actor died."""
 
 
 @dataclass(eq=False)
-class Worker:
+class WorkerHandle:
     """An environment actor, as the driver sees it.
 
     Attributes:
         actor: The actor.
-        crew: Where it belongs.
-        seat: Its bundle in the crew's placement group.
-        interpreter: The program it runs in; empty for this process's own.
+        group: Its worker group.
+        slot: Its bundle in the group's placement group.
+        interpreter: The Python program that it runs; empty for this process's own.
         played: Episodes so far.
     """
 
     actor: Any
-    crew: "Crew"
-    seat: int
+    group: "WorkerGroup"
+    slot: int
     interpreter: str = ""
     played: int = 0
 
@@ -45,34 +44,27 @@ class Replica:
     Attributes:
         policy: The policy's identity.
         actor: The actor.
-        blocks: Blocks of episodes that it serves now.
-        loaded: Whether its policy is there; before that nobody is sent to it.
     """
 
     policy: str
     actor: Any
-    blocks: int = 0
-    loaded: bool = False
 
 
-class Crew:
-    """Replicas of every policy that has a model, and workers that ask nobody else.
+class WorkerGroup:
+    """One replica of every policy that runs in an actor, and the workers that ask it.
 
-    Frames travel through the memory of one node. A crew without such policies needs no group: its
-    workers spread over the cluster.
+    A placement group keeps them on one node, so that images travel through its memory. Without
+    policy actors there is no placement group, and the workers spread over the cluster.
     """
 
-    def __init__(self, work: Work, options: RayOptions, gpus: float, seats: int) -> None:
-        """Reserve the room and start the policies, with so many GPUs for each."""
+    def __init__(self, work: Work, options: RayOptions, gpus: float, slots: int) -> None:
+        """Reserve resources and start the policy actors with `gpus` GPUs each."""
         self._work, self._options = work, options
-        self.gpus, self.seats = gpus, seats
+        self._gpus, self.slots = gpus, slots
         self._remote = {
-            name: policy.spec
-            for name, policy in work.policies.items()
-            if not isinstance(policy, LocalPolicy)
+            name: policy.spec for name, policy in work.policies.items() if not policy.needs_env
         }
-        # Made anew and sent: another Python may not know them by name, and those of the plan may
-        # have met an environment here.
+        # New objects: those of the plan may hold an environment of this process.
         self._local = {
             name: make_policy(reference)
             for name, reference in work.references.items()
@@ -80,72 +72,58 @@ class Crew:
         }
         self._group: PlacementGroup | None = None
         if self._remote:
-            # No CPU is claimed for the policies, so that N workers fit N CPUs: who waits for a
-            # policy on a CPU leaves it his. A group wants something for each of its members.
+            # Policy actors reserve no CPU, so that N workers fit on N cores: a worker that waits
+            # for an inference is idle anyway. Ray wants some resource in every bundle.
             room = {"GPU": gpus * len(self._remote)} if gpus else {"memory": 1.0}
-            self._group = placement_group([room, *([{"CPU": 1.0}] * seats)], strategy="PACK")
-        self.replicas = [self._start_replica(name, self._placed(0)) for name in self._remote]
+            self._group = placement_group([room, *([{"CPU": 1.0}] * slots)], strategy="PACK")
+        self.replicas = [self._start_replica(name, self._bundle(0)) for name in self._remote]
 
-    def hire(self, seat: int, interpreter: str = "") -> Worker:
-        """Start a worker, in the Python environment that its tasks need."""
-        # Not restarted by Ray: a call may have run before its actor died, so the driver decides.
+    def start(self, slot: int, interpreter: str = "") -> WorkerHandle:
+        """Start a worker in the Python environment that its tasks need."""
+        # Ray must not restart it: an episode may be lost with it, so the driver decides.
         make: Any = ray.remote(EnvActor)
         actor = make.options(
             num_cpus=1,
             max_restarts=0,
             max_task_retries=0,
-            scheduling_strategy=self._placed(seat + 1),
+            scheduling_strategy=self._bundle(slot + 1),
             runtime_env={"py_executable": interpreter} if interpreter else None,
         ).remote(
-            self._work.cells, self._local, self._remote, self._options.deadline, bool(interpreter)
+            self._work.setups, self._local, self._remote, self._options.deadline, bool(interpreter)
         )
-        return Worker(actor, self, seat, interpreter)
-
-    def grow(self, policy: str) -> None:
-        """Start one more replica of a policy, beside the first if it fits there."""
-        self.replicas.append(self._start_replica(policy, "DEFAULT"))
+        return WorkerHandle(actor, self, slot, interpreter)
 
     def replica(self, policy: str) -> Replica | None:
-        """Return the replica with the fewest blocks; None if the policy lives with its worker."""
-        mine = [one for one in self.replicas if one.policy == policy and one.loaded]
-        return min(mine, key=lambda replica: replica.blocks, default=None)
+        """Return the policy's actor; None if the policy runs in the worker."""
+        return next((one for one in self.replicas if one.policy == policy), None)
 
-    def drop(self, replica: Replica) -> None:
-        """Do without a replica."""
-        self.replicas.remove(replica)
-        ray.kill(replica.actor)
-
-    def dismiss(self, workers: Sequence[Worker]) -> None:
-        """Let everybody go and give the room back."""
+    def stop(self, workers: Sequence[WorkerHandle]) -> None:
+        """Kill these workers and all policy actors, and give the resources back."""
         for actor in [one.actor for one in workers] + [one.actor for one in self.replicas]:
             ray.kill(actor)
         if self._group is not None:
             remove_placement_group(self._group)
 
-    def _start_replica(self, policy: str, place: Any) -> Replica:
-        # Restarted and asked again by Ray: inferring twice gives the same and leaves no trace.
-        make: Any = ray.remote(PolicyActor)
+    def _start_replica(self, policy: str, strategy: Any) -> Replica:
+        # Ray may restart it and ask again: inferring twice gives the same answer.
+        make: Any = ray.remote(Batcher)
         options = self._options
         actor = make.options(
             num_cpus=0,
-            num_gpus=self.gpus,
+            num_gpus=self._gpus,
             max_restarts=-1,
             max_task_retries=INFER_AGAIN,
-            # Ray's log of every call would cost a twelfth of the call.
+            # Ray's log of task events would cost a twelfth of each call.
             enable_task_events=False,
-            # A thread for each worker that may ask, and one to say how busy it is.
-            max_concurrency=self.seats + 2,
-            scheduling_strategy=place,
+            # One thread for each worker that may ask, and one for `ready`.
+            max_concurrency=self.slots + 1,
+            scheduling_strategy=strategy,
         ).remote(
-            self._work.references[policy],
-            self.gpus,
-            options.max_batch,
-            options.max_wait,
-            options.policy_deadline,
+            self._work.references[policy], self._gpus, options.max_batch, options.policy_deadline
         )
         return Replica(policy, actor)
 
-    def _placed(self, bundle: int) -> Any:
+    def _bundle(self, bundle: int) -> Any:
         if self._group is None:
             return "SPREAD"
         return PlacementGroupSchedulingStrategy(self._group, bundle)

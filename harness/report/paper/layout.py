@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 
-from harness.contracts.ablation import arm_of
 from harness.contracts.errors import UsageError, require_known
 
 LAYOUTS = Path(__file__).parent.parent.parent / "published" / "layouts"
@@ -153,12 +152,10 @@ def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> TableLayout:
 def matches(pattern: str, name: str) -> bool:
     """Return whether a name fits a pattern in which only `*` is special.
 
-    A control arm of a policy fits if the pattern ends in the same arm. Not fnmatch: in the names
-    of variants, brackets stand for themselves.
+    A `*` matches no space, so a policy under an ablation, ``flow@1a2b (no-image)``, fits only a
+    pattern that ends in the same ablation. Not fnmatch: names may hold brackets.
     """
-    if arm_of(pattern) != arm_of(name):
-        return False
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
+    return re.fullmatch(r"\S*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 
 def _layout(name: str, values: Any) -> TableLayout:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.report.frame import CELL, family
+from harness.contracts.protocol import ProtocolLabel
+from harness.report.frame import CELL
 from harness.report.paper.best import Sample
 from harness.report.paper.layout import Place, TableLayout, matches
 from harness.report.summary import JOINED, Summary, interval_over
@@ -235,7 +236,7 @@ def _split(suites: Iterable[Sequence[str]]) -> Iterator[tuple[str, ...]]:
     families: dict[str, dict[str, None]] = {}
     several: set[str] = set()
     for protocols in suites:
-        name = family(protocols[0])
+        name = ProtocolLabel.parse(protocols[0]).family
         families.setdefault(name, {}).update(dict.fromkeys(protocols))
         if len(protocols) > 1:
             several.add(name)

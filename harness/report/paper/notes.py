@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
+from harness.contracts.protocol import ProtocolLabel
 from harness.published.reference import Published
-from harness.report.frame import family
 from harness.report.paper.layout import Place, TableLayout
 from harness.report.paper.lookup import Found
 from harness.report.summary import FEWEST_TASKS, JOINED, Summary
@@ -40,9 +40,9 @@ class Notes:
     def letter(self, found: Sequence[Found]) -> None:
         """Give a letter to each protocol of a benchmark that has several in the table."""
         labels = list(dict.fromkeys(label for f in found for label in f.protocol.split(JOINED)))
-        families = [family(label) for label in labels]
+        families = [ProtocolLabel.parse(label).family for label in labels]
         for label in labels:
-            if families.count(family(label)) > 1:
+            if families.count(ProtocolLabel.parse(label).family) > 1:
                 self._letters[label] = _letter(len(self._letters))
 
     def mixed(self, place: Place, found: Sequence[Found]) -> None:

@@ -1,4 +1,4 @@
-"""Control arms: what the policy is not shown or not told."""
+"""Ablations: the inputs that a policy does not get."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from assay_points import PointEnv
 
 from harness.cli import main as run_eval
-from harness.contracts.ablation import CONTROLS
+from harness.contracts.ablation import ABLATIONS
 from harness.runs.folder import Run
 
 pytestmark = pytest.mark.usefixtures("points")
@@ -17,68 +17,80 @@ def run(out: Path, *extra: str, policy: str = "witness") -> int:
     return run_eval.main([*arguments, "--out", str(out), *extra])
 
 
-def witnessed(out: Path) -> dict[str, set[str]]:
-    """Return what each policy said of each task."""
+def seen(out: Path) -> dict[str, set[str]]:
+    """Return what each policy saw and read in each task."""
     said: dict[str, set[str]] = {}
     for record in Run.existing(out).records().values():
         spec = record.spec
-        said.setdefault(f"{spec.policy} {spec.task}", set()).add(record.reason)
+        said.setdefault(f"{spec.player} {spec.task}", set()).add(record.reason)
     return said
 
 
-@pytest.mark.parametrize("extra", [(), ("--protocol", "four"), ("--workers", "2")])
-def test_an_arm_changes_what_is_shown_or_told_and_nothing_else(
+@pytest.mark.parametrize("extra", [(), ("--workers", "2")])
+def test_an_ablation_changes_one_input_and_nothing_else(
     tmp_path: Path, extra: tuple[str, ...]
 ) -> None:
-    assert run(tmp_path, "--control", *CONTROLS, *extra) == 0
-    assert witnessed(tmp_path) == {
+    assert run(tmp_path, "--ablate", *ABLATIONS, *extra) == 0
+    assert seen(tmp_path) == {
         "witness left": {"shown (8, 8, 3) 0, told reach left"},
         "witness right": {"shown (8, 8, 3) 0, told reach right"},
-        "witness+no-image left": {"shown (8, 8, 3) 127, told reach left"},
-        "witness+no-image right": {"shown (8, 8, 3) 127, told reach right"},
-        "witness+no-instruction left": {"shown (8, 8, 3) 0, told "},
-        "witness+no-instruction right": {"shown (8, 8, 3) 0, told "},
-        "witness+shuffled-instruction left": {"shown (8, 8, 3) 0, told reach right"},
-        "witness+shuffled-instruction right": {"shown (8, 8, 3) 0, told reach left"},
+        "witness (no-image) left": {"shown (8, 8, 3) 127, told reach left"},
+        "witness (no-image) right": {"shown (8, 8, 3) 127, told reach right"},
+        "witness (no-instruction) left": {"shown (8, 8, 3) 0, told "},
+        "witness (no-instruction) right": {"shown (8, 8, 3) 0, told "},
+        "witness (shuffled-instruction) left": {"shown (8, 8, 3) 0, told reach right"},
+        "witness (shuffled-instruction) right": {"shown (8, 8, 3) 0, told reach left"},
     }
     records = Run.existing(tmp_path).records().values()
-    assert {r.instruction for r in records if "no-instruction" in r.spec.policy} == {""}
-    scenes = {r.spec.policy: [] for r in records}
+    assert {r.instruction for r in records if r.spec.ablation == "no-instruction"} == {""}
+    scenes = {r.spec.player: [] for r in records}
     for record in sorted(records, key=lambda r: r.spec.scene):
-        scenes[record.spec.policy].append(record.spec.scene)
+        scenes[record.spec.player].append(record.spec.scene)
     assert len({tuple(met) for met in scenes.values()}) == 1
 
 
-def test_what_would_be_grey_is_not_drawn(tmp_path: Path, points: type[PointEnv]) -> None:
+def test_hidden_images_are_not_rendered(tmp_path: Path, points: type[PointEnv]) -> None:
     points.looks = 0
     run(tmp_path / "plain")
     plain, points.looks = points.looks, 0
-    run(tmp_path / "both", "--control", "no-image")
+    run(tmp_path / "both", "--ablate", "no-image")
     assert plain == points.looks == 4
 
 
-def test_an_arm_has_a_row_of_its_own_and_replays(
+def test_an_ablation_has_its_own_row_and_replays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(tmp_path, "--control", "no-instruction", policy="homing") == 0
-    assert "homing+no-instruction" in (tmp_path / "tables/summary.md").read_text()
+    assert run(tmp_path, "--ablate", "no-instruction", policy="homing") == 0
+    assert "homing (no-instruction)" in (tmp_path / "tables/summary.md").read_text()
     for key in Run.existing(tmp_path).records():
         assert run_eval.main(["replay", str(tmp_path), key]) == 0
 
 
 @pytest.mark.parametrize(
-    ("policy", "control", "message"),
+    ("policy", "ablation", "message"),
     [
-        ("oracle", "no-image", "oracle reaches into the environment"),
+        ("oracle", "no-image", "oracle reads the simulator's state"),
         ("homing", "no-images", "no-image"),
     ],
 )
-def test_what_cannot_be_an_arm_is_refused(
+def test_an_impossible_ablation_is_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     policy: str,
-    control: str,
+    ablation: str,
     message: str,
 ) -> None:
-    assert run(tmp_path, "--control", control, policy=policy) == 2
+    assert run(tmp_path, "--ablate", ablation, policy=policy) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_ablation_may_be_named_by_its_old_option(tmp_path: Path) -> None:
+    assert run(tmp_path, "--control", "no-image") == 0
+    assert Run.existing(tmp_path).facts["plan"]["ablations"] == ["no-image"]
+
+
+def test_an_ablation_named_twice_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--ablate", "no-image", "no-image") == 2
+    assert "named twice" in capsys.readouterr().err

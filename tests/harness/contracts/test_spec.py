@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.contracts.protocol import Protocol
+from harness.contracts.protocol import Protocol, ProtocolLabel
 from harness.contracts.spec import EpisodeSpec, policy_stream
 
 SPEC = EpisodeSpec("oracle", "libero_object", "pick", 3, 7, "libero/openpi@abc")
@@ -25,12 +25,13 @@ def test_the_key_is_stable_across_versions_of_the_code() -> None:
         {"episode": 4},
         {"seed": 8},
         {"protocol": "libero/openvla@abc"},
+        {"ablation": "no-image"},
     ],
 )
-def test_every_field_changes_the_key_and_only_the_policy_leaves_the_scene(change: dict) -> None:
+def test_every_field_changes_the_key_and_only_the_player_leaves_the_scene(change: dict) -> None:
     other = replace(SPEC, **change)
     assert other.key != SPEC.key
-    assert (other.scene == SPEC.scene) == ("policy" in change)
+    assert (other.scene == SPEC.scene) == bool({"policy", "ablation"} & set(change))
 
 
 def test_a_stream_depends_on_the_episode_and_the_chunk_alone() -> None:
@@ -48,3 +49,12 @@ def test_a_protocol_hash_covers_the_rules_and_not_the_words() -> None:
     assert replace(card, simulator="mujoco 3.3.3").label != card.label
     assert card.limit("a_swap") == 10
     assert card.limit("a_long_swap") == 20
+
+
+def test_a_label_is_read_as_it_is_written() -> None:
+    label = Protocol(name="a/b-c", max_steps={"a": 10}).label
+    assert str(ProtocolLabel.parse(label)) == label
+    assert ProtocolLabel.parse(label).name == "a/b-c"
+    for text in ("a/b", "b@12ab", "a/b@xyz", ""):
+        with pytest.raises(ValueError, match="family/card@hash"):
+            ProtocolLabel.parse(text)

@@ -2,8 +2,8 @@
 
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from harness.serving.codec import WireError, pack, unpack
 from harness.serving.greeting import Greeting, read_greeting
 from harness.serving.keys import ObservationKeys
 from harness.serving.server import PolicyServer, Serving
+from tests.helpers.serving import served
 
 Serve = Callable[..., AbstractContextManager[int]]
 HERE = {"observation/state": np.array([0.5, -0.25]), "prompt": "reach left"}
@@ -30,19 +31,6 @@ DROID = ObservationKeys.parse(
     ["observation/joint_position:7", "observation/gripper_position:1"],
     "",
 )
-
-
-@contextmanager
-def served(reference: str, **options: Any) -> Iterator[int]:
-    """Serve a policy on a free port, which is what is yielded."""
-    server = PolicyServer(Serving(reference=reference, **{"port": 0, **options}), print)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.port
-    finally:
-        server.shutdown()
-        thread.join()
 
 
 def ask(port: int, *requests: Any, **options: Any) -> list[Any]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 import ray
-from harness.parallel import driver
 from ray._private import state
 from ray.cluster_utils import Cluster
 
+from harness.backends.ray import driver
 from harness.backends.ray.backend import run_ray
 from harness.backends.ray.options import RayOptions
-from tests.harness.backends.ray.test_ray import inline, played, wait_until, work
+from tests.helpers.plays import inline, played, wait_until, work
 
 
 @pytest.fixture
@@ -37,20 +37,20 @@ def test_a_node_removed_in_the_middle_changes_nothing(nodes: Cluster) -> None:
     options = RayOptions(workers=4, replicas=2, address=nodes.address)
     episodes = run_ray(plan, plan.specs, print, options=options)
     first = [next(episodes) for _ in range(4)]
-    wait_until(lambda: sorted(placed("PolicyActor").values()) == [1, 1])
-    crews = placed("PolicyActor")
-    wait_until(lambda: placed("EnvActor") == dict.fromkeys(crews, 2))
-    doomed = next(node for node in nodes.worker_nodes if node.node_id in crews)
+    wait_until(lambda: sorted(placed("Batcher").values()) == [1, 1])
+    groups = placed("Batcher")
+    wait_until(lambda: placed("EnvActor") == dict.fromkeys(groups, 2))
+    doomed = next(node for node in nodes.worker_nodes if node.node_id in groups)
     nodes.remove_node(doomed, allow_graceful=False)
     assert played(iter([*first, *episodes]), plan) == inline(plan)
 
 
-def test_gpus_are_shared_by_fractions_and_a_crew_forms_on_each_node(nodes: Cluster) -> None:
+def test_gpus_are_shared_by_fractions_and_a_group_forms_on_each_node(nodes: Cluster) -> None:
     plan = work("slow", episodes=4)
     options = RayOptions(workers=4, gpus=0.5, address=nodes.address)
     episodes = run_ray(plan, plan.specs, print, options=options)
     first = next(episodes)
-    wait_until(lambda: len(placed("PolicyActor")) == 2)
+    wait_until(lambda: len(placed("Batcher")) == 2)
     wait_until(lambda: ray.available_resources()["GPU"] == 3)
     assert first.record.gpu == pytest.approx(0.5 * first.record.timing["policy"], abs=1e-3)
     assert played(iter([first, *episodes]), plan) == inline(plan)
@@ -67,7 +67,7 @@ def test_more_workers_than_the_cluster_has_room_for_are_named(
 
     def tell(notice: str) -> None:
         assert "8 of 8 workers and 1 policies have not started" in notice
-        assert "the cluster has 4 CPUs and 4 GPUs" in notice
+        assert "The cluster has 4 CPUs and 4 GPUs" in notice
         raise GaveUpError
 
     options = RayOptions(workers=8, replicas=1, address=nodes.address)

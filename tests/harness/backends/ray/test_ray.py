@@ -6,67 +6,28 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
+import psutil
 import pytest
 import ray
 from assay_points import PointEnv
 
-from harness.backends.inline import run_inline
 from harness.backends.ray.backend import run_ray
 from harness.backends.ray.options import RayOptions
 from harness.backends.ray.schedule import Schedule
 from harness.cli import main as run_eval
 from harness.contracts.errors import UsageError
 from harness.contracts.spec import EpisodeSpec
-from harness.inference.batcher import PolicyActor, Request
-from harness.play.rollout import Episode
-from harness.runs.block import Block
+from harness.inference.batcher import Batcher, Request
 from harness.runs.folder import Run
-from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
-from tests.harness.serving.test_serving import served
+from tests.helpers.plays import actors, inline, played, wait_until, work
+from tests.helpers.serving import served
 
-EPISODES = 6
 TASKS = ("left", "right")
-
-
-def work(policy: str = "homing", episodes: int = EPISODES) -> Work:
-    return resolve(Plan((policy,), (BenchmarkRequest("points_two"),), episodes))
-
-
-def inline(plan: Work) -> list[dict[str, Any]]:
-    """Return the records to expect; a policy that takes its time may skip that here."""
-    with mock.patch("time.sleep"):
-        return [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
-
-
-def played(episodes: Iterator[Episode], plan: Work) -> list[dict[str, Any]]:
-    """Return the records in the plan's order; every episode must have come exactly once."""
-    records = [episode.record for episode in episodes]
-    assert sorted(r.spec.key for r in records) == sorted(s.key for s in plan.specs)
-    order = {spec: index for index, spec in enumerate(plan.specs)}
-    return [r.deterministic() for r in sorted(records, key=lambda r: order[r.spec])]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    environment = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
-    ray.init(
-        "local",
-        num_cpus=4,
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        runtime_env=environment,
-        log_to_driver=False,
-        logging_level="error",
-    )
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.usefixtures("cluster")
@@ -75,7 +36,7 @@ def cluster() -> Iterator[None]:
     [
         RayOptions(workers=1),
         RayOptions(workers=2, replicas=2),
-        RayOptions(workers=4, max_batch=4, max_wait=0.01),
+        RayOptions(workers=4, max_batch=4),
         RayOptions(workers=2, recycle_after=3),
         RayOptions(workers=2, memory=1),
     ],
@@ -91,20 +52,20 @@ def test_any_number_of_workers_gives_the_inline_records_in_any_order(options: Ra
 @pytest.mark.usefixtures("cluster")
 def test_an_observation_that_breaks_a_batch_spoils_only_its_own_episode() -> None:
     plan = work("fussy", episodes=8)
-    options = RayOptions(workers=4, replicas=1, max_batch=4, max_wait=0.05)
+    options = RayOptions(workers=4, replicas=1, max_batch=4)
     episodes = list(run_ray(plan, plan.specs, print, options=options))
     assert played(iter(episodes), plan) == inline(plan)
     assert {e.record.reason for e in episodes} > {"ValueError: not this one"}
 
 
 def test_a_batch_that_fails_is_asked_again_one_by_one_with_the_streams_as_they_were() -> None:
-    actor = PolicyActor("fussy", 0.0, 4, 0.0, 60.0)
+    batcher = Batcher("fussy", 0.0, 4, 60.0)
     left, right = ({"state": np.ones(2, np.float32), "instruction": f"reach {t}"} for t in TASKS)
 
     def ask(*observations: Any) -> list[Any]:
         streams = [np.random.default_rng(k) for k in range(len(observations))]
-        requests = [Request(o, s, "me") for o, s in zip(observations, streams, strict=True)]
-        return actor.infer_batch(requests)
+        requests = [Request(o, s) for o, s in zip(observations, streams, strict=True)]
+        return batcher.infer_batch(requests)
 
     together, (_, alone) = ask(left, right), ask(right, right)
     assert isinstance(together[0], ValueError)
@@ -114,41 +75,10 @@ def test_a_batch_that_fails_is_asked_again_one_by_one_with_the_streams_as_they_w
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_full_replica_gets_help() -> None:
-    plan = work("slow", episodes=20)
-    notices: list[str] = []
-    options = RayOptions(workers=2, max_batch=1)
-    episodes = list(run_ray(plan, plan.specs, notices.append, options=options))
-    assert played(iter(episodes), plan) == inline(plan)
-    assert any("% busy, starting replica 2" in notice for notice in notices)
-    assert len({episode.record.replica for episode in episodes}) == 2
-
-
-@pytest.mark.usefixtures("cluster")
-def test_help_that_cannot_load_gets_no_episode(tmp_path: Path) -> None:
-    plan = work(f"single:{tmp_path / 'mark'}", episodes=20)
-    notices: list[str] = []
-    options = RayOptions(workers=2, max_batch=1)
-    episodes = list(run_ray(plan, plan.specs, notices.append, options=options))
-    assert [notice for notice in notices if "another replica cannot load" in notice]
-    assert len([notice for notice in notices if "starting replica" in notice]) == 1
-    assert len({episode.record.replica for episode in episodes}) == 1
-    assert all(episode.record.outcome != "error" for episode in episodes)
-
-
-@pytest.mark.usefixtures("cluster")
 def test_a_policy_that_cannot_be_loaded_stops_the_run() -> None:
     plan = work("unloadable")
     with pytest.raises(UsageError, match="cannot be loaded: FileNotFoundError: no weights here"):
         list(run_ray(plan, plan.specs, print, options=RayOptions(workers=2)))
-
-
-def actors(name: str) -> list[int]:
-    """Return the processes of the actors of a class."""
-    done = subprocess.run(
-        ["pgrep", "-f", f"^ray::{name}"], capture_output=True, text=True, check=False
-    )
-    return [int(line) for line in done.stdout.split()]
 
 
 @pytest.mark.usefixtures("cluster")
@@ -158,7 +88,7 @@ def test_killing_random_actors_changes_nothing() -> None:
 
     def kill() -> None:
         while len(killed) < 4 and not stop.wait(2):
-            victims = actors("EnvActor" if len(killed) % 2 == 0 else "PolicyActor")
+            victims = actors("EnvActor" if len(killed) % 2 == 0 else "Batcher")
             if victims:
                 os.kill(chance.choice(victims), signal.SIGKILL)
                 killed.append(1)
@@ -207,24 +137,24 @@ def test_a_policy_that_hangs_or_exits_is_started_and_asked_again(
     assert not flag.exists()
 
 
-def open_to_others() -> set[str]:
-    """Return the sockets that listen on an address that other machines reach."""
+def listening() -> set[str]:
+    """Return the addresses on which this process and its children listen."""
+    own = psutil.Process()
     found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            _, local, _, state, *_ = line.split()
-            if state == "0A" and not local.split(":")[0].endswith("0100007F"):
-                found.add(local)
+    for process in (own, *own.children(recursive=True)):
+        with suppress(psutil.Error):
+            sockets = process.net_connections("inet")
+            found |= {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN}
     return found
 
 
 def test_a_local_ray_listens_on_loopback_alone() -> None:
     ray.shutdown()
-    before = open_to_others()
     episodes = run_ray(work(), work().specs, print, options=RayOptions(workers=2))
     next(episodes)
     assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
-    assert open_to_others() <= before
+    assert listening() <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert listening()
     episodes.close()
 
 
@@ -249,15 +179,8 @@ def test_a_killed_driver_continues_to_the_same_records(
     assert [records[spec.key].deterministic() for spec in plan.specs] == inline(plan)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def one(task: str, episode: int) -> Block:
-    return Block((EpisodeSpec("p", "b", task, episode, 0, "c"),))
+def one(task: str, episode: int) -> EpisodeSpec:
+    return EpisodeSpec("p", "b", task, episode, 0, "c")
 
 
 def test_a_task_stays_with_its_worker_and_idle_ones_help_the_longest() -> None:
@@ -280,9 +203,10 @@ def test_nobody_builds_a_simulator_for_the_last_episodes_of_another() -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_a_policy_on_a_server_gives_the_inline_records() -> None:
-    with served("homing") as port:
+    # Two of three clients wait while the first is answered, so they share a batch.
+    with served("slow") as port:
         plan = work(f"remote:ws://127.0.0.1:{port}")
-        options = RayOptions(workers=2, replicas=1, max_batch=2, max_wait=0.05)
+        options = RayOptions(workers=3, replicas=1, max_batch=2)
         episodes = list(run_ray(plan, plan.specs, print, options=options))
-    assert played(iter(episodes), plan) == inline(work())
+    assert played(iter(episodes), plan) == inline(work("slow"))
     assert any("2" in episode.record.batches for episode in episodes)
