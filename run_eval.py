@@ -1,10 +1,6 @@
-"""The command line; see harness/cli."""
+"""The command line of Assay; see harness/cli."""
 
 import sys
-
-from harness.play.threads import use_one_core
-
-use_one_core()
 
 from harness.cli.main import main
 

@@ -1,3 +1,12 @@
-"""The exit codes."""
+"""The exit codes of the command line."""
 
-EXIT_UNREAD, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_DIFFERENT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+EXIT_UNREAD = 1
+"""Nobody reads the output any more."""
+EXIT_USAGE = 2
+"""The request has a mistake."""
+EXIT_INCOMPLETE = 3
+"""Episodes are missing."""
+EXIT_DIFFERENT = 4
+"""A replay differs from its record."""
+EXIT_INTERRUPTED = 130
+"""Interrupted by the user."""

@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-
 from harness.cli.codes import EXIT_INCOMPLETE
-from harness.venvs.examine import examine
 
 
 @dataclass
 class DoctorCommand:
-    """Say what can run here, and the exact command that mends what cannot."""
+    """Check the installation and print the fix for anything missing."""
 
     def __call__(self) -> int:
-        """Print the findings."""
+        """Print what was found."""
+        from rich.console import Console
+        from rich.table import Table
+
+        from harness.venvs.examine import examine
+
         table = Table("", "what", "found")
         checks = examine()
         for check in checks:

@@ -1,4 +1,4 @@
-"""How a command ends: a user's error is one line, and output that is no longer read is none."""
+"""Ends a command: the user's errors become one line, and a closed pipe ends quietly."""
 
 import io
 import os
@@ -6,41 +6,52 @@ import select
 import sys
 from collections.abc import Callable
 
-from rich.console import Console
-
 from harness.cli.codes import EXIT_UNREAD, EXIT_USAGE
+from harness.cli.output import notes
 from harness.contracts.errors import UsageError
+from harness.contracts.extras import install_hint
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """Run a command of the command line and return the code to exit with."""
+    """Run a command of the command line and return its exit code."""
     try:
         code = command()
     except UsageError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        return EXIT_USAGE
+        return _usage_error(str(error))
+    except ModuleNotFoundError as error:
+        hint = install_hint(error)
+        if hint is None:
+            raise
+        return _usage_error(f"this needs {error.name}, which is not installed; run: {hint}")
     except BrokenPipeError:
-        if still_read():
+        # The pipe to a worker may break too; that error must not be hidden.
+        if _is_read():
             raise
         return EXIT_UNREAD
-    still_read()
+    _is_read()
     return code
 
 
-def still_read() -> bool:
-    """Return whether what is printed has not lost its reader, as after `| head`.
+def _usage_error(message: str) -> int:
+    notes().print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+    return EXIT_USAGE
 
-    If it has, it leads nowhere from then on, so that the interpreter's last writing cannot fail.
+
+def _is_read() -> bool:
+    """Return whether stdout still has a reader, unlike after `| head`.
+
+    Without a reader stdout is redirected to /dev/null, so that the interpreter's last flush
+    cannot fail.
     """
     try:
         output = sys.stdout.fileno()
-    except (AttributeError, io.UnsupportedOperation):  # none at all, or a notebook's or a test's
+    except (AttributeError, io.UnsupportedOperation):  # Closed, or replaced by a notebook or test.
         return True
     poll = select.poll()
     poll.register(output, 0)
     if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
         return True
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, output)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, output)
+    os.close(null)
     return False

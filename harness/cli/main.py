@@ -1,4 +1,7 @@
-"""Parses the command line and runs a command."""
+"""Parses the command line and runs one command.
+
+Commands import what they need when they run, so that `--help` and `list` start fast.
+"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +19,7 @@ from harness.cli.replay import ReplayCommand
 from harness.cli.report import ReportCommand
 from harness.cli.run import RunCommand
 from harness.cli.serve import ServeCommand
+from harness.play.threads import use_one_core
 from harness.published.audit import AuditCommand
 
 DESCRIPTION = """Evaluate robot policies on robot benchmarks and write the table for the paper.
@@ -38,7 +42,8 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and run it; the user's errors become one line and exit code 2."""
+    """Parse the command line, run the command and return the exit code."""
+    use_one_core()
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["quick-start"]
     command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="run_eval.py", description=DESCRIPTION, args=arguments

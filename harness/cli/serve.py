@@ -1,52 +1,52 @@
-"""The command that serves a policy."""
+"""The command `serve`."""
 
 import sys
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from harness.cli.run import require_at_least
 from harness.contracts.errors import UsageError
-from harness.serving.api_key import read_api_key
-from harness.serving.keys import ObservationKeys, image_keys
 
 
 @dataclass(kw_only=True)
 class ServeCommand:
     """Serve a policy over openpi's websocket protocol, for a robot or another machine.
 
-    openpi's own clients can ask it, and so can a run: `run --policy remote:ws://HOST:PORT`. It
-    tells every client the policy's spec: cameras, picture size, what the numbers of the state and
-    the actions mean. GET /healthz answers 200. Ctrl-C stops it. See docs/policies.md.
+    openpi's clients can ask it, and so can `run --policy remote:ws://HOST:PORT`. The server sends
+    every client the policy's spec: cameras, image size, and the meaning of states and actions.
+    GET /healthz returns 200. Ctrl-C stops it. See docs/policies.md.
     """
 
     policy: str
     """The policy by name, or name:source. See: list policies."""
     host: str = "127.0.0.1"
-    """The address to bind; 0.0.0.0 lets other machines ask."""
+    """The address to bind. 0.0.0.0 accepts other machines."""
     port: int = 8000
-    """The port; 0 takes any that is free."""
+    """The port. 0 takes a free one."""
     api_key_file: Path | None = None
-    """A file with a key that clients must send as the header "Authorization: Api-Key ..."."""
+    """A file with the key that clients must send in the header "Authorization: Api-Key KEY"."""
     image_key: tuple[str, ...] = ()
-    """The key of a camera's picture, as ROLE=KEY; main=observation/image and
-    wrist=observation/wrist_image if not given."""
+    """The message key of a camera's image, as ROLE=KEY. Default: main=observation/image
+    wrist=observation/wrist_image."""
     state_key: tuple[str, ...] = ()
-    """The state's keys in order, as KEY:SIZE; observation/state if not given."""
+    """The message keys of the state in order, as KEY:SIZE. Default: observation/state."""
     prompt_key: str = "prompt"
-    """The instruction's key."""
+    """The message key of the instruction."""
     seed: int = 0
-    """The n-th answer on a connection draws from this and n; a client may send its own stream."""
-    max_batch: int | None = None
-    """Observations of several clients that are inferred at once, at most; learnt if not given."""
+    """The seed of the random streams for clients that send none."""
+    max_batch: int = 8
+    """Observations of several clients that are inferred at once, at most."""
 
     def __call__(self) -> int:
         """Serve until interrupted."""
+        from harness.serving.api_key import read_api_key
+        from harness.serving.keys import ObservationKeys, image_keys
         from harness.serving.server import PolicyServer, Serving
 
-        if self.max_batch is not None and self.max_batch < 1:
-            raise UsageError(f"--max-batch must be at least 1, got {self.max_batch}")
+        require_at_least("max_batch", self.max_batch, 1)
         if not 0 <= self.port < 2**16:
-            raise UsageError(f"--port must be below {2**16}, got {self.port}")
+            raise UsageError(f"--port must be from 0 to {2**16 - 1}, got {self.port}")
         serving = Serving(
             reference=self.policy,
             keys=ObservationKeys.parse(image_keys(self.image_key), self.state_key, self.prompt_key),
@@ -58,7 +58,7 @@ class ServeCommand:
         )
         server = PolicyServer(serving, _tell)
         if not self.api_key_file and not _is_loopback(self.host):
-            _tell(f"whoever can reach {self.host} can ask this policy; --api-key-file keeps out")
+            _tell(f"anyone who reaches {self.host} can ask this policy; set --api-key-file")
         print(f"serving {self.policy} at ws://{self.host}:{server.port}", flush=True)
         try:
             server.serve_forever()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from harness.contracts.spec import EpisodeSpec
@@ -102,7 +101,7 @@ class EpisodeRecord:
         Raises:
             ValueError: The line is not a whole record, or its key is not its spec's.
         """
-        values = orjson.loads(line)
+        values = json.loads(line)
         try:
             spec = EpisodeSpec(**{name: values.pop(name) for name in SPEC_FIELDS})
             if values.pop("key") != spec.key:

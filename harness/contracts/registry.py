@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.contracts.benchmark import Benchmark
 from harness.contracts.errors import UsageError, require_known
+from harness.contracts.extras import install_hint
 from harness.contracts.policy import Policy
 
 BENCHMARK_GROUP = "assay.benchmarks"
@@ -110,10 +111,7 @@ def make_policy(reference: str) -> Policy:
 
 
 def _import_problem(kind: str, point: EntryPoint, error: Exception) -> str:
-    """Say why an entry point cannot be imported, and what may be missing."""
+    """Say why an entry point cannot be imported and which package may be missing."""
     problem = f"{kind} {point.name!r} cannot be imported ({type(error).__name__}: {error})"
-    ours = point.dist is not None and point.dist.name == "assay"
-    if isinstance(error, ModuleNotFoundError) and ours:
-        extra = "policies" if point.group == POLICY_GROUP else point.name
-        problem += f'; run: pip install "assay[{extra}]"'
-    return problem
+    hint = install_hint(error) if isinstance(error, ModuleNotFoundError) else None
+    return f"{problem}; run: {hint}" if hint else problem

@@ -1,8 +1,7 @@
-"""The Python environment of a benchmark whose packages fight everybody else's.
+"""The virtual environment of a benchmark whose packages conflict with others.
 
-A family declares what it needs; `run_eval.py env build` makes that once (`build_python.py`), and
-its environment actors run in it. The engine is in there too, with the very versions of what it
-needs to talk to this process.
+A family declares it, `run_eval.py env build` builds it once, and the family's environment actors
+run in it. It also holds the engine, with the versions of its packages that are installed here.
 """
 
 import os
@@ -15,32 +14,32 @@ from pathlib import Path
 from harness.contracts.errors import UsageError
 from harness.contracts.spec import digest
 
-ENGINE = ("gymnasium", "imageio", "imageio-ffmpeg", "numpy", "psutil", "PyYAML", "ray")
-"""What playing and filming an episode imports, in the versions that are installed here.
+ENGINE = ("gymnasium", "imageio", "imageio-ffmpeg", "numpy", "PyYAML", "ray")
+"""Packages that playing and filming an episode needs, in the versions installed here.
 
-Ray refuses to connect two versions of itself; the others a family may pin for itself.
+Ray must have the same version on both sides. A family may pin other versions of the rest.
 """
 STAMP = "assay-stamp"
-"""The file in a finished environment that says what it was built from."""
+"""The file in a finished environment that holds the hash of its declaration."""
 FOLDER_VARIABLE = "ASSAY_ENVS"
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualEnv:
-    """What a benchmark family needs in a Python environment of its own.
+    """A declaration of the packages that a benchmark family needs.
 
-    Its Python version is this process's: Ray refuses to connect two minor versions.
+    The environment has this process's Python version: Ray cannot connect two minor versions.
 
     Attributes:
-        name: The environment's name, also its folder's.
-        packages: Requirements with their versions; they come with what they depend on.
-        alone: Requirements that are installed as they are, since what they ask for does not fit.
-        constraints: A pip constraints file that fixes the versions of all the rest.
-        imports: Modules that must be importable once everything is there.
-        libraries: Debian packages that hold the system libraries which these load.
-        versions: Python versions that the packages exist for, e.g. ``3.11``; empty for any.
-        shares: Folders of this environment's ``share/assay`` that it finds in its own as well.
+        name: The environment's name, also of its folder.
+        packages: Requirements with their versions.
+        alone: Requirements that are installed without dependencies, which would conflict.
+        constraints: A pip constraints file for all other packages.
+        imports: Modules that must be importable in the finished environment.
+        libraries: Debian packages with the system libraries that these modules load.
+        versions: Python versions that the packages support, e.g. ``3.11``; empty for any.
+        shares: Folders of this environment's ``share/assay`` to link into the new one.
     """
 
     name: str
@@ -54,17 +53,17 @@ class VirtualEnv:
 
     @property
     def home(self) -> Path:
-        """The environment's folder, whether or not it is there."""
+        """The environment's folder; it may not exist yet."""
         return envs_folder() / self.name
 
     @property
     def interpreter(self) -> Path:
-        """The program that runs in it."""
+        """The environment's Python program."""
         return self.home / "bin" / "python"
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """The family's packages, and the engine's that it does not pin itself."""
+        """The family's packages, and those of the engine that the family does not pin."""
         pinned = {_distribution(line) for line in (*self.packages, *self.alone)}
         if "ray" in pinned:
             raise UsageError(f"{self.name} must not pin ray: it is {version('ray')} as here")
@@ -73,7 +72,7 @@ class VirtualEnv:
 
     @property
     def stamp(self) -> str:
-        """What a finished environment holds: a hash of all that it is built from."""
+        """A hash of everything that the environment is built from."""
         values = {
             "requirements": self.requirements,
             "alone": self.alone,
@@ -86,7 +85,7 @@ class VirtualEnv:
         return digest(values)
 
     def problem(self) -> str | None:
-        """Return why nothing can run in it and the command that mends it, or None."""
+        """Return why the environment cannot be used and the command that fixes it, or None."""
         unfit = self.unfit()
         if unfit:
             return unfit
@@ -98,28 +97,28 @@ class VirtualEnv:
             return None
         why = "was built from another declaration or for another Ray" if found else "is not built"
         return (
-            f"{self.name} runs in a Python environment of its own, which {why}; run: "
-            f"python run_eval.py env build {self.name}"
+            f"{self.name} needs a virtual environment, which {why}; "
+            f"run: python run_eval.py env build {self.name}"
         )
 
     def unfit(self) -> str | None:
-        """Return why this process's Python version can not serve, or None."""
+        """Return why this process's Python version does not fit, or None."""
         if not self.versions or MINOR in self.versions:
             return None
         return (
-            f"{self.name}'s packages exist for Python {' or '.join(self.versions)}, and this is "
+            f"{self.name}'s packages support Python {' or '.join(self.versions)}, and this is "
             f"{MINOR}; run: make clean setup PYTHON=python{self.versions[-1]}"
         )
 
 
 def envs_folder() -> Path:
-    """Return where the environments are: ASSAY_ENVS, else within this process's own."""
+    """Return the folder of the environments: ASSAY_ENVS, or within this process's own."""
     given = os.environ.get(FOLDER_VARIABLE)
     return Path(given).absolute() if given else share_folder() / "envs"
 
 
 def share_folder() -> Path:
-    """Return where a Python environment keeps what Assay made in it besides packages."""
+    """Return the folder of a Python environment for files of Assay other than packages."""
     return Path(sys.prefix) / "share" / "assay"
 
 

@@ -1,4 +1,4 @@
-"""Builds a benchmark's own Python environment: whole, or not at all."""
+"""Builds the virtual environments of benchmarks, each completely or not at all."""
 
 import fcntl
 import re
@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.contracts.errors import UsageError
-from harness.contracts.registry import BENCHMARK_GROUP, POLICY_GROUP
+from harness.contracts.registry import BENCHMARK_GROUP, POLICY_GROUP, families
 from harness.contracts.venv import (
     FOLDER_VARIABLE,
     MINOR,
@@ -25,64 +25,69 @@ from harness.contracts.venv import (
 ENGINE_IMPORTS = ("harness.backends.ray.env_actor", "harness.backends.replay")
 
 
-def build(python: VirtualEnv, tell: Callable[[str], None]) -> bool:
-    """Build an environment if it is not there as declared; return whether anything was done.
+def build(venv: VirtualEnv, tell: Callable[[str], None]) -> bool:
+    """Build an environment unless it is built as declared; return whether it was built.
 
-    It grows beside its place and is moved there when all of it works, so that nobody ever meets
-    half of one.
+    It is built in a temporary folder and moved when it works, so it is never half built.
 
     Raises:
-        UsageError: It cannot be built; what there was before is still there.
+        UsageError: The build failed; an earlier environment is unchanged.
     """
-    with _lock(python):
-        if python.problem() is None:
+    with _lock(venv):
+        if venv.problem() is None:
             return False
-        unfit = python.unfit()
+        unfit = venv.unfit()
         if unfit:
             raise UsageError(unfit)
-        part, old = _beside(python, "building"), _beside(python, "old")
+        part, old = _beside(venv, "building"), _beside(venv, "old")
         for left in (part, old):
             shutil.rmtree(left, ignore_errors=True)
         try:
-            _fill(python, part, tell)
-            (part / STAMP).write_text(python.stamp + "\n")
-            if python.home.exists():
-                python.home.rename(old)
-            part.rename(python.home)
+            _fill(venv, part, tell)
+            (part / STAMP).write_text(venv.stamp + "\n")
+            if venv.home.exists():
+                venv.home.rename(old)
+            part.rename(venv.home)
         finally:
             for left in (part, old):
                 shutil.rmtree(left, ignore_errors=True)
         return True
 
 
-def remove(python: VirtualEnv) -> bool:
+def remove(venv: VirtualEnv) -> bool:
     """Remove an environment; return whether there was one."""
-    with _lock(python):
-        there = python.home.exists()
+    with _lock(venv):
+        there = venv.home.exists()
         if there:
-            # Renamed first: what is removed halfway must not look finished.
-            old = _beside(python, "old")
-            python.home.rename(old)
+            # Renamed first, so that a half removed environment does not look complete.
+            old = _beside(venv, "old")
+            venv.home.rename(old)
             shutil.rmtree(old)
         return there
 
 
-def trial(python: VirtualEnv, home: Path | None = None) -> str | None:
-    """Return why its modules cannot be imported and what may mend it, or None."""
-    modules = ", ".join((*ENGINE_IMPORTS, *python.imports))
-    interpreter = (home or python.home) / "bin" / "python"
+def virtual_envs() -> dict[str, VirtualEnv]:
+    """Return the environments that the installed families declare, by name."""
+    declared = (family.venv for family in families().values())
+    return {venv.name: venv for venv in declared if venv is not None}
+
+
+def trial(venv: VirtualEnv, home: Path | None = None) -> str | None:
+    """Return why the environment's modules cannot be imported and the likely fix, or None."""
+    modules = ", ".join((*ENGINE_IMPORTS, *venv.imports))
+    interpreter = (home or venv.home) / "bin" / "python"
     try:
-        # Not from here: the current folder would be on the path.
+        # In another folder: the current one would be on the import path.
         _run([str(interpreter), "-c", f"import {modules}"], cwd=envs_folder())
     except UsageError as error:
-        missing = missing_libraries(python.libraries)
+        missing = missing_libraries(venv.libraries)
         hint = f"; first: sudo apt-get install -y {' '.join(missing)}" if missing else ""
-        return f"{python.name}'s Python cannot import what it needs ({error}){hint}"
+        return f"the environment {venv.name} cannot import its modules ({error}){hint}"
     return None
 
 
 def missing_libraries(packages: Sequence[str]) -> list[str]:
-    """Return the Debian packages that are not installed; none where that cannot be told."""
+    """Return the Debian packages that are not installed; none on other systems."""
     if shutil.which("dpkg-query") is None:
         return []
     missing = []
@@ -94,33 +99,33 @@ def missing_libraries(packages: Sequence[str]) -> list[str]:
     return missing
 
 
-def _fill(python: VirtualEnv, home: Path, tell: Callable[[str], None]) -> None:
-    missing = missing_libraries(python.libraries)
+def _fill(venv: VirtualEnv, home: Path, tell: Callable[[str], None]) -> None:
+    missing = missing_libraries(venv.libraries)
     if missing:
         tell(f"system libraries are missing; run: sudo apt-get install -y {' '.join(missing)}")
-    tell(f"making {home}")
-    # This process's pip installs into it: to give it one of its own takes longer than the rest.
+    tell(f"creating {home}")
+    # This process's pip installs into it; a pip of its own would take longer than the rest.
     _run([sys.executable, "-m", "venv", "--without-pip", str(home)])
     pip = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python")]
     pip += ["install", "--disable-pip-version-check"]
-    if python.constraints:
-        pip += ["-c", str(python.constraints)]
-    tell(f"installing {', '.join(python.requirements)}")
-    _run([*pip, *python.requirements])
-    if python.alone:
-        tell(f"installing without what they ask for: {', '.join(python.alone)}")
-        _run([*pip, "--no-deps", *python.alone])
+    if venv.constraints:
+        pip += ["-c", str(venv.constraints)]
+    tell(f"installing {', '.join(venv.requirements)}")
+    _run([*pip, *venv.requirements])
+    if venv.alone:
+        tell(f"installing without dependencies: {', '.join(venv.alone)}")
+        _run([*pip, "--no-deps", *venv.alone])
     _link_engine(home / "lib" / f"python{MINOR}" / "site-packages")
-    _link_shares(python, home / "share" / "assay")
-    problem = trial(python, home)
+    _link_shares(venv, home / "share" / "assay")
+    problem = trial(venv, home)
     if problem:
         raise UsageError(problem)
 
 
 def _link_engine(packages: Path) -> None:
-    """Make the engine, the benchmarks and the policies importable: links, so that edits count.
+    """Make the engine, benchmarks and policies importable by links.
 
-    Installing them would also install what they depend on here.
+    Installing them would also install their dependencies.
     """
     points = [*entry_points(group=BENCHMARK_GROUP), *entry_points(group=POLICY_GROUP)]
     for name in sorted({"harness", *(point.module.partition(".")[0] for point in points)}):
@@ -133,21 +138,21 @@ def _link_engine(packages: Path) -> None:
         (packages / origin.name).symlink_to(origin)
 
 
-def _link_shares(python: VirtualEnv, folder: Path) -> None:
-    """Make what this environment has to share appear in the other, now or once it is there."""
+def _link_shares(venv: VirtualEnv, folder: Path) -> None:
+    """Link the folders of this environment's share that the other one uses."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in python.shares:
+    for name in venv.shares:
         (folder / name).symlink_to(share_folder() / name)
 
 
-def _beside(python: VirtualEnv, what: str) -> Path:
-    return python.home.with_name(f".{python.name}.{what}")
+def _beside(venv: VirtualEnv, what: str) -> Path:
+    return venv.home.with_name(f".{venv.name}.{what}")
 
 
 @contextmanager
-def _lock(python: VirtualEnv) -> Iterator[None]:
-    """Let one process at a time change an environment."""
-    path = _beside(python, "lock")
+def _lock(venv: VirtualEnv) -> Iterator[None]:
+    """Lock an environment, so that one process at a time changes it."""
+    path = _beside(venv, "lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
