@@ -1,4 +1,4 @@
-"""Shows how anything long goes: a bar on a terminal, plain lines elsewhere."""
+"""A progress bar on a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -21,17 +21,14 @@ LINE_INTERVAL = 10.0
 
 
 class Bar:
-    """How much is done of something, what came of it, and the time that remains.
+    """Shows how much is done, a few figures, and the time that remains.
 
     Attributes:
-        console: Where to draw; what it is decides between a bar and lines.
+        console: Where to draw. A terminal gets a bar, anything else gets lines.
     """
 
     def __init__(self, console: Console, unit: str, label: str = "") -> None:
-        """Draw on `console` once `begin` tells how much there is to do.
-
-        `unit` is what a plain line counts, and `label` is what it starts with.
-        """
+        """Set the console, the unit that plain lines count, and the label they start with."""
         self.console = console
         self._unit, self._label = unit, label
         self._bar: Progress | None = None
@@ -49,7 +46,7 @@ class Bar:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave the terminal as it was."""
+        """Stop the bar."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -57,10 +54,10 @@ class Bar:
         """Start to draw.
 
         Args:
-            name: What stands before the bar.
-            total: How much there is to do.
-            done: How much of it an earlier start has done.
-            figures: What came of it so far.
+            name: The text before the bar.
+            total: The number of units.
+            done: The units that an earlier start finished.
+            figures: The results so far, as text.
         """
         self._total, self._done = total, done
         self._started = time.monotonic()
@@ -80,7 +77,7 @@ class Bar:
             self._bar.start()
 
     def advance(self, name: str, figures: str) -> None:
-        """Show that one more is done, with what `begin` was told as it is now."""
+        """Count one more unit and update the text and the figures."""
         self._done, self._fresh = self._done + 1, self._fresh + 1
         if self._bar is not None:
             self._bar.update(self._bar_task, advance=1, figures=figures, description=name)

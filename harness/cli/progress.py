@@ -1,4 +1,4 @@
-"""Shows how a run goes."""
+"""The progress of a run."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from harness.contracts.record import EpisodeRecord
 
 
 class ProgressView(Bar):
-    """Episodes done, the running success rate, and the time that remains."""
+    """Shows the finished episodes, the success rate so far, and the time that remains."""
 
     def __init__(self, console: Console) -> None:
-        """Draw on `console`; what it is decides between a bar and lines."""
+        """Draw on `console`."""
         super().__init__(console, "episodes")
         self._scored = self._successes = 0
 
     def start(self, wanted: int, done: Sequence[EpisodeRecord]) -> None:
-        """Begin with the episodes that an earlier start of the run has finished."""
+        """Begin, with the episodes that an earlier start of the run finished."""
         for record in done:
             self._count(record)
         if done:
@@ -29,16 +29,16 @@ class ProgressView(Bar):
         self._count(record)
         spec = record.spec
         if record.outcome == "error":
-            where = f"{spec.policy} {spec.benchmark} {spec.task} episode {spec.episode}"
+            where = f"{spec.player} {spec.benchmark} {spec.task} episode {spec.episode}"
             self.console.print(f"error in {where}: {record.reason}", style="red", markup=False)
-        self.advance(f"{spec.policy} on {spec.benchmark}", self.figures())
+        self.advance(f"{spec.player} on {spec.benchmark}", self.figures())
 
     def tell(self, notice: str) -> None:
-        """Show something that the user should know."""
+        """Show a notice."""
         self.console.print(f"notice: {notice}", style="yellow", markup=False)
 
     def figures(self) -> str:
-        """Return what came of it so far."""
+        """Return the success rate so far."""
         if not self._scored:
             return "success -"
         return f"success {100 * self._successes / self._scored:.1f} %"

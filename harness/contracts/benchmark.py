@@ -1,4 +1,4 @@
-"""The benchmark contract: what a family of benchmarks offers to the engine."""
+"""The benchmark contract: what a family of benchmarks provides."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,14 @@ class Benchmark(ABC):
     name: str
     default_protocol: str
     venv: VirtualEnv | None = None
-    """The Python environment that `make` runs in, where the engine's own cannot serve.
+    """The virtual environment in which `make` runs; None for this process's own.
 
-    Everything else runs without it: tasks are listed, and problems named, before it is built.
+    All other methods run without it, before it is built.
     """
 
     @abstractmethod
     def benchmarks(self) -> Sequence[str]:
-        """Return the names of the benchmarks that can run with what is installed."""
+        """Return the names of the benchmarks that can run with the installed packages."""
 
     @abstractmethod
     def tasks(self, benchmark: str) -> Sequence[Task]:
@@ -47,15 +47,15 @@ class Benchmark(ABC):
 
     @abstractmethod
     def protocols(self) -> Mapping[str, Protocol]:
-        """Return the protocol cards by short name."""
+        """Return the protocols by card name."""
 
     def protocol_of(self, benchmark: str) -> str:
-        """Return the short name of the card that a benchmark runs under if none is asked for."""
+        """Return the card of a benchmark's default protocol."""
         return self.default_protocol
 
     @abstractmethod
     def episodes(self, benchmark: str, task: str) -> int | None:
-        """Return how many distinct episodes a task has; None when they are unlimited."""
+        """Return the number of distinct episodes of a task; None if unlimited."""
 
     @abstractmethod
     def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
@@ -73,19 +73,19 @@ class Benchmark(ABC):
 
     @abstractmethod
     def problem(self, images: bool) -> str | None:
-        """Return why nothing can run here and the command that mends it, or None.
+        """Return why the family cannot run here and the command that fixes it, or None.
 
         Args:
-            images: Whether anybody will ask for an image.
+            images: Whether a policy needs images.
         """
 
     @abstractmethod
     def rendering(self) -> str:
-        """Return what draws the images here, for the doctor."""
+        """Return the renderer in use here, for `doctor`."""
 
     @abstractmethod
     def versions(self) -> Mapping[str, str]:
         """Return the versions of the simulator's packages, for the records.
 
-        With a Python of its own, a family returns what it declares for it: it is asked here too.
+        A family with a virtual environment returns the versions that it declares.
         """

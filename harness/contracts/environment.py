@@ -1,4 +1,4 @@
-"""The environment contract: a Gymnasium environment that renders only when somebody looks."""
+"""The environment contract: a Gymnasium environment that renders only what a policy observes."""
 
 import math
 from abc import abstractmethod
@@ -16,7 +16,7 @@ Action = NDArray[np.float32]
 
 
 class Observation(TypedDict):
-    """What a policy sees: images by camera role, the state vector and the instruction."""
+    """Images by camera role, the state vector and the instruction."""
 
     image: dict[str, NDArray[np.uint8]]
     state: NDArray[np.float32]
@@ -25,12 +25,12 @@ class Observation(TypedDict):
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What one physics step led to.
+    """The result of one step.
 
     Attributes:
         success: The task's own success check.
         progress: The process score in [0, 1], or nan where the task defines none.
-        subgoals: Named conditions, for the report's "where episodes end".
+        subgoals: The task's named conditions, for the table of where episodes end.
     """
 
     success: bool
@@ -39,30 +39,31 @@ class StepOutcome:
 
 
 class Expert(Protocol):
-    """A scripted controller with access to the simulator's state.
+    """A scripted controller that reads the simulator's state.
 
-    One that plans ahead may say by an attribute `over` that its plan has come to an end.
+    An expert that plans ahead may set an attribute `over` when its plan has ended.
     """
 
     def act(self) -> Action:
-        """Return the next action for the environment's present state."""
+        """Return the next action for the current state."""
         ...
 
 
 class BenchmarkEnv(gymnasium.Env[Observation, Action]):
     """One task of a benchmark.
 
-    A subclass sets `observation_space`, `action_space` and the attributes below, and writes
-    `_begin`, `_advance` and `_observe`. `step` is advance and observe; a runner that executes a
-    chunk of actions advances several times and observes once.
+    A subclass sets `observation_space`, `action_space` and the attributes below, and implements
+    `_begin`, `_advance`, `_observe` and `state_bytes`. Gymnasium's `step` advances and observes.
+    The engine advances through a chunk of actions and observes once.
 
     Attributes:
-        instruction: The present episode's language instruction.
+        instruction: The language instruction of the current episode.
         max_steps: The step limit; reaching it truncates the episode.
-        episodes: How many distinct episodes the task has, or None when they are unlimited.
-        state_layout: What the state's numbers mean.
-        action_layout: What the action's numbers mean.
-        idle_action: The action that does nothing.
+        episodes: The number of distinct episodes; None if unlimited.
+        state_layout: The meaning of the state's numbers.
+        action_layout: The meaning of the action's numbers.
+        idle_action: The action that keeps the robot still.
+        cameras: The camera roles; the first one is the main camera.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
@@ -82,7 +83,7 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
     """
 
     steps: int = 0
-    """Steps taken in the present episode."""
+    """Steps taken in the current episode."""
 
     def __init__(self, render_mode: str | None = None) -> None:
         """Set the render mode; `rgb_array` shows the main camera."""
@@ -90,22 +91,22 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
 
     @abstractmethod
     def _begin(self, episode: int, seed: int) -> StepOutcome:
-        """Build the scene of an episode from these two numbers alone."""
+        """Build the scene of an episode. It may depend on these two numbers only."""
 
     @abstractmethod
     def _advance(self, action: Action) -> StepOutcome:
-        """Execute one action: physics only, no rendering."""
+        """Execute one action without rendering."""
 
     @abstractmethod
     def _observe(self, cameras: Sequence[str]) -> Observation:
-        """Return the observation, rendering these camera roles and no others."""
+        """Return the observation; render only these cameras."""
 
     @abstractmethod
     def state_bytes(self) -> bytes:
-        """Return the simulator's full state, for a record's hash."""
+        """Return the simulator's full state; records hold its hash."""
 
     def expert(self) -> Expert | None:
-        """Return a scripted expert for the task, or None where there is none."""
+        """Return a scripted expert for the task, or None."""
         return None
 
     def distractor_expert(self) -> Expert | None:
@@ -113,23 +114,23 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
         return None
 
     def begin(self, episode: int, seed: int) -> StepOutcome:
-        """Start an episode without looking at it."""
+        """Start an episode without observing it."""
         self.steps = 0
         return self._begin(episode, seed)
 
     def advance(self, action: Action) -> StepOutcome:
-        """Execute one action without looking at the result."""
+        """Execute one action without observing the result."""
         self.steps += 1
         return self._advance(action)
 
     def observe(self, cameras: Sequence[str] | None = None) -> Observation:
-        """Look at the present state through the given cameras, or through all."""
+        """Return the observation with these cameras, or with all."""
         return self._observe(self.cameras if cameras is None else cameras)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start the episode `options["episode"]` of run seed `seed`; what is not given is drawn."""
+        """Start the episode `options["episode"]` of run seed `seed`; missing values are drawn."""
         super().reset(seed=seed)
         episode = (options or {}).get("episode")
         if episode is None:
@@ -139,7 +140,7 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
         return self.observe(), self._info(outcome)
 
     def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Advance and observe; `terminated` is success, `truncated` the step limit."""
+        """Advance and observe. `terminated` means success, `truncated` the step limit."""
         outcome = self.advance(action)
         return self.transition(outcome)
 
@@ -152,7 +153,7 @@ class BenchmarkEnv(gymnasium.Env[Observation, Action]):
         return self.observe(), float(outcome.success), outcome.success, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return the main camera's picture."""
+        """Return the main camera's image."""
         if self.render_mode != "rgb_array":
             return None
         return self.observe(self.cameras[:1])["image"][self.cameras[0]]

@@ -1,31 +1,31 @@
-"""The errors that are the user's to mend, told apart from those of a simulator."""
+"""The errors that a user can fix, apart from those of a simulator."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UsageError(Exception):
-    """A request that cannot be carried out as given; its message is one line that names the fix.
+    """A mistake in the request. The message is one line that names the fix.
 
-    The command line prints the message and exits with code 2, before any simulator starts.
+    The command line prints the message and exits with code 2.
     """
 
 
 class StorageError(Exception):
-    """A run's folder can no longer be written; what it holds is whole, so the run can continue."""
+    """A run's folder cannot be written any more. Its content is valid, so the run can continue."""
 
 
 class PolicyError(Exception):
-    """A policy broke its contract, so its episode ends as a failure with `reason`."""
+    """A policy broke its contract; its episode ends as a failure with `reason`."""
 
     def __init__(self, reason: str) -> None:
-        """Keep the reason that the record will carry."""
+        """Keep the reason for the record."""
         super().__init__(reason)
         self.reason = reason
 
 
 def require_known(kind: str, name: str, known: Iterable[str]) -> None:
-    """Refuse an unknown name, with the nearest known ones.
+    """Require a known name; the error suggests the nearest ones.
 
     Raises:
         UsageError: `name` is not among `known`.

@@ -53,13 +53,13 @@ class Protocol:
     Attributes:
         name: ``family/card``, e.g. ``libero/openpi``.
         summary: One sentence for ``run_eval.py list protocols``.
-        sources: For each field, where its value was read.
-        max_steps: The step limit of each benchmark; a longer name takes its longest prefix's.
+        sources: The source of each field's value.
+        max_steps: The step limit by benchmark; a benchmark takes the longest prefix of its name.
         replan: Actions executed before the policy is asked again; None executes the whole chunk.
-        episodes_per_task: How many episodes the protocol prescribes.
-        simulator: The installed simulator's versions, filled in when the card is loaded.
-        note: What has to be said wherever its numbers stand, if they are comparable with no
-            published ones; it keeps published numbers out of their places.
+        episodes_per_task: The number of episodes that the protocol prescribes.
+        simulator: The versions of the installed simulator, set when the card is loaded.
+        note: Printed with every result, if the results compare with no published numbers. Tables
+            then show no published numbers beside them.
     """
 
     name: str

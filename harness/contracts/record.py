@@ -32,30 +32,31 @@ MEASURED = (
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeRecord:
-    """How an episode went.
+    """The result of an episode and its cost.
 
     Attributes:
-        spec: What was run.
-        outcome: `error` means that the infrastructure failed; it is never scored.
+        spec: The episode.
+        outcome: ``success``, ``failure``, or ``error`` if something other than the policy failed.
+            An error is never scored.
         success: None for an error.
-        progress: The process score; None where there is none.
+        progress: The process score; None if the task defines none.
         subgoals: The task's named conditions at the end.
         steps: Actions executed.
         reason: Why it ended: ``success``, ``step_limit``, ``policy_...`` or the error.
-        instruction: What the policy was told.
+        instruction: The instruction that the policy got.
         actions_sha256: Hash of the executed actions' bytes.
         state_sha256: Hash of the simulator's final state.
-        started: When, in seconds since 1970.
-        timing: Wall seconds by what they were spent on; `total` covers every retry.
-        cpu: CPU seconds likewise, a policy actor's share included.
+        started: The start time, in seconds since 1970.
+        timing: Wall seconds by part; `total` covers every retry.
+        cpu: CPU seconds by part, with a policy actor's share.
         gpu: GPU seconds of the policy.
-        chunks: How often the policy was asked.
-        evaluations: How often its network ran for that.
-        batches: How many of its observations were inferred in a batch of which size.
-        retries: How often the episode had to be started again.
+        chunks: Chunks that the policy returned.
+        evaluations: Forward passes of the network for them.
+        batches: The number of observations by the size of their batch.
+        retries: How often the episode was played again after an error.
         worker: The process that stepped the environment.
-        replica: The process that inferred, where that was another one.
-        versions: Of the packages that took part.
+        replica: The process that inferred, if it was another one.
+        versions: The versions of the packages.
     """
 
     spec: EpisodeSpec

@@ -1,4 +1,4 @@
-"""What each number of a state or an action means: a mismatch is an error, never a score."""
+"""The meaning of each number of a state or an action."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from harness.contracts.errors import UsageError
 
 @dataclass(frozen=True)
 class Part:
-    """A run of numbers with one meaning.
+    """Consecutive numbers of a vector with one meaning.
 
     Attributes:
-        name: What they are, e.g. ``eef_position``.
-        size: How many numbers.
+        name: Their name, e.g. ``eef_position``.
+        size: Their count.
         meaning: Unit, frame, order and sign: ``m, world``, ``xyzw``, ``-1 open, +1 close``.
     """
 
@@ -20,7 +20,7 @@ class Part:
     meaning: str
 
     def __str__(self) -> str:
-        """Return the part as it stands in an error message."""
+        """Return the part as error messages show it."""
         return f"{self.name}[{self.size}] ({self.meaning})"
 
 
@@ -60,7 +60,7 @@ EEF_DELTA_ACTION = Layout(
 
 
 def require_same(kind: str, policy: Layout | None, environment: Layout, policy_name: str) -> None:
-    """Refuse a policy whose vector means something else than the environment's.
+    """Require that policy and environment give a vector the same meaning.
 
     Raises:
         UsageError: The layouts differ; the message names both sides.

@@ -1,4 +1,4 @@
-"""The run folder: the plan, an append-only log of episodes, and what is made from them."""
+"""The folder of a run: its plan and an append-only log of episodes."""
 
 import fcntl
 import json
@@ -25,12 +25,12 @@ from harness.runs.plan import Work
 class Run:
     """A folder with `run.json`, `episodes.jsonl`, `actions/`, `tables/` and `videos/`.
 
-    An episode is in the log or it is not: a line is flushed before the next episode starts, and
-    what is wanted but not in the log is what remains to be done.
+    Every line is flushed before the next episode starts. The wanted episodes that are not in the
+    log are the ones left to play.
     """
 
     def __init__(self, path: Path) -> None:
-        """Name the folder; nothing is read or written yet."""
+        """Set the folder; nothing is read or written yet."""
         self.path = path
         self.log_path = path / "episodes.jsonl"
         self.notices: list[str] = []
@@ -48,32 +48,32 @@ class Run:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What run.json holds, read once: nothing in it changes while a run is open.
+        """The content of run.json. It does not change while a run is open.
 
         Raises:
-            UsageError: The file is not what a run wrote.
+            UsageError: The file is missing or damaged.
         """
         try:
             facts = json.loads((self.path / "run.json").read_text())
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot read {self.path / 'run.json'}: {error}") from error
         if not isinstance(facts, dict):
-            raise UsageError(f"{self.path / 'run.json'} does not hold a run's facts")
+            raise UsageError(f"{self.path / 'run.json'} is not the run.json of a run")
         return facts
 
     def records(self) -> dict[str, EpisodeRecord]:
-        """Return each episode's last record by key; a torn last line is left out.
+        """Return the last record of each episode, by key.
 
         Raises:
-            UsageError: A line other than the last is damaged.
+            UsageError: A line of the log is damaged.
         """
         return {record.spec.key: record for record in self.log()}
 
     def log(self) -> Iterator[EpisodeRecord]:
-        """Yield the records in the order of the log; a torn last line is left out.
+        """Yield the records in the order of the log; an incomplete last line is left out.
 
         Raises:
-            UsageError: A line other than the last is damaged.
+            UsageError: Another line is damaged.
         """
         if not self.log_path.exists():
             return
@@ -90,21 +90,21 @@ class Run:
                     ) from error
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Return when the run was started, each time, and with how many workers."""
+        """Return the start time and the number of workers of every session."""
         path = self.path / "sessions.jsonl"
         if not path.exists():
             return []
         found: list[dict[str, Any]] = []
         for line in path.read_text(errors="replace").splitlines():
-            with suppress(ValueError):  # A torn line costs nothing but the line.
+            with suppress(ValueError):  # An incomplete line loses only that session.
                 found.append(json.loads(line))
         return found
 
     def actions(self, key: str) -> NDArray[np.float32]:
-        """Return the actions that an episode executed.
+        """Return the executed actions of an episode.
 
         Raises:
-            UsageError: The run kept none for this key.
+            UsageError: The run has no actions for this key.
         """
         try:
             loaded: NDArray[np.float32] = np.load(self._action_path(key), allow_pickle=False)
@@ -116,7 +116,7 @@ class Run:
         """Return the record whose key starts with `key`.
 
         Raises:
-            UsageError: None or several do.
+            UsageError: No record or several records do.
         """
         found = [r for full, r in self.records().items() if full.startswith(key)]
         if len(found) != 1:
@@ -128,7 +128,7 @@ class Run:
 
 
 class RunWriter(Run):
-    """A run that is being written: one writer at a time, checked by a lock."""
+    """A run that is being written; a lock allows one writer."""
 
     def __init__(self, path: Path, work: Work) -> None:
         """Create the folder or continue the run in it.
@@ -139,7 +139,7 @@ class RunWriter(Run):
         super().__init__(path)
         try:
             (path / "actions").mkdir(parents=True, exist_ok=True)
-            # Opened before anything else is written, so that the lock guards all of it.
+            # The log is opened first, so that its lock guards every other file.
             self._log: IO[bytes] = self.log_path.open("ab")
         except OSError as error:
             raise UsageError(f"cannot write to {path}: {error.strerror}; choose --out") from error
@@ -166,20 +166,20 @@ class RunWriter(Run):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the log and so give up the lock."""
+        """Close the log and release the lock."""
         self._log.close()
 
     def open_session(self, workers: int) -> None:
-        """Note that the run starts, for the account of its costs."""
+        """Record the start of a session, for the cost tables."""
         line = {"started": round(time.time(), 3), "workers": workers, "cores": os.cpu_count()}
         with (self.path / "sessions.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def append(self, episode: Episode) -> None:
-        """Keep an episode: its actions first, so that every line of the log has them.
+        """Write an episode: its actions first, so that every line of the log has actions.
 
         Raises:
-            StorageError: The disk is full or gone; the log holds whole lines only.
+            StorageError: The disk is full or gone. The log holds complete lines only.
         """
         whole = os.fstat(self._log.fileno()).st_size
         try:
@@ -202,7 +202,7 @@ class RunWriter(Run):
         os.fsync(self._log.fileno())
 
     def _claim(self, work: Work) -> None:
-        """Write run.json, or check that it describes the same work; repair the log."""
+        """Write run.json, or check that it describes the same plan; repair the log."""
         facts = describe(work)
         target = self.path / "run.json"
         if target.exists():
@@ -226,7 +226,7 @@ class RunWriter(Run):
 
 
 def describe(work: Work) -> dict[str, Any]:
-    """Return what run.json says of a plan: enough to repeat it and to refuse another."""
+    """Return the content of run.json for a plan."""
     return {
         "plan": work.plan.to_json(),
         "policies": sorted(work.policies),
@@ -251,21 +251,26 @@ def describe(work: Work) -> dict[str, Any]:
 
 
 def notes_of(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return what has to be said with the numbers of a run's protocols, by their labels."""
+    """Return the notes of a run's protocols, by label."""
     cards = facts["protocols"]
     return {label: card["note"] for label, card in cards.items() if card.get("note")}
 
 
 def git_state() -> str | None:
-    """Return the commit of the code that runs, marked when it was changed since."""
+    """Return the commit of the running code, marked as dirty if files changed; None without git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    here = Path(__file__).parent
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    here = Path(__file__).parents[2]
+    if not (here / ".git").exists():  # An installed package, perhaps inside another repository.
+        return None
+    try:
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    except OSError:  # There is no git program.
+        return None
     return done.stdout.strip() or None
 
 
 def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides a run's episodes, independent of the order they are listed in."""
+    """Return the parts of a plan that decide its episodes, in a form that ignores their order."""
     plan = facts.get("plan", {})
     flat: dict[str, Any] = {
         "policies": ", ".join(sorted(facts.get("policies", []))),
@@ -281,7 +286,7 @@ def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rules(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every rule of every protocol by name."""
+    """Return every rule of every protocol, by name."""
     return {
         f"{rule} of {label.partition('@')[0]}": value
         for label, card in facts.get("protocols", {}).items()
@@ -290,11 +295,11 @@ def _rules(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Say what differs between the work of two runs."""
+    """Return the differences between two plans as text."""
     old, new = _comparable(there), _comparable(here)
     names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
     old_rules, new_rules = _rules(there), _rules(here)
-    # A protocol that only one of them has is named above; its rules would bury that.
+    # A protocol that only one run has is named already; its rules would hide that.
     names += [r for r in old_rules if r in new_rules and old_rules[r] != new_rules[r]]
     old, new = old | old_rules, new | new_rules
     return [

@@ -40,14 +40,14 @@ class BenchmarkRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """Several policies on several benchmarks.
+    """The policies and benchmarks of a run.
 
     Attributes:
         policies: References as on the command line, ``name`` or ``name:source``.
-        benchmarks: Where they are evaluated.
+        benchmarks: The benchmarks with their tasks and protocols.
         episodes: Episodes for each task.
         seed: The run's seed.
-        stop_when_decided: Whether to stop when it is clear which of two policies is better.
+        stop_when_decided: Whether to stop when one of two policies is significantly better.
         ablations: Inputs without which every policy plays once more, e.g. ``no-image``.
     """
 
@@ -213,7 +213,7 @@ def _check_can_run(work: Work) -> None:
 
 
 def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:
-    """Gather the tasks that stand behind their benchmark's name, one request a benchmark."""
+    """Merge requests of the form benchmark/task into one request for each benchmark."""
     gathered: list[BenchmarkRequest] = []
     single: dict[tuple[str, str], int] = {}
     for request in requests:

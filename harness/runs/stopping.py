@@ -1,8 +1,8 @@
-"""Stops a run of two policies when it is decided which one is better.
+"""Stops a run of two policies when one is significantly better.
 
-The pairs are looked at in an order that is fixed before anything is played: round by round, each
-round a few episodes of every task, shuffled. So neither the scheduler nor an easy task can decide
-(docs/statistics.md); an episode that ended in an error takes its pair out.
+The test looks at the pairs in a fixed order: round by round, a few episodes of every task in each,
+shuffled. So neither the scheduler nor an easy task can decide (docs/statistics.md). A pair with an
+error is left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Scene = tuple[str, str, str, int]
 
 
 class Decision:
-    """What the pairs of two policies say so far."""
+    """The sequential comparison of two policies."""
 
     def __init__(self, policies: Sequence[str], scenes: Sequence[Scene], seed: int) -> None:
         """Fix the order of the pairs."""
@@ -32,12 +32,12 @@ class Decision:
 
     @property
     def decided(self) -> bool:
-        """Whether one policy is better."""
+        """Whether one policy is significantly better."""
         return self.state.outcome != "undecided"
 
     @property
     def sentence(self) -> str:
-        """Where the comparison stands."""
+        """The state of the comparison, as a sentence."""
         state: Sequential = self.state
         gap = state.difference
         numbers = (
@@ -50,7 +50,7 @@ class Decision:
         return f"decided: {self._first} is {state.outcome} than {self._second} ({numbers})"
 
     def add(self, policy: str, scene: Scene, outcome: str) -> None:
-        """Take in an episode, in whatever order they end."""
+        """Add an episode; episodes may come in any order."""
         success = {"success": 1.0, "failure": 0.0}.get(outcome)
         self._results[policy, scene] = success
         before = len(self._differences)
@@ -65,12 +65,12 @@ class Decision:
             self._looked_at += 1
         if len(self._differences) > before and not self.decided:
             self.state = sequential_comparison(self._differences)
-            # What was played beyond the deciding pair depends on who was fast.
+            # Which pairs follow the deciding one depends on the speed of the workers.
             self.state = sequential_comparison(self._differences[: self.state.pairs])
 
 
 def decision_of(facts: Mapping[str, Any], cells: pd.DataFrame, episodes: pd.DataFrame) -> Decision:
-    """Return what a run that may stop early decided, from its log alone."""
+    """Return the comparison of a run that may stop early, from its log alone."""
     plan = facts["plan"]
     places = cells[["benchmark", "protocol", "task"]].drop_duplicates()
     scenes: list[Scene] = [
