@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.contracts.environment import BenchmarkEnv
-from harness.contracts.errors import UsageError
+from harness.contracts.errors import UsageError, require_known
 from harness.contracts.protocol import Protocol
 from harness.contracts.venv import VirtualEnv
 
@@ -48,6 +48,20 @@ class Benchmark(ABC):
     @abstractmethod
     def protocols(self) -> Mapping[str, Protocol]:
         """Return the protocols by card name."""
+
+    def protocol(self, short: str, options: Mapping[str, str]) -> Protocol:
+        """Return a card by its short name, with the options of ``--protocol CARD,OPTION=VALUE``.
+
+        A family whose protocols have options overrides this; by default there are none.
+
+        Raises:
+            UsageError: The card or an option is unknown.
+        """
+        for option in options:
+            raise UsageError(f"the protocols of {self.name} have no options; leave out {option}")
+        cards = self.protocols()
+        require_known(f"protocol of {self.name}", short, cards)
+        return cards[short]
 
     def protocol_of(self, benchmark: str) -> str:
         """Return the card of a benchmark's default protocol."""

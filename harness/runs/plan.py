@@ -30,7 +30,8 @@ class BenchmarkRequest:
     Attributes:
         name: E.g. ``libero_object``, or with one task behind it, ``maniskill/PickCube-v1``.
         tasks: Indices or names; empty means all.
-        protocol: The card's name or its label; empty means the family's default.
+        protocol: The card's name or its label, with options as ``CARD,OPTION=VALUE``; empty
+            means the family's default.
     """
 
     name: str
@@ -251,18 +252,30 @@ def _resolve_setup(request: BenchmarkRequest, episodes: int) -> BenchmarkSetup:
 
 def _resolve_protocol(family: Benchmark, request: BenchmarkRequest) -> Protocol:
     """Find the protocol that a request names by its card, or by the label of a recorded run."""
-    wanted = request.protocol.removeprefix(f"{family.name}/") or family.protocol_of(request.name)
-    card = wanted.partition("@")[0]
-    protocols = family.protocols()
-    require_known(f"protocol of {family.name}", card, protocols)
-    protocol = protocols[card]
+    named, options = _protocol_options(request.protocol)
+    wanted = named.removeprefix(f"{family.name}/") or family.protocol_of(request.name)
+    protocol = family.protocol(wanted.partition("@")[0], options)
     if "@" in wanted and wanted != protocol.label.removeprefix(f"{family.name}/"):
         raise UsageError(
-            f"{request.protocol} was recorded; here the protocol is {protocol.label} "
+            f"{named} was recorded; here the protocol is {protocol.label} "
             f"({protocol.rules.get('simulator')})"
         )
     protocol.limit(request.name)
     return protocol
+
+
+def _protocol_options(text: str) -> tuple[str, dict[str, str]]:
+    """Split ``CARD,OPTION=VALUE,...`` into the card and its options."""
+    card, *given = text.split(",")
+    options: dict[str, str] = {}
+    for each in given:
+        option, equals, value = each.partition("=")
+        if not (option and equals and value):
+            raise UsageError(f"{each!r} in --protocol {text} is not OPTION=VALUE")
+        if option in options:
+            raise UsageError(f"--protocol {text} gives {option} twice")
+        options[option] = value
+    return card, options
 
 
 def _task_name(benchmark: str, task: str, names: Sequence[str]) -> str:
