@@ -2,10 +2,10 @@
 
     python perf/overhead.py [--episodes 4] [--repeats 3]
 
-A stand-in environment with two 256-pixel cameras and a policy that does not move: all that is
-measured is the engine. Every figure is a slope, between the first finished episode and the last, of
-the CPU time of this process and all that it started (Ray's own daemons included), so that neither
-starting nor stopping counts. The last line is one JSON object.
+The environment has two 256-pixel cameras and no physics, and the policy does not move, so only the
+engine costs time. Every figure is the CPU time of this process and its children (Ray's daemons
+included) between the end of the first episode and the end of the last one, divided by the steps. The
+last line is one JSON object.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from assay_points import FilmedEnv
 from harness.backends.inline import run_inline
 from harness.backends.ray.backend import run_ray
 from harness.backends.ray.options import RayOptions
-from harness.play.rollout import Episode
+from harness.contracts.record import Episode
 from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 
 STEPS = 1000

@@ -1,10 +1,9 @@
-"""Seconds and memory that the report of a million records takes.
+"""Seconds and memory of the report of a million records.
 
     python perf/report.py [--records 1000000]
 
-The log is made up: ten policies on a hundred tasks of ten suites. Its tables and its account of the
-costs are made in a process of their own, whose peak memory is measured. The last line is one JSON
-object.
+The log is synthetic: ten policies on a hundred tasks of ten suites. `run_eval.py report` runs in its
+own process, and its peak memory is measured. The last line is one JSON object.
 """
 
 import argparse
@@ -32,8 +31,9 @@ def write_log(folder: Path, records: int) -> None:
     episodes = records // (POLICIES * SUITES * TASKS)
     suites = {f"suite_{s}": [f"task_{s}_{t}" for t in range(TASKS)] for s in range(SUITES)}
     policies = [f"policy_{p}" for p in range(POLICIES)]
-    requests = [{"name": s, "tasks": names, "protocol": "card"} for s, names in suites.items()]
+    requests = [{"name": s, "tasks": names, "protocol": LABEL} for s, names in suites.items()]
     plan = {"policies": policies, "benchmarks": requests, "episodes": episodes, "seed": 7}
+    plan |= {"ablations": [], "stop_when_decided": False}
     facts = {"plan": plan, "policies": policies, "task_order": suites, "versions": {"none": "1"}}
     facts["protocols"] = {LABEL: {"rules": {"max_steps": {"suite": 300}}, "sources": {}}}
     (folder / "run.json").write_text(json.dumps(facts))
