@@ -1,4 +1,4 @@
-"""Builds ManiSkill's own environment: silent, and asking nobody anything."""
+"""Builds ManiSkill's own environment, without its prints, warnings and prompts."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from harness.contracts.errors import UsageError
 
 
 def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
-    """Return ManiSkill's environments of a task, which draw nothing by themselves.
+    """Return ManiSkill's environment of a task; it renders nothing by itself.
 
     Raises:
         UsageError: Files are missing, or the task or its robot has no such controller.
@@ -27,13 +27,13 @@ def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
         from mani_skill.utils.registration import REGISTERED_ENVS
 
         torch.set_num_threads(1)
-        # It warns of falling back to a driver for the CPU, which the doctor shows.
+        # It warns when it falls back to a CPU renderer; `run_eval.py doctor` shows that.
         mani_skill.logger.setLevel(logging.ERROR)
         wanted = assets.expand_data_group_into_individual_data_source_ids(task.name)
         if not all(map(assets.is_data_source_downloaded, wanted)):
             raise UsageError(_download(task.name, task.name))
-        # ManiSkill asks on stdin whether to download a robot; an evaluation must not.
-        download_asset.prompt_yes_no = _Refusal(task.name)
+        # ManiSkill asks on stdin whether to download a robot. An evaluation must not block.
+        download_asset.prompt_yes_no = _RefuseDownload(task.name)
         spec = REGISTERED_ENVS[task.name]
         modes = spec.cls.SUPPORTED_REWARD_MODES
         try:
@@ -42,8 +42,8 @@ def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
                 **_options(protocol),
                 obs_mode="none",
                 reward_mode="none" if "none" in modes else modes[0],
-                num_envs=protocol.batch,
-                sim_backend="physx_cuda" if protocol.batch > 1 else "physx_cpu",
+                num_envs=1,
+                sim_backend="physx_cpu",
             )
         except (KeyError, AssertionError) as error:
             raise UsageError(
@@ -53,7 +53,7 @@ def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
 
 
 def _options(protocol: ManiSkillProtocol) -> dict[str, Any]:
-    """Return a protocol's fields as ManiSkill names them."""
+    """Return the protocol's fields under ManiSkill's names."""
     camera: dict[str, Any] = {"shader_pack": protocol.shader}
     if protocol.camera_size:
         camera["height"], camera["width"] = protocol.camera_size
@@ -67,8 +67,8 @@ def _options(protocol: ManiSkillProtocol) -> dict[str, Any]:
     return options
 
 
-class _Refusal:
-    """Answers ManiSkill's question with an error that says what to do."""
+class _RefuseDownload:
+    """Replaces ManiSkill's prompt by an error that names the command."""
 
     def __init__(self, task: str) -> None:
         self._task = task
@@ -80,6 +80,6 @@ class _Refusal:
 
 def _download(task: str, asset: str) -> str:
     return (
-        f"{task} needs files that are not here; run: "
+        f"{task} needs files that are not installed; run: "
         f"python -m mani_skill.utils.download_asset {asset}"
     )

@@ -1,6 +1,6 @@
 """Reads ManiSkill's tasks from its source files, without importing ManiSkill.
 
-Importing it pulls in torch and SAPIEN and takes seconds, also for who evaluates something else.
+Importing ManiSkill loads torch and SAPIEN. That takes seconds in every process that lists tasks.
 """
 
 import ast
@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from benchmarks.suites import installed_versions
 
 SIMULATOR_PACKAGES = ("mani_skill", "sapien")
 RDT_TASKS = (
@@ -20,21 +21,23 @@ RDT_TASKS = (
     "PlugCharger-v1",
     "PushCube-v1",
 )
-"""The five tasks of RDT-1B's and E0's tables, in their order."""
-NOT_SCORED = re.compile(r"MS-|AnymalC-Spin|UnitreeG1Stand|UnitreeH1Stand|.*SceneManipulation")
-UNSCORED_TASKS = ("CustomEnv-v1", "Empty-v1", "TableTopFreeDraw-v1", "RoboCasaKitchen-v1")
-"""They have a reward at most, and no condition of success that could be scored."""
+"""The five tasks of RDT-1B's and E0's tables, in the tables' order."""
+_UNSCORED_PATTERN = re.compile(
+    r"MS-|AnymalC-Spin|UnitreeG1Stand|UnitreeH1Stand|.*SceneManipulation"
+)
+_UNSCORED_TASKS = ("CustomEnv-v1", "Empty-v1", "TableTopFreeDraw-v1", "RoboCasaKitchen-v1")
+"""These tasks have no success condition, so there is nothing to score."""
 
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What ManiSkill's source says of a task.
+    """A task as ManiSkill's source files define it.
 
     Attributes:
         name: The id that it is registered under.
-        description: The first sentence of its documentation, or what the id spells.
+        description: The first sentence of its documentation, or else the words of its id.
         max_steps: The registered step limit.
-        assets: What has to be downloaded before it can run.
+        assets: The ids of the assets that must be downloaded before it can run.
     """
 
     name: str
@@ -45,7 +48,7 @@ class TaskFacts:
 
 @cache
 def tasks() -> dict[str, TaskFacts]:
-    """Return every task with a condition of success by its id."""
+    """Return every task with a success condition, by its id."""
     spec = importlib.util.find_spec("mani_skill")
     if spec is None or spec.origin is None:
         return {}
@@ -59,18 +62,12 @@ def tasks() -> dict[str, TaskFacts]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of ManiSkill and of what simulates it."""
-    found = {}
-    for name in SIMULATOR_PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Return the installed versions of ManiSkill and SAPIEN."""
+    return installed_versions(SIMULATOR_PACKAGES)
 
 
 def _is_scored(name: str) -> bool:
-    return name not in UNSCORED_TASKS and not NOT_SCORED.match(name)
+    return name not in _UNSCORED_TASKS and not _UNSCORED_PATTERN.match(name)
 
 
 def _registered(source: str) -> Iterator[TaskFacts]:
@@ -85,7 +82,7 @@ def _registered(source: str) -> Iterator[TaskFacts]:
                 given = {k.arg: k.value for k in call.keywords}
                 yield TaskFacts(
                     name,
-                    _first_sentence(ast.get_docstring(node) or "") or _spelt(name),
+                    _first_sentence(ast.get_docstring(node) or "") or _words_of(name),
                     int(ast.literal_eval(given["max_episode_steps"])),
                     tuple(ast.literal_eval(given["asset_download_ids"]))
                     if "asset_download_ids" in given
@@ -94,14 +91,14 @@ def _registered(source: str) -> Iterator[TaskFacts]:
 
 
 def _first_sentence(text: str) -> str:
-    """Return what a task's documentation says first, as an instruction could say it."""
+    """Return the first sentence of a task's documentation, without markup."""
     text = re.sub(r"\*\*Task Description:?\*\*:?|^Task Description\s*-+", "", text.strip())
     text = text.strip().split("\n\n")[0].split("**")[0]
     text = " ".join(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).split()).lstrip("- ")
     return re.split(r"(?<=[.])\s", text, maxsplit=1)[0]
 
 
-def _spelt(name: str) -> str:
+def _words_of(name: str) -> str:
     """Turn ``PickCube-v1`` into ``pick cube``."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|\d+", name.rpartition("-")[0])
     return " ".join(words).lower()

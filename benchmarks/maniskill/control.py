@@ -1,7 +1,4 @@
-"""What a ManiSkill controller's numbers mean, and which of them do nothing.
-
-All arrays have a row for each environment of the simulator.
-"""
+"""Reads from ManiSkill's controllers what an action means and which action does nothing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,17 +9,17 @@ from numpy.typing import NDArray
 
 from harness.contracts.vectors import Layout, Part
 
-Rows = NDArray[np.float32]
+Vector = NDArray[np.float32]
 
 
 class Control:
     """The controllers of one or more robots as one vector.
 
-    Several robots take a dictionary of actions in ManiSkill; here they are joined in its order.
+    For several robots, ManiSkill takes a dictionary of actions. Here they are joined in its order.
     """
 
     def __init__(self, sim: Any) -> None:
-        """Read the controllers of ManiSkill's environment."""
+        """Read the controllers of a ManiSkill environment."""
         self._sim = sim
         boxes = {name: one.single_action_space for name, one in self._agents.items()}
         self.space = spaces.Box(
@@ -39,41 +36,41 @@ class Control:
 
     @property
     def _agents(self) -> Mapping[str, Any]:
-        """The robots of the present episode: a reset makes new ones."""
+        """The robots of the present episode; a reset creates new ones."""
         agent = self._sim.agent
         return getattr(agent, "agents_dict", None) or {"": agent}
 
-    def command(self, actions: Rows) -> Rows | dict[str, Rows]:
-        """Return actions as ManiSkill takes them."""
+    def command(self, action: Vector) -> Vector | dict[str, Vector]:
+        """Return an action in the form that ManiSkill takes."""
+        row = action[np.newaxis]
         if len(self._slices) == 1:
-            return actions
-        return {name: actions[:, part] for name, part in self._slices.items()}
+            return row
+        return {name: row[:, part] for name, part in self._slices.items()}
 
-    def idle(self) -> Rows:
-        """Return the actions that keep the robots where they are."""
-        rows = self._sim.num_envs
-        parts = [_idle(controller, rows) for _, _, controller in self._controllers()]
-        return np.hstack(parts).astype(np.float32)
+    def idle(self) -> Vector:
+        """Return the action that keeps the robots where they are."""
+        parts = [_idle(controller) for _, _, controller in self._controllers()]
+        return np.concatenate(parts).astype(np.float32)
 
-    def positions(self) -> Rows:
+    def positions(self) -> Vector:
         """Return the positions of all joints of all robots."""
-        found = [agent.robot.get_qpos().cpu().numpy() for agent in self._agents.values()]
-        return np.concatenate(found, axis=1, dtype=np.float32)
+        found = [agent.robot.get_qpos().cpu().numpy()[0] for agent in self._agents.values()]
+        return np.concatenate(found, dtype=np.float32)
 
-    def tool(self) -> Rows:
-        """Return where each robot's tool is, as its base sees it, and its last two joints."""
+    def tool(self) -> Vector:
+        """Return each robot's tool pose in its base frame, and its last two joint positions."""
         found = []
         for agent in self._agents.values():
             pose = (agent.robot.pose.inv() * agent.tcp.pose).raw_pose
-            found += [pose.cpu().numpy(), agent.robot.get_qpos()[:, -2:].cpu().numpy()]
-        return np.hstack(found).astype(np.float32)
+            found += [pose.cpu().numpy()[0], agent.robot.get_qpos().cpu().numpy()[0, -2:]]
+        return np.concatenate(found).astype(np.float32)
 
     def has_tool(self) -> bool:
-        """Tell whether every robot has a tool whose pose ManiSkill knows."""
+        """Return whether ManiSkill knows the tool pose of every robot."""
         return all(hasattr(agent, "tcp") for agent in self._agents.values())
 
     def state_layout(self, kind: str) -> Layout:
-        """Return what the numbers of a kind of state mean."""
+        """Return the layout of a kind of state."""
         if kind == "eef":
             parts = [
                 part
@@ -85,11 +82,11 @@ class Control:
                 )
             ]
             return Layout(tuple(parts))
-        size = self.positions().shape[1] - (kind == "qpos[:-1]")
+        size = len(self.positions()) - (kind == "qpos[:-1]")
         return Layout((Part(kind, size, "rad or m, ManiSkill's order of joints"),))
 
     def _controllers(self) -> Iterator[tuple[str, str, Any]]:
-        """Yield every controller with its robot's and its own name, in the action's order."""
+        """Yield the robot's name, the controller's name and the controller, in action order."""
         for robot, agent in self._agents.items():
             parts = getattr(agent.controller, "controllers", None)
             for name, controller in (parts or {agent.control_mode: agent.controller}).items():
@@ -106,7 +103,7 @@ def _prefix(robot: str) -> str:
 
 
 def _meaning(name: str, controller: Any) -> list[Part]:
-    """Return what one controller's numbers mean."""
+    """Return the layout of one controller's part of an action."""
     config, size = controller.config, int(controller.single_action_space.shape[0])
     kind = type(controller).__name__
     delta = "delta" if getattr(config, "use_delta", False) else "absolute"
@@ -117,7 +114,7 @@ def _meaning(name: str, controller: Any) -> list[Part]:
         scale = f"1 = {config.pos_upper} m" if config.normalize_action else "m"
         parts = [Part("eef_translation", 3, f"{delta}, {scale}, {frame}")]
         if size == 6:
-            # ManiSkill multiplies by the lower bound, so that +1 turns by the negative angle.
+            # ManiSkill multiplies by the lower bound, so +1 turns by the negative angle.
             turn = f"1 = {config.rot_lower} rad" if config.normalize_action else "rad"
             parts.append(Part("eef_rotation", 3, f"{delta} XYZ Euler angles, {turn}"))
         return parts
@@ -130,17 +127,17 @@ def _meaning(name: str, controller: Any) -> list[Part]:
     return [Part(name, size, f"{kind} of ManiSkill")]
 
 
-def _idle(controller: Any, rows: int) -> Rows:
-    """Return what one controller takes for staying where it is."""
+def _idle(controller: Any) -> Vector:
+    """Return one controller's part of the idle action."""
     space, config, kind = controller.single_action_space, controller.config, type(controller)
-    here = np.zeros((rows, *space.shape), np.float32)
-    # Velocities have no `use_delta`, and to them zero means to stay as well.
+    here = np.zeros(space.shape, np.float32)
+    # Velocity controllers have no `use_delta`; zero keeps them in place, too.
     if not getattr(config, "use_delta", True):
         tool = kind.__name__.startswith("PDEE")
-        now = _tool_pose(controller) if tool else controller.qpos.cpu().numpy()
-        # A mimicked finger has no action, a velocity no position.
-        count = min(now.shape[1], here.shape[1])
-        here[:, :count] = now[:, :count]
+        now = _tool_pose(controller) if tool else controller.qpos.cpu().numpy()[0]
+        # A mimicked finger has no action, a velocity has no position.
+        count = min(len(now), len(here))
+        here[:count] = now[:count]
         if config.normalize_action:
             low = controller.action_space_low.cpu().numpy()
             high = controller.action_space_high.cpu().numpy()
@@ -148,10 +145,10 @@ def _idle(controller: Any, rows: int) -> Rows:
     return np.clip(here, space.low, space.high)
 
 
-def _tool_pose(controller: Any) -> Rows:
-    """Return where the tool is and how it is turned, as its absolute controller takes it."""
+def _tool_pose(controller: Any) -> Vector:
+    """Return the tool's position and Euler angles, as an absolute controller takes them."""
     from mani_skill.utils.geometry.rotation_conversions import matrix_to_euler_angles
 
     matrix = controller.ee_pose_at_base.to_transformation_matrix().cpu()
     turn = matrix_to_euler_angles(matrix[:, :3, :3], "XYZ")
-    return np.hstack([matrix[:, :3, 3], turn]).astype(np.float32)
+    return np.concatenate([matrix[0, :3, 3], turn[0]]).astype(np.float32)

@@ -1,94 +1,134 @@
-"""A ManiSkill task as a Gymnasium environment: a batch of one, with a planner and its spaces."""
+"""A ManiSkill task as a Gymnasium environment.
 
-from collections.abc import Sequence
+Non-obvious behaviours:
+- Every episode builds its scene anew. ManiSkill's own reset keeps a trace of the last episode in
+  the physics: after contacts, states differ in their last digits.
+- No image is rendered, and no observation is built, until `observe` is called.
+- If the protocol plays every episode to its end, `success` is False until the last step. The facts
+  `success_once` and `success_at_end` are recorded under every protocol.
+- If a task defines a failure condition, an episode that met it can no longer succeed.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
+import torch
 
-from benchmarks.maniskill.batch import ManiSkillBatch
+from benchmarks.maniskill.build import build_sim
+from benchmarks.maniskill.cameras import Cameras
 from benchmarks.maniskill.catalog import TaskFacts
-from benchmarks.maniskill.expert import plan_for, plans
+from benchmarks.maniskill.control import Control
+from benchmarks.maniskill.expert import has_planner, plan_for
+from benchmarks.maniskill.milestones import Milestones, flag
 from benchmarks.maniskill.protocol import ManiSkillProtocol
+from benchmarks.spaces import observation_space
 from harness.contracts.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
+from harness.contracts.errors import UsageError
 
-PRINTABLE = frozenset(map(chr, range(32, 127)))
-PUSH = np.array([0.1] * 7 + [0], np.float32)
-"""Added to joint targets for a few steps, it takes the hand some centimetres away."""
+_PERTURBATION = np.array([0.1] * 7 + [0], np.float32)
+"""Added to joint targets for a few steps, it moves the hand by some centimetres."""
 
 
 class ManiSkillEnv(BenchmarkEnv):
     """One task of ManiSkill, under one protocol."""
 
-    def __init__(
-        self,
-        benchmark: str,
-        task: TaskFacts,
-        protocol: ManiSkillProtocol,
-        render_mode: str | None = None,
-    ) -> None:
+    def __init__(self, benchmark: str, task: TaskFacts, protocol: ManiSkillProtocol) -> None:
         """Build the task's simulator.
 
         Raises:
             UsageError: The task cannot run here or under this protocol.
         """
-        super().__init__(render_mode)
+        super().__init__()
         self.protocol, self._task = protocol, task
-        self._batch = ManiSkillBatch(benchmark, task, protocol)
-        self._sim, self._control = self._batch.sim, self._batch.control
-        self.instruction, self.max_steps = self._batch.instruction, self._batch.max_steps
+        self._sim: Any = build_sim(task, protocol)
+        self._control = Control(self._sim)
+        if protocol.state == "eef" and not self._control.has_tool():
+            raise UsageError(
+                f"{task.name} has no tool, so it has no state 'eef'; choose another protocol"
+            )
+        self._pictures = Cameras(self._sim, protocol.cameras, protocol.show_hidden)
+        self._milestones = Milestones(task.name, self._sim)
+        self.instruction = protocol.instructions.get(task.name, task.description)
+        self.max_steps = protocol.limit(benchmark) or task.max_steps
         self.episodes = None
         self.metadata = self.metadata | {"render_fps": self._sim.control_freq}
-        self.state_layout, self.action_layout = self._batch.state_layout, self._batch.action_layout
-        self.action_space, self.cameras = self._control.space, self._batch.cameras
-        self.pushes = (-PUSH, PUSH) if plans(task.name, self._sim) else None
-        self.observation_space = self._observation_space()
+        self.state_layout = self._control.state_layout(protocol.state)
+        self.action_layout, self.action_space = self._control.layout, self._control.space
+        self.cameras = tuple(self._pictures.names)
+        if has_planner(task.name, self._sim):
+            self.perturbations = -_PERTURBATION, _PERTURBATION
+        self.observation_space = observation_space(
+            {role: self._pictures.size(role) for role in self.cameras},
+            self.state_layout.size,
+            self.instruction,
+        )
+        self._once = self._failed = False
         self._expert: Any = None
         self._executed = np.empty(0, np.float32)
-
-    def _observation_space(self) -> spaces.Space[Any]:
-        pictures: dict[str, spaces.Space[Any]] = {
-            role: spaces.Box(0, 255, (*self._batch.pictures.size(role), 3), np.uint8)
-            for role in self.cameras
-        }
-        letters = PRINTABLE | set(self.instruction)
-        return spaces.Dict(
-            image=spaces.Dict(pictures),
-            state=spaces.Box(-np.inf, np.inf, (self.state_layout.size,), np.float32),
-            instruction=spaces.Text(max(len(self.instruction), 1), charset=letters),
-        )
 
     @property
     def idle_action(self) -> Action:  # type: ignore[override]
         """The action that keeps the robot where it is now."""
-        return self._batch.idle_action(0)
+        return self._control.idle()
 
     def _begin(self, episode: int, seed: int) -> StepOutcome:
         self._end_plan()
-        return self._batch.begin([(episode, seed)])[0]
+        scene = self.protocol.scene_seed(seed, episode)
+        # Some tasks draw from the streams of the whole process, also while they are stepped.
+        random.seed(scene)
+        np.random.seed(scene)
+        torch.manual_seed(scene)
+        _, info = self._sim.reset(seed=[scene], options={"reconfigure": True})
+        self._pictures.leave_out(self.protocol.undrawn)
+        self._once = self._failed = False
+        self._milestones.begin()
+        return self._outcome(info)
 
     def _advance(self, action: Action) -> StepOutcome:
         self._executed = action
-        return self._batch.advance(action[np.newaxis])[0]
+        *_, info = self._sim.step(self._control.command(action))
+        return self._outcome(info)
+
+    def _outcome(self, info: Mapping[str, Any]) -> StepOutcome:
+        """Return ManiSkill's conditions as the protocol scores them."""
+        if "fail" in info:
+            self._failed = self._failed or flag(info["fail"])
+        now = flag(info["success"]) and not self._failed
+        self._once = self._once or now
+        success = now if self.protocol.success == "at_end" else self._once
+        if not self.protocol.stop_at_success and self.steps < self.max_steps:
+            success = False
+        facts, score = self._milestones.look(info, self._once)
+        facts |= {"success_once": self._once, "success_at_end": now}
+        return StepOutcome(success, score, facts)
 
     def _observe(self, cameras: Sequence[str]) -> Observation:
-        return self._batch.observe(cameras, [0])[0]
+        eef = self.protocol.state == "eef"
+        state = self._control.tool() if eef else self._control.positions()
+        return {
+            "image": self._pictures.draw(cameras),
+            "state": state[: self.state_layout.size],
+            "instruction": self.instruction,
+        }
 
     def state_bytes(self) -> bytes:
         """Return the poses, velocities and joints of everything that can move."""
-        return self._batch.state_bytes(0)
+        state: bytes = self._sim.get_state()[0].cpu().numpy().tobytes()
+        return state
 
     def expert(self) -> Expert | None:
-        """Return ManiSkill's motion planner, where it has one for this task and controller."""
+        """Return ManiSkill's motion planner; None for other tasks and controllers."""
         self._expert = plan_for(
             self._task.name, self._sim, self.idle_action, lambda: self._executed
         )
         return self._expert
 
     def close(self) -> None:
-        """Give the simulator back."""
+        """Close the simulator."""
         self._end_plan()
-        self._batch.close()
+        self._sim.close()
 
     def _end_plan(self) -> None:
         if self._expert is not None:

@@ -1,7 +1,7 @@
-"""ManiSkill's motion planners as experts that are asked for one action at a time.
+"""ManiSkill's motion planners as experts that return one action at a time.
 
-A planner plans a movement and follows it blindly. Here it plans the rest anew once somebody pushed
-the robot off the way.
+A planner plans a motion and follows it without feedback. Here it plans the rest of the motion
+again after a perturbation moved the robot off the path.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.turns import Give, TurnTaker
+from benchmarks.expert_thread import Emit, ExpertThread
 from harness.contracts.environment import Action
 
-SOLUTIONS = {
+_SOLUTIONS = {
     "PickCube-v1": "pick_cube",
     "StackCube-v1": "stack_cube",
     "PegInsertionSide-v1": "peg_insertion_side",
@@ -29,90 +29,93 @@ SOLUTIONS = {
 """The module of each task's planner in `mani_skill.examples.motionplanning.panda.solutions`."""
 
 
-def plans(task: str, sim: Any) -> bool:
-    """Return whether there is a planner for a task: planners move the Panda by joint targets."""
-    return task in SOLUTIONS and sim.control_mode == "pd_joint_pos"
+def has_planner(task: str, sim: Any) -> bool:
+    """Return whether ManiSkill has a planner for a task; all of them use joint targets."""
+    return task in _SOLUTIONS and sim.control_mode == "pd_joint_pos"
 
 
-def plan_for(task: str, sim: Any, idle: Action, executed: Callable[[], Action]) -> TurnTaker | None:
-    """Return the planner for a task, or None where there is none.
+def plan_for(
+    task: str, sim: Any, idle: Action, executed: Callable[[], Action]
+) -> ExpertThread | None:
+    """Return the planner for a task, or None if ManiSkill has none.
 
     Args:
         task: The task.
         sim: Its simulator.
-        idle: What the planner does if it finds no way to begin.
-        executed: Returns the last action, which is another than the planner's if it was pushed.
+        idle: The action to return if the planner finds no path at all.
+        executed: Returns the last executed action. It differs from the planner's action after a
+            perturbation.
     """
-    if not plans(task, sim):
+    if not has_planner(task, sim):
         return None
     from importlib import import_module
 
     motion = import_module("mani_skill.examples.motionplanning.base_motionplanner.motionplanner")
-    motion.print = _say_nothing  # type: ignore[attr-defined]
+    motion.print = _print_nothing  # type: ignore[attr-defined]
     solver = motion.BaseMotionPlanningSolver
-    if not isinstance(solver.move_to_pose_with_screw, _Movement):
-        solver.move_to_pose_with_screw = _Movement(solver.move_to_pose_with_screw)
-    place = "mani_skill.examples.motionplanning.panda.solutions"
-    solve = import_module(f"{place}.{SOLUTIONS[task]}").solve
-    return TurnTaker(lambda give: solve(_Sim(sim, give, executed), seed=None), idle)
+    if not isinstance(solver.move_to_pose_with_screw, _Replanned):
+        solver.move_to_pose_with_screw = _Replanned(solver.move_to_pose_with_screw)
+    package = "mani_skill.examples.motionplanning.panda.solutions"
+    solve = import_module(f"{package}.{_SOLUTIONS[task]}").solve
+    return ExpertThread(lambda emit: solve(_PlannerEnv(sim, emit, executed), seed=None), idle)
 
 
-class _Sim:
-    """What the planner takes for its environment.
+class _PlannerEnv:
+    """The environment that a planner steps: it emits each action instead of executing it.
 
     Attributes:
-        moving: Whether it follows a movement, which can be planned anew.
+        moving: Whether the planner follows a motion that can be planned again.
     """
 
-    def __init__(self, sim: Any, give: Give, executed: Callable[[], Action]) -> None:
+    def __init__(self, sim: Any, emit: Emit, executed: Callable[[], Action]) -> None:
         self.unwrapped = sim
-        self._give, self._executed = give, executed
-        self.moving = self._pushed = False
+        self._emit, self._executed = emit, executed
+        self.moving = self._perturbed = False
 
     def reset(self, seed: int | None = None) -> None:
-        """Do nothing: the episode has begun."""
+        """Do nothing: the episode has already begun."""
 
     def step(self, action: NDArray[Any]) -> tuple[None, float, bool, bool, dict[str, Any]]:
-        """Hand an action over and wait until it was executed.
+        """Emit an action and wait until it was executed.
 
         Raises:
-            _Pushed: The robot was pushed in the steps before this one.
+            _Perturbed: A perturbation of the robot ended with the step before this one.
         """
-        self._give(action)
-        pushed = not np.allclose(self._executed(), action, atol=1e-3)
-        before, self._pushed = self._pushed, pushed
-        if before and not pushed and self.moving:
-            raise _Pushed
+        self._emit(action)
+        perturbed = not np.allclose(self._executed(), action, atol=1e-3)
+        before, self._perturbed = self._perturbed, perturbed
+        if before and not perturbed and self.moving:
+            raise _Perturbed
         return None, 0.0, False, False, {}
 
 
-class _Movement:
-    """A solver's way of moving somewhere, which is planned anew after a push."""
+class _Replanned:
+    """A solver's method that moves the robot; it plans again after a perturbation."""
 
-    def __init__(self, given: Callable[..., Any]) -> None:
-        self._given = given
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method = method
 
     def __get__(self, solver: Any, kind: type) -> Any:
         return self if solver is None else partial(self._move, solver)
 
     def _move(self, solver: Any, *values: Any, **named: Any) -> Any:
         sim = solver.env
-        if not isinstance(sim, _Sim):  # Somebody else's planner in this process.
-            return self._given(solver, *values, **named)
+        if not isinstance(sim, _PlannerEnv):  # Other code in this process uses the planner.
+            return self._method(solver, *values, **named)
         sim.moving = True
         try:
             while True:
                 try:
-                    return self._given(solver, *values, **named)
-                except _Pushed:
+                    return self._method(solver, *values, **named)
+                except _Perturbed:
                     continue
         finally:
             sim.moving = False
 
 
-class _Pushed(Exception):  # noqa: N818 - no error: it unwinds a movement that leads nowhere now
+class _Perturbed(Exception):  # noqa: N818 - not an error: it ends a motion to plan it again
     pass
 
 
-def _say_nothing(*words: object) -> None:
-    """Stand in for the planners' `print`."""
+def _print_nothing(*words: object) -> None:
+    """Replace the planners' `print`."""

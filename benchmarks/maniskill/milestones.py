@@ -1,11 +1,8 @@
-"""How far an episode came: named conditions of a task, and the process score.
+"""A task's milestones: named conditions on the way to success, and the process score.
 
-A task's milestones are those of its conditions that lead to success, in the order in which a
-robot meets them. The process score is the share of them that were ever met, success among them,
-and 1 once the task succeeded (docs/maniskill.md lists them).
-
-Conditions are lists: most simulators have one environment, and at every step arrays of one number
-would cost more than all that is asked of them.
+A task's milestones are the conditions that lead to success, in the order in which a robot usually
+meets them. The process score is the share of milestones that were ever met; success counts as one
+of them. After success the score is 1. docs/maniskill.md lists the milestones.
 """
 
 import math
@@ -17,117 +14,101 @@ import torch
 
 Facts = dict[str, bool]
 """Named conditions of the present state."""
-Flags = list[bool]
-"""A condition in every environment of the simulator."""
-Seen = dict[str, Flags]
-"""Named conditions."""
-Places = list[list[float]]
-"""Where a thing is in every environment."""
+Position = list[float]
 
-ALIGNED_ANGLE = 0.2
-"""Radians; what PlugCharger's own check allows."""
-REACHED = 0.07
-"""Metres between the hand's centre and a cube of 4 cm that it is about to push."""
+_ALIGNED_ANGLE = 0.2
+"""Radians; the limit of PlugCharger's own success check."""
+_REACHED = 0.07
+"""Metres between the hand's centre and the cube (4 cm) that it is about to push."""
 TOUCHED = 0.02
-"""Metres that a cube was moved for the robot to have touched it."""
+"""Metres. A cube that moved this far was touched."""
 
 
 class Milestones:
-    """Follows one task's conditions through an episode in every environment."""
+    """Tracks one task's conditions through an episode."""
 
     def __init__(self, task: str, sim: Any) -> None:
-        """Name the task and its simulator."""
+        """Choose the task's milestones; `sim` is its simulator."""
         self._sim = sim
-        self._look, self._path = KNOWN.get(task, (_nothing, ()))
-        self._met: dict[str, Flags] = {}
-        self._start: Places | None = None
+        self._look, self._path = _KNOWN.get(task, (_nothing, ()))
+        self._met: set[str] = set()
+        self._start: Position | None = None
 
     def begin(self) -> None:
-        """Start an episode: nothing was met yet."""
-        self._met = {name: [False] * self._sim.num_envs for name in self._path}
-        self._start = places(self._sim.obj) if self._look is _pushed else None
+        """Start an episode: no milestone is met."""
+        self._met = set()
+        self._start = position(self._sim.obj) if self._look is _pushed else None
 
-    def look(self, info: Mapping[str, Any], success: Flags) -> list[tuple[Facts, float]]:
-        """Return each environment's conditions now and its process score so far."""
+    def look(self, info: Mapping[str, Any], success: bool) -> tuple[Facts, float]:
+        """Return the conditions of the present state, and the process score so far."""
         facts = {
-            name: flags(value)
+            name: flag(value)
             for name, value in info.items()
             if torch.is_tensor(value) and value.dtype == torch.bool and name != "success"
         }
         facts |= self._look(self._sim, info, self._start)
-        for name, met in self._met.items():
-            self._met[name] = either(met, facts[name])
-        return [
-            ({name: fact[row] for name, fact in facts.items()}, self._score(row, success))
-            for row in range(len(success))
-        ]
+        self._met.update(name for name in self._path if facts[name])
+        return facts, self._score(success)
 
-    def _score(self, row: int, success: Flags) -> float:
+    def _score(self, success: bool) -> float:
         if not self._path:
             return math.nan
-        met = sum(met[row] for met in self._met.values())
-        return 1.0 if success[row] else met / (len(self._path) + 1)
+        return 1.0 if success else len(self._met) / (len(self._path) + 1)
 
 
-def flags(value: Any) -> Flags:
-    """Return a condition, a tensor on any device or an array, as a list."""
+def flag(value: Any) -> bool:
+    """Return ManiSkill's tensor or array of one condition as a bool."""
     if not torch.is_tensor(value):
         value = np.asarray(value)
-    return list(map(bool, value.reshape(-1).tolist()))
+    return bool(value.reshape(-1).tolist()[0])
 
 
-def either(first: Flags, second: Flags) -> Flags:
-    """Return where one of two conditions is met."""
-    return [one or other for one, other in zip(first, second, strict=True)]
+def position(thing: Any) -> Position:
+    """Return the position of an object or a link.
 
-
-def places(thing: Any) -> Places:
-    """Return where a thing is in every environment.
-
-    On the CPU ManiSkill makes tensors of a whole pose whenever it is asked for one, which takes ten
-    times as long as to ask SAPIEN.
+    ManiSkill's own `pose` builds tensors at every access and takes ten times as long.
     """
-    if thing.scene.gpu_sim_enabled:
-        return thing.pose.p.tolist()
+    one = thing._objs[0]
     # A link is a component of the entity that has its pose.
-    return [getattr(one, "entity", one).pose.p.tolist() for one in thing._objs]
+    place: Position = getattr(one, "entity", one).pose.p.tolist()
+    return place
 
 
-def _nothing(sim: Any, info: Mapping[str, Any], start: Any) -> Seen:
+def _nothing(sim: Any, info: Mapping[str, Any], start: Any) -> Facts:
     del sim, info, start
     return {}
 
 
-def _pushed(sim: Any, info: Mapping[str, Any], start: Any) -> Seen:
-    """Tell whether the hand is at the cube, and whether the cube was moved."""
+def _pushed(sim: Any, info: Mapping[str, Any], start: Any) -> Facts:
+    """Return whether the hand is at the cube, and whether the cube was moved."""
     del info
-    cube, hand = places(sim.obj), places(sim.agent.tcp)
+    cube, hand = position(sim.obj), position(sim.agent.tcp)
     return {
-        "reached": [math.dist(*pair) < REACHED for pair in zip(hand, cube, strict=True)],
-        "touched": [math.dist(*pair) > TOUCHED for pair in zip(cube, start, strict=True)],
+        "reached": math.dist(hand, cube) < _REACHED,
+        "touched": math.dist(cube, start) > TOUCHED,
     }
 
 
-def _peg(sim: Any, info: Mapping[str, Any], start: Any) -> Seen:
-    """Tell whether the peg is held, and points into the hole with its head beside or in it."""
+def _peg(sim: Any, info: Mapping[str, Any], start: Any) -> Facts:
+    """Return whether the peg is held, and whether its head is in line with the hole."""
     del start
     head = info["peg_head_pos_at_hole"]
-    # From outside the head comes along the hole's x axis.
+    # From outside, the head approaches along the hole's x axis.
     within = (head[:, 1:].abs() <= sim.box_hole_radii[:, None]).all(dim=1)
-    return {"grasped": flags(sim.agent.is_grasping(sim.peg)), "aligned": flags(within)}
+    return {"grasped": flag(sim.agent.is_grasping(sim.peg)), "aligned": flag(within)}
 
 
-def _plug(sim: Any, info: Mapping[str, Any], start: Any) -> Seen:
-    """Tell whether the charger is held, and stands turned and centred before its slots."""
+def _plug(sim: Any, info: Mapping[str, Any], start: Any) -> Facts:
+    """Return whether the charger is held, and whether it is in line with its slots."""
     del start
     away = (sim.goal_pose.inv() * sim.charger.pose).p
     centred = (away[:, 1:].abs() <= 5e-3).all(dim=1)
-    turned = info["obj_to_goal_angle"] <= ALIGNED_ANGLE
+    turned = info["obj_to_goal_angle"] <= _ALIGNED_ANGLE
     held = sim.agent.is_grasping(sim.charger)
-    return {"grasped": flags(held), "aligned": flags(centred & turned)}
+    return {"grasped": flag(held), "aligned": flag(centred & turned)}
 
 
-KNOWN: dict[str, tuple[Callable[[Any, Mapping[str, Any], Any], Seen], tuple[str, ...]]] = {
+_KNOWN: dict[str, tuple[Callable[[Any, Mapping[str, Any], Any], Facts], tuple[str, ...]]] = {
     "PegInsertionSide-v1": (_peg, ("grasped", "aligned")),
     "PickCube-v1": (_nothing, ("is_grasped", "is_obj_placed")),
     "StackCube-v1": (_nothing, ("is_cubeA_grasped", "is_cubeA_on_cubeB")),
@@ -140,4 +121,4 @@ KNOWN: dict[str, tuple[Callable[[Any, Mapping[str, Any], Any], Seen], tuple[str,
         ("is_cubeB_grasped", "cubeB_placed", "is_cubeA_grasped", "is_cubeA_on_cubeB"),
     ),
 }
-"""By task: what to look at beyond ManiSkill's own conditions, and which of all are milestones."""
+"""By task: the function that adds to ManiSkill's own conditions, and the milestones."""

@@ -1,9 +1,10 @@
-"""ManiSkill's protocol cards: RDT's way, which E0 follows, and ManiSkill's own."""
+"""ManiSkill's protocol cards: RDT-1B's evaluation, which E0 follows, and ManiSkill's own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,29 +13,29 @@ from harness.contracts.protocol import Protocol
 
 CARDS = Path(__file__).parent / "protocols"
 DERIVED = 2**30
-"""Seeds that are derived from the run's start here: demonstrations and RDT's lie below."""
+"""The lowest scene seed derived from a run's seed; demonstrations and RDT use lower ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ManiSkillProtocol(Protocol):
-    """What else changes a score on ManiSkill; a step limit of 0 is the task's registered one.
+    """The fields that ManiSkill adds. A step limit of 0 means the task's registered limit.
 
     Attributes:
-        first_seed: The scene's seed of episode 0, one more for each further episode; None derives
-            the seeds from the run's seed.
+        first_seed: The scene seed of episode 0; each further episode adds one. None derives the
+            seeds from the run's seed.
         control_mode: ManiSkill's name of the controller.
         robot: ManiSkill's name of the robot; empty for the task's own.
-        state: What the state vector holds: ``qpos``, ``qpos[:-1]`` or ``eef``.
-        cameras: ManiSkill's camera for each role. A role whose camera a task lacks is left out,
-            but ``main`` falls back to the task's first camera.
+        state: The content of the state vector: ``qpos``, ``qpos[:-1]`` or ``eef``.
+        cameras: ManiSkill's camera for each role. If a task lacks the camera, the role is left
+            out, but ``main`` falls back to the task's first camera.
         camera_size: Height and width of the images; empty for each camera's own.
         shader: ManiSkill's name of the shaders, ``minimal`` or ``default``.
-        show_hidden: Whether goal markers show in sensor cameras, which ManiSkill hides there.
-        undrawn: Links of the robot that no camera sees.
-        instructions: What the policy is told, by task; else the task's documentation.
+        show_hidden: Whether sensor cameras show goal markers, which ManiSkill hides there.
+        undrawn: Links of the robot that are not rendered.
+        instructions: The instruction by task; for other tasks, the task's documentation.
         success: ``once`` or ``at_end``: when the task's condition must hold.
-        stop_at_success: Whether an episode ends where the condition first holds.
-        upstream_simulator: The versions upstream pins; `simulator` holds what runs here.
+        stop_at_success: Whether an episode ends at the first step where the condition holds.
+        upstream_simulator: The versions that upstream pins; `simulator` holds the installed ones.
     """
 
     first_seed: int | None
@@ -45,14 +46,22 @@ class ManiSkillProtocol(Protocol):
     camera_size: tuple[int, ...] = ()
     shader: str
     show_hidden: bool
-    undrawn: tuple[str, ...] = field(default=(), metadata={"younger": True})
+    undrawn: tuple[str, ...] = ()
     instructions: Mapping[str, str] = field(default_factory=dict)
     success: str
     stop_at_success: bool
     upstream_simulator: str = field(metadata={"scored": False})
 
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The fields that change a score; an empty `undrawn` is not part of a card's hash."""
+        rules = super().rules
+        if not self.undrawn:
+            del rules["undrawn"]
+        return rules
+
     def scene_seed(self, seed: int, episode: int) -> int:
-        """Return the number that seeds the scene of an episode."""
+        """Return the seed of an episode's scene."""
         if self.first_seed is not None:
             return self.first_seed + episode
         drawn = np.random.SeedSequence([seed, episode]).generate_state(1)[0]
@@ -61,7 +70,7 @@ class ManiSkillProtocol(Protocol):
 
 @cache
 def protocols() -> dict[str, ManiSkillProtocol]:
-    """Return the cards by short name, stamped with the simulator that is installed."""
+    """Return the cards by short name, with the installed simulator's versions."""
     simulator = ", ".join(f"{name} {number}" for name, number in catalog.versions().items())
     return {
         path.stem: ManiSkillProtocol.load(path, "maniskill", simulator=simulator)
