@@ -1,6 +1,6 @@
-"""Benchmarks: one folder per family, none of which knows another or any policy.
+"""Benchmarks: one folder per family; families import neither each other nor any policy.
 
-Importing this package registers every task with Gymnasium, for
+Importing this package registers the tasks with Gymnasium, for
 ``gymnasium.make("libero/object-3-v0")``.
 """
 

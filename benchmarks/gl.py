@@ -1,4 +1,4 @@
-"""Which GL backend draws images here, found without importing MuJoCo."""
+"""The GL backend that renders MuJoCo's images here, found without importing MuJoCo."""
 
 import os
 from ctypes import CDLL
@@ -9,8 +9,18 @@ DISABLED = ("disabled", "disable", "off", "false", "0")
 
 
 def choose_gl() -> str:
-    """Return the backend: the user's MUJOCO_GL, else the first that is installed."""
+    """Return the user's MUJOCO_GL, or else the first installed backend."""
     return os.environ.get("MUJOCO_GL", "").lower() or _installed_gl()
+
+
+def problem(name: str) -> str | None:
+    """Return why `name` cannot render images here, with the command that fixes it, or None."""
+    if choose_gl() not in DISABLED:
+        return None
+    return (
+        f"{name}'s images need a GL library; run: "
+        "apt-get install -y libegl1 libegl-mesa0 libgl1-mesa-dri"
+    )
 
 
 @cache

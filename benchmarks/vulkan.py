@@ -1,7 +1,7 @@
-"""Which Vulkan driver simulates and draws here, found without importing SAPIEN.
+"""The Vulkan driver that SAPIEN uses here, found without importing SAPIEN.
 
-SAPIEN wants a Vulkan device even where nobody looks. Mesa's driver for the CPU can serve it from
-Mesa 24.3 on; for older distributions `make setup` puts a newer one beside the system's own.
+SAPIEN needs a Vulkan device even if no image is rendered. Mesa's CPU driver works from Mesa 24.3
+on. On older distributions, `make setup` installs a newer one beside the system's.
 """
 
 import json
@@ -15,12 +15,12 @@ from pathlib import Path
 from harness.contracts.venv import share_folder
 
 OURS = share_folder() / "vulkan" / "lvp_icd.json"
-"""Where `make setup` puts the driver; setup.sh says the same."""
+"""Where `make setup` puts the driver; setup.sh has the same path."""
 SYSTEM = (Path("/etc/vulkan/icd.d"), Path("/usr/share/vulkan/icd.d"))
 VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
-"""What the Vulkan loader reads, the newer name first."""
+"""The Vulkan loader's variables, the newer name first."""
 FIRST_ABLE = (1, 4)
-"""The Vulkan version that Mesa's CPU driver offers once it can serve SAPIEN for certain."""
+"""The Vulkan version of the first Mesa CPU drivers that work with SAPIEN."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Driver:
     """A Vulkan driver.
 
     Attributes:
-        name: What it is.
+        name: Its name in `run_eval.py doctor`.
         file: Its manifest; None leaves the choice to the Vulkan loader.
-        problem: Why it cannot serve SAPIEN, and what to do; None if nothing speaks against it.
+        problem: Why it does not work with SAPIEN, and the fix; None if it should work.
     """
 
     name: str
@@ -40,26 +40,26 @@ class Driver:
 
 @cache
 def find_driver() -> Driver:
-    """Return the user's driver, else the GPU vendor's, else Mesa's for the CPU."""
+    """Return the user's driver, else NVIDIA's, else Mesa's CPU driver."""
     for variable in VARIABLES:
         if os.environ.get(variable):
             return Driver(f"{variable}={os.environ[variable]}")
     if Path("/dev/nvidiactl").exists() and _manifests("nvidia*"):
-        return Driver("the GPU's own driver")
+        return Driver("the NVIDIA driver")
     if OURS.is_file():
-        return Driver("Mesa's CPU driver, from make setup", OURS)
+        return Driver("Mesa's CPU driver (from make setup)", OURS)
     for manifest in _manifests("lvp*"):
         if _api(manifest) >= FIRST_ABLE:
-            return Driver("Mesa's CPU driver, the system's", manifest)
+            return Driver("Mesa's CPU driver (the system's)", manifest)
     return Driver(
         "none",
-        problem="SAPIEN needs a Vulkan driver, a GPU's or Mesa's for the CPU from 24.3 on; run: "
-        "make setup (on Debian 12 or newer, else see docs/maniskill.md)",
+        problem="SAPIEN needs a Vulkan driver: a GPU's, or Mesa's CPU driver from 24.3 on; run: "
+        "make setup (on Debian 12 or newer; otherwise see docs/maniskill.md)",
     )
 
 
 def use_driver() -> None:
-    """Point the Vulkan loader at the driver; before SAPIEN is imported."""
+    """Point the Vulkan loader at the driver; call it before SAPIEN is imported."""
     driver = find_driver()
     if driver.file is not None:
         for variable in VARIABLES:
@@ -71,7 +71,7 @@ def _manifests(pattern: str) -> list[Path]:
 
 
 def _api(manifest: Path) -> tuple[int, ...]:
-    """Return the Vulkan version that a manifest promises."""
+    """Return the Vulkan version that a manifest declares."""
     try:
         text = json.loads(manifest.read_text())["ICD"]["api_version"]
         return tuple(int(number) for number in text.split("."))
@@ -80,7 +80,7 @@ def _api(manifest: Path) -> tuple[int, ...]:
 
 
 def device() -> str:
-    """Return what the driver offers to SAPIEN, asked in a process of its own."""
+    """Return the names of SAPIEN's devices; a subprocess imports SAPIEN to find them."""
     use_driver()
     code = "import sapien; print(sapien.render.get_device_summary())"
     done = subprocess.run(

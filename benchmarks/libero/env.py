@@ -1,14 +1,14 @@
 """A LIBERO task as a Gymnasium environment.
 
 Non-obvious behaviours:
-- `set_init_state` restores no fixtures: cabinets, stoves and racks stand where the random stream
-  put them. The stream is seeded before every reset, so they follow from the spec.
-- Resets are soft. robosuite's own soft reset leaves the gripper's commanded position as the last
-  episode had it and starts the solver elsewhere; both are mended, see `_begin` and `control`.
-- robosuite samples its sensors at the first physics substep of a control step; images and state
-  are of that moment, as in every other LIBERO evaluation (see `rendering.Snapshot`).
-- The images are mirrored left to right under `rotate180`, as everybody's training data is.
-- The wait steps are no steps of the episode, and a success during them is not seen.
+- `set_init_state` does not restore fixtures: the random stream places cabinets, stoves and racks.
+  The stream is seeded before every reset, so their places follow from the spec.
+- Resets are soft. robosuite's own soft reset keeps the gripper's commanded position of the last
+  episode and starts the solver from another guess. Both are corrected, see `_begin` and `control`.
+- robosuite samples its sensors at the first physics substep of a control step. Images and state
+  show that moment, as in every other LIBERO evaluation (see `rendering.Snapshot`).
+- Under `rotate180` the images are mirrored left to right, as in the published training data.
+- The wait steps do not count as steps of the episode, and a success during them is ignored.
 """
 
 import math
@@ -25,33 +25,22 @@ from benchmarks.libero.control import build_control, fixture_bodies
 from benchmarks.libero.goal import Goal
 from benchmarks.libero.protocol import LiberoProtocol
 from benchmarks.libero.shuffle import displace_hand, shuffle
+from benchmarks.spaces import observation_space
 from harness.contracts.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
-from harness.contracts.vectors import Layout, Part
+from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
 
-CAMERAS = {"main": "agentview", "wrist": "robot0_eye_in_hand"}
+_CAMERAS = {"main": "agentview", "wrist": "robot0_eye_in_hand"}
 SENSORS = ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos")
-"""The only observables that are looked at; the others would be computed for nobody."""
+"""The observables that are read; all others are disabled to save time."""
 
-STATE = Layout(
-    (
-        Part("eef_position", 3, "m, world"),
-        Part("eef_orientation", 3, "axis-angle in rad of the xyzw quaternion"),
-        Part("gripper_qpos", 2, "m, one number a finger"),
-    )
-)
-ACTION = Layout(
-    (
-        Part("eef_translation", 3, "delta, 1 = 0.05 m"),
-        Part("eef_rotation", 3, "delta axis-angle, 1 = 0.5 rad"),
-        Part("gripper", 1, "-1 opens, +1 closes"),
-    )
-)
-IDLE = np.array([0, 0, 0, 0, 0, 0, -1], np.float32)
-PUSH = np.array([0.8, 0.8, 0.8, 0, 0, 0.4, 0], np.float32)
-"""Of a few steps, it takes the hand some centimetres away."""
-SHUT = np.array([0, 0, 0, 0, 0, 0, 2], np.float32)
-"""Every second push shuts an open hand besides: who closed on nothing has to open again."""
-PRINTABLE = frozenset(map(chr, range(32, 127)))
+_IDLE = np.array([0, 0, 0, 0, 0, 0, -1], np.float32)
+_PERTURBATION = np.array([0.8, 0.8, 0.8, 0, 0, 0.4, 0], np.float32)
+"""Added to actions for a few steps, it moves the hand by some centimetres."""
+_SHUT = np.array([0, 0, 0, 0, 0, 0, 2], np.float32)
+"""Every second perturbation also shuts an open hand.
+
+The demonstration then shows how to open again after closing on nothing.
+"""
 
 
 class LiberoEnv(BenchmarkEnv):
@@ -62,28 +51,23 @@ class LiberoEnv(BenchmarkEnv):
         suite: str,
         files: TaskFiles,
         protocol: LiberoProtocol,
-        render_mode: str | None = None,
     ) -> None:
-        """Build the task's simulator, which takes seconds."""
-        super().__init__(render_mode)
+        """Build the task's simulator; it takes seconds."""
+        super().__init__()
         self.protocol = protocol
         self.instruction = files.instruction
         self.max_steps = protocol.limit(suite)
         self.episodes = len(files.states)
-        self.state_layout, self.action_layout = STATE, ACTION
-        self.idle_action = IDLE
-        self.pushes = -PUSH, PUSH + SHUT
-        self.cameras = tuple(CAMERAS)
-        height, width = protocol.camera_size
-        picture = spaces.Box(0, 255, (height, width, 3), np.uint8)
-        self.observation_space: spaces.Space[Any] = spaces.Dict(
-            image=spaces.Dict(dict.fromkeys(self.cameras, picture)),
-            state=spaces.Box(-np.inf, np.inf, (STATE.size,), np.float32),
-            instruction=spaces.Text(
-                max(len(self.instruction), 1), charset=PRINTABLE | set(self.instruction)
-            ),
+        self.state_layout, self.action_layout = EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
+        self.idle_action = _IDLE
+        self.perturbations = -_PERTURBATION, _PERTURBATION + _SHUT
+        self.cameras = tuple(_CAMERAS)
+        self.observation_space = observation_space(
+            dict.fromkeys(self.cameras, protocol.camera_size),
+            self.state_layout.size,
+            self.instruction,
         )
-        self.action_space = spaces.Box(-1.0, 1.0, (ACTION.size,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (self.action_layout.size,), np.float32)
         self._files = files
         self._control = build_control(files)
         self._goal = Goal(self._control.env)
@@ -111,7 +95,7 @@ class LiberoEnv(BenchmarkEnv):
         wait_action = np.array(self.protocol.wait_action)
         for _ in range(self.protocol.wait_steps):
             self._sensed, *_ = self._control.step(wait_action)
-        self._goal.forget()
+        self._goal.begin()
         return self._goal.outcome(success=False)
 
     def _advance(self, action: Action) -> StepOutcome:
@@ -120,7 +104,7 @@ class LiberoEnv(BenchmarkEnv):
 
     def _observe(self, cameras: Sequence[str]) -> Observation:
         return {
-            "image": {role: self._picture(role) for role in cameras},
+            "image": {role: self._image(role) for role in cameras},
             "state": _state(self._sensed),
             "instruction": self.instruction,
         }
@@ -131,7 +115,7 @@ class LiberoEnv(BenchmarkEnv):
         return state.tobytes()
 
     def fixture_positions(self) -> dict[str, NDArray[np.float64]]:
-        """Return where the fixtures stand, which no part of the state tells."""
+        """Return where the fixtures stand; `state_bytes` does not contain it."""
         positions = self._control.sim.model.body_pos
         bodies = fixture_bodies(self._control.env)
         return {name: positions[body].copy() for name, body in bodies.items()}
@@ -143,12 +127,12 @@ class LiberoEnv(BenchmarkEnv):
         return LiberoExpert(self._control.env)
 
     def close(self) -> None:
-        """Give the simulator and the GL contexts back."""
+        """Close the simulator and the GL contexts."""
         self._snapshot.close()
         self._control.close()
 
-    def _picture(self, role: str) -> NDArray[np.uint8]:
-        upright = self._snapshot.draw(CAMERAS[role], self.protocol.camera_size)
+    def _image(self, role: str) -> NDArray[np.uint8]:
+        upright = self._snapshot.draw(_CAMERAS[role], self.protocol.camera_size)
         turned = upright[:, ::-1] if self.protocol.flip == "rotate180" else upright[::-1]
         return np.ascontiguousarray(turned)
 
@@ -160,9 +144,9 @@ def _state(sensed: dict[str, Any]) -> NDArray[np.float32]:
 
 
 def axis_angle(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn an xyzw quaternion into an axis-angle vector, by the formula that LIBERO's users share.
+    """Convert an xyzw quaternion to an axis-angle vector, as LIBERO's evaluations do.
 
-    It does not fold the angle into half a turn: policies were trained on what it gives.
+    The angle is not folded into half a turn, because the policies' training data has it unfolded.
     """
     w = float(np.clip(quaternion[3], -1.0, 1.0))
     length = math.sqrt(1.0 - w * w)

@@ -1,4 +1,4 @@
-"""How much of a LIBERO goal is reached: the success check's parts, and the process score."""
+"""The predicates of a LIBERO goal, and the process score."""
 
 from typing import Any
 
@@ -6,19 +6,20 @@ import numpy as np
 
 from harness.contracts.environment import StepOutcome
 
-GRASPED_SHARE = 0.5
-"""What a predicate is worth while its object was grasped but it does not hold."""
+_GRASPED_SCORE = 0.5
+"""The score of a predicate that does not hold, after its object was grasped."""
 
 
 class Goal:
-    """The goal predicates of a task, and which of their objects were ever grasped.
+    """The goal predicates of a task, and which of their objects were grasped so far.
 
-    The process score is the mean over the goal's predicates: 1 for one that holds, 0.5 for one
-    that does not while its object was ever grasped, 0 else. It is 1 if and only if all hold.
+    The process score is the mean over the predicates. A predicate scores 1 if it holds, 0.5 if it
+    does not hold but its object was grasped before, and 0 otherwise. So the process score is 1 if
+    and only if all predicates hold.
     """
 
     def __init__(self, env: Any) -> None:
-        """Read the goal of LIBERO's own environment."""
+        """Read the goal of a LIBERO environment."""
         self._env = env
         self._predicates = [tuple(state) for state in env.parsed_problem["goal_state"]]
         model = env.sim.model
@@ -27,7 +28,7 @@ class Goal:
             [model.geom_name2id(name) for name in gripper[side]]
             for side in ("left_fingerpad", "right_fingerpad")
         ]
-        # Only what can be carried can be grasped; drawers and knobs cannot.
+        # Only objects count as grasped; drawers and knobs do not.
         self._objects = {
             name: [model.geom_name2id(geom) for geom in env.objects_dict[name].contact_geoms]
             for name in dict.fromkeys(predicate[1] for predicate in self._predicates)
@@ -35,7 +36,7 @@ class Goal:
         }
         self._grasped: set[str] = set()
 
-    def forget(self) -> None:
+    def begin(self) -> None:
         """Start an episode: nothing was grasped yet."""
         self._grasped.clear()
 
@@ -47,12 +48,12 @@ class Goal:
         for predicate in self._predicates:
             holds = bool(self._env._eval_predicate(list(predicate)))
             subgoals[f"{predicate[0]}({', '.join(predicate[1:])})"] = holds
-            partial = GRASPED_SHARE if predicate[1] in self._grasped else 0.0
+            partial = _GRASPED_SCORE if predicate[1] in self._grasped else 0.0
             scores.append(1.0 if holds else partial)
         return StepOutcome(success, float(np.mean(scores)), subgoals)
 
     def _holds(self, name: str) -> bool:
-        """Tell whether both finger pads touch the object, robosuite's own test for a grasp."""
+        """Return whether both finger pads touch the object, which is robosuite's grasp check."""
         pairs = self._env.sim.data._data.contact.geom
         of_object = np.isin(pairs, self._objects[name])
         if not of_object.any():

@@ -1,4 +1,4 @@
-"""Reads LIBERO's fixed initial states, also from the pickled originals, without unpickling."""
+"""Reads LIBERO's initial states, from npz files or from pickles, without unpickling."""
 
 import pickletools
 import zipfile
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 
 def load_init_states(path: Path) -> NDArray[np.float64]:
-    """Return the states of a task, one a row.
+    """Return the states of a task, one in each row.
 
-    PyPI's package holds them as npz. Upstream's `.pruned_init` is a zip whose `data.pkl` pickles
-    one array: its bytes and shape are read from the pickle's opcodes, and nothing is executed.
+    PyPI's package has npz files. Upstream's `.pruned_init` is a zip whose `data.pkl` pickles one
+    array. Its bytes and shape are read from the pickle's opcodes, so nothing is executed.
 
     Raises:
-        ValueError: The file is neither.
+        ValueError: The file is neither of them.
     """
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
@@ -27,7 +27,7 @@ def load_init_states(path: Path) -> NDArray[np.float64]:
 
 
 def _array_in_pickle(content: bytes, path: Path) -> NDArray[np.float64]:
-    """Find the array in a pickle that holds just one: its shape, dtype and raw bytes."""
+    """Return the array of a pickle that holds exactly one."""
     integers: list[int] = []
     shape: tuple[int, ...] = ()
     raw = b""
@@ -39,7 +39,7 @@ def _array_in_pickle(content: bytes, path: Path) -> NDArray[np.float64]:
             shape = (integers[-2], integers[-1])
         elif isinstance(argument, str):
             is_float64 = is_float64 or argument == "f8"
-            # Pickle's protocol 2, torch's default, spells bytes as text in latin-1.
+            # Pickle protocol 2, torch's default, stores bytes as latin-1 text.
             raw = max(raw, _latin1(argument), key=len)
         elif isinstance(argument, bytes):
             raw = max(raw, argument, key=len)

@@ -1,4 +1,4 @@
-"""LIBERO's protocol cards: how openpi, OpenVLA, LeRobot and others run the same suites."""
+"""LIBERO's protocol cards: how openpi, OpenVLA, LeRobot and others evaluate its suites."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,28 +15,27 @@ CARDS = Path(__file__).parent / "protocols"
 
 @dataclass(frozen=True, kw_only=True)
 class LiberoProtocol(Protocol):
-    """What else changes a score on LIBERO.
+    """The fields that LIBERO adds.
 
     Attributes:
-        wait_steps: Steps with `wait_action` in which the objects settle; they are not counted.
-        wait_action: The action during the wait.
-        env_seed: What seeds the scene before every reset: ``run`` (the run's seed),
-            ``run+episode``, ``run+episode+task``, so that no two tasks share a scene's chances,
-            or a fixed number.
-        init_states: ``official``: the fixed states, by the episode's index; ``drawn``: as the
-            task's definition draws them from the scene's seed; for demonstrations, things that the
-            instruction names by what they are exchange their places, and the hand begins
-            somewhere near its place, as in the official states.
+        wait_steps: Uncounted steps with `wait_action` before the episode, while objects settle.
+        wait_action: The action during the wait steps.
+        env_seed: The scene's seed before every reset: ``run`` (the run's seed), ``run+episode``,
+            ``run+episode+task`` (different in every task), or a fixed number.
+        init_states: ``official``: the fixed states, by the episode's index. ``drawn``, for
+            demonstrations: the task's definition draws them from the scene's seed. In the object
+            suites the objects also exchange their places, and in all suites the hand starts near
+            its usual place, as in the official states.
         camera_size: Height and width of both cameras' images.
-        flip: What is done to the images: ``rotate180``, or ``none`` for the simulator's own,
+        flip: How images are turned: ``rotate180``, or ``none`` for the simulator's own images,
             which are upside down.
         control: The controller, its rate, and whether actions are absolute.
         instruction: ``filename``: as `catalog.TaskFiles.instruction` describes.
         success: ``any_step``: the episode ends at the first step where the goal holds.
-        gripper: How the upstream's policy gripper becomes the environment's; documentation only,
-            since here an action layout says what a policy's numbers mean.
+        gripper: How upstream converts a policy's gripper action. Documentation only: here the
+            action layout defines it.
         seed_before_reset: Whether upstream seeds before every reset; here it is always done.
-        upstream_simulator: The versions upstream pins; `simulator` holds what runs here.
+        upstream_simulator: The versions that upstream pins; `simulator` holds the installed ones.
     """
 
     wait_steps: int
@@ -53,7 +52,7 @@ class LiberoProtocol(Protocol):
     upstream_simulator: str = field(metadata={"scored": False})
 
     def scene_seed(self, seed: int, episode: int, task: str) -> int:
-        """Return the number that seeds the scene of a task's episode."""
+        """Return the seed of an episode's scene."""
         if isinstance(self.env_seed, int):
             return self.env_seed
         if self.env_seed == "run+episode+task":
@@ -63,7 +62,7 @@ class LiberoProtocol(Protocol):
 
 @cache
 def protocols() -> dict[str, LiberoProtocol]:
-    """Return the cards by short name, stamped with the simulator that is installed."""
+    """Return the cards by short name, with the installed simulator's versions."""
     installed = catalog.versions()
     simulator = ", ".join(
         f"{name} {installed[name]}" for name in catalog.SIMULATOR_PACKAGES if name in installed

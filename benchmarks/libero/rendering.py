@@ -1,4 +1,4 @@
-"""Draws LIBERO's cameras when somebody looks, and the same pixels as drawing at every step."""
+"""Renders LIBERO's cameras on demand, with the same pixels as rendering at every step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.gl import DISABLED, choose_gl
 
-DRAWN_ARRAYS = (
+_RENDERED_ARRAYS = (
     "geom_xpos",
     "geom_xmat",
     "site_xpos",
@@ -24,40 +24,40 @@ DRAWN_ARRAYS = (
     "xipos",
     "ximat",
 )
-"""What MuJoCo's scene is made from: a frozen moment of the simulation."""
+"""The arrays of `MjData` from which MuJoCo builds the rendered scene."""
 
-MAX_GEOMS = 1000
-"""The scene size that robosuite uses; another one could drop other geometry."""
+_MAX_GEOMS = 1000
+"""robosuite's limit; with another limit, MuJoCo could drop other geometry."""
 
 
 class Snapshot:
-    """The last moment at which robosuite sampled its sensors, ready to be drawn.
+    """A copy of the state at which robosuite last sampled its sensors.
 
-    robosuite samples its observables at the first physics substep of a control step, so a picture
-    taken after the step is another one. Copying what a picture is drawn from costs microseconds,
-    so it is done at every sample; drawing, which costs tens of milliseconds, waits for a look.
+    robosuite samples its sensors at the first physics substep of a control step, so an image
+    rendered after the step would differ. Copying takes microseconds and is done at every sample.
+    Rendering takes tens of milliseconds and is done on demand.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
-        """Make room for the copies."""
+        """Allocate the copies."""
         self._model = model
         self._data = mujoco.MjData(model)
         self._site_rgba: NDArray[np.float32] = model.site_rgba.copy()
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
         self._option = mujoco.MjvOption()
-        # As robosuite draws: visual geometry only, no collision shapes.
+        # As robosuite does: render visual geometry only, no collision shapes.
         self._option.geomgroup[0] = 0
         self._option.geomgroup[1] = 1
 
     def take(self, data: mujoco.MjData) -> None:
-        """Copy the present moment."""
-        for name in DRAWN_ARRAYS:
+        """Copy the present state."""
+        for name in _RENDERED_ARRAYS:
             getattr(self._data, name)[:] = getattr(data, name)
-        # LIBERO lights a stove's burner by colouring its site.
+        # LIBERO shows that a stove is on by colouring a site.
         self._site_rgba[:] = self._model.site_rgba
 
     def draw(self, camera: str, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return the upright picture of a camera at the copied moment."""
+        """Return a camera's upright image of the copied state."""
         now = self._model.site_rgba.copy()
         self._model.site_rgba[:] = self._site_rgba
         try:
@@ -68,7 +68,7 @@ class Snapshot:
             self._model.site_rgba[:] = now
 
     def close(self) -> None:
-        """Give the GL contexts back."""
+        """Free the GL contexts."""
         while self._renderers:
             self._renderers.popitem()[1].close()
 
@@ -76,17 +76,17 @@ class Snapshot:
         if size not in self._renderers:
             if choose_gl() in DISABLED:
                 raise RuntimeError(
-                    "an image was asked for and MUJOCO_GL is disabled; run: run_eval.py doctor"
+                    "an image is needed, but MUJOCO_GL is disabled; run: run_eval.py doctor"
                 )
             buffer = self._model.vis.global_
             buffer.offheight = max(buffer.offheight, size[0])
             buffer.offwidth = max(buffer.offwidth, size[1])
-            self._renderers[size] = mujoco.Renderer(self._model, *size, max_geom=MAX_GEOMS)
+            self._renderers[size] = mujoco.Renderer(self._model, *size, max_geom=_MAX_GEOMS)
         return self._renderers[size]
 
 
 def on_sample(observable: Any, action: Callable[[], None]) -> None:
-    """Call `action` whenever robosuite samples this observable."""
+    """Call `action` each time robosuite samples this observable."""
     sensor = observable._sensor
 
     def sample(cache: Any) -> Any:

@@ -1,44 +1,47 @@
-"""Draws what a task's definition leaves alone, for demonstrations.
+"""Draws more of a demonstration's scene than the task's definition does.
 
-That is where the hand begins and, if things are told apart by what they are, which stands where.
+These are the hand's start and, in the object suites, which object stands where.
 """
 
 from typing import Any
 
 import numpy as np
 
-FLOOR = "libero_floor_manipulation"
-"""The scenes of the object suites; in others, places are what tells two things apart."""
+_FLOOR = "libero_floor_manipulation"
+"""The problem class of the object suites. In other suites, instructions refer to places."""
 
-JOINT_NOISE = 0.02
-"""In rad, the deviation of each joint at the start: robosuite's default, and that of the official
-states. LIBERO's reset has none, and a policy that saw but one start knows no other."""
+_JOINT_NOISE = 0.02
+"""Standard deviation of each joint at the start, in rad.
+
+It is robosuite's default and that of the official states. LIBERO's own reset has no noise, so a
+policy would see only one start.
+"""
 
 
 def displace_hand(env: Any, seed: int) -> None:
-    """Let each joint begin a little beside where it usually does.
+    """Add noise to the start position of each joint.
 
     Args:
-        env: LIBERO's own environment, just reset.
-        seed: The scene's.
+        env: LIBERO's environment, after a reset.
+        seed: The scene's seed.
     """
     arm = env.robots[0]
-    noise = np.random.default_rng([seed, 1]).normal(0.0, JOINT_NOISE, len(arm.init_qpos))
+    noise = np.random.default_rng([seed, 1]).normal(0.0, _JOINT_NOISE, len(arm.init_qpos))
     env.sim.data.qpos[arm._ref_joint_pos_indexes] = arm.init_qpos + noise
     env.sim.forward()
 
 
 def shuffle(env: Any, seed: int) -> None:
-    """Exchange the places of all things but the one that the goal puts something into.
+    """Exchange the places of all objects except the container that the goal names.
 
-    In the object suites every thing has a spot of its own, drawn within 2.5 cm, so that who cannot
-    see may well grasp the right one.
+    In the object suites each object has its own spot and moves by at most 2.5 cm within it. So
+    without the exchange, a policy that sees no images could still grasp the right object.
 
     Args:
-        env: LIBERO's own environment, just reset.
-        seed: The scene's.
+        env: LIBERO's environment, after a reset.
+        seed: The scene's seed.
     """
-    if env.parsed_problem["problem_name"].lower() != FLOOR:
+    if env.parsed_problem["problem_name"].lower() != _FLOOR:
         return
     goals = [predicate[-1] for predicate in env.parsed_problem["goal_state"]]
     joints = [
@@ -50,6 +53,6 @@ def shuffle(env: Any, seed: int) -> None:
     poses = [data.get_joint_qpos(joint).copy() for joint in joints]
     order = np.random.default_rng(seed).permutation(len(joints))
     for joint, pose, place in zip(joints, poses, order, strict=True):
-        # Each stays as high as it is thick, and turned as it was.
+        # Height and rotation stay those of the object.
         data.set_joint_qpos(joint, [*poses[place][:2], *pose[2:]])
     env.sim.forward()

@@ -1,4 +1,4 @@
-"""RoboTwin 2.0: five tasks with blocks that run anywhere, and all 50 with a user's files."""
+"""RoboTwin 2.0: five tasks with blocks that run anywhere, and all 50 with the user's files."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,44 +6,37 @@ from benchmarks import vulkan
 from benchmarks.robotwin import assets
 from benchmarks.robotwin.catalog import BLOCKS, EPISODES, TASKS
 from benchmarks.robotwin.needs import SIMULATOR, VENV
-from benchmarks.robotwin.protocol import RoboTwinProtocol, full_protocols, protocols
-from harness.contracts.benchmark import Benchmark, Task
-from harness.contracts.environment import BenchmarkEnv
+from benchmarks.robotwin.protocol import full_protocols, protocols
+from benchmarks.suites import SuiteFamily
 from harness.contracts.protocol import Protocol
 
 
-class RoboTwinBlocks(Benchmark):
-    """The tasks that need none of RoboTwin's files, on two Pandas and the CPU."""
+class RoboTwinBlocks(SuiteFamily):
+    """The five tasks that need no files of RoboTwin, with two Panda arms, on the CPU."""
 
     name = "robotwin_blocks"
     default_protocol = "blocks"
+    env_class = "benchmarks.robotwin.env:RoboTwinEnv"
     venv = VENV
 
     def benchmarks(self) -> Sequence[str]:
         """Return the one benchmark."""
         return [self.name]
 
-    def tasks(self, benchmark: str) -> Sequence[Task]:
-        """Return the tasks; every episode has an instruction of its own."""
-        return [Task(name, name.replace("_", " ")) for name in BLOCKS]
+    def task_data(self, benchmark: str) -> Mapping[str, str]:
+        """Return the tasks' names; each episode draws its own instruction."""
+        return {name: name for name in BLOCKS}
 
     def protocols(self) -> Mapping[str, Protocol]:
-        """Return the protocol cards."""
+        """Return the protocol cards by short name."""
         return protocols()
 
     def episodes(self, benchmark: str, task: str) -> int | None:
-        """Return how many scenes are evaluated."""
+        """Return the number of evaluated scenes."""
         return EPISODES
 
-    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
-        """Build a task, in the Python environment that is made for it."""
-        from benchmarks.robotwin.env import RoboTwinEnv
-
-        assert isinstance(protocol, RoboTwinProtocol)
-        return RoboTwinEnv(benchmark, task, protocol)
-
     def problem(self, images: bool) -> str | None:
-        """Return what is missing: a Vulkan driver, which SAPIEN wants always."""
+        """Return whether a Vulkan driver is missing; SAPIEN needs one even without images."""
         return vulkan.find_driver().problem
 
     def rendering(self) -> str:
@@ -51,24 +44,24 @@ class RoboTwinBlocks(Benchmark):
         return vulkan.find_driver().name
 
     def versions(self) -> Mapping[str, str]:
-        """Return what its Python environment holds."""
+        """Return the versions in its virtual environment."""
         return SIMULATOR
 
 
 class RoboTwin(RoboTwinBlocks):
-    """All 50 tasks, with the user's files and cuRobo."""
+    """All 50 tasks; they need the user's files and cuRobo."""
 
     name = "robotwin"
     default_protocol = "demo_clean"
 
-    def tasks(self, benchmark: str) -> Sequence[Task]:
-        """Return the tasks; every episode has an instruction of its own."""
-        return [Task(name, name.replace("_", " ")) for name in TASKS]
+    def task_data(self, benchmark: str) -> Mapping[str, str]:
+        """Return the tasks' names; each episode draws its own instruction."""
+        return {name: name for name in TASKS}
 
     def protocols(self) -> Mapping[str, Protocol]:
-        """Return the protocol cards."""
+        """Return the protocol cards by short name."""
         return full_protocols(assets.identity())
 
     def problem(self, images: bool) -> str | None:
-        """Return what of RoboTwin's files is missing, or cuRobo, or a Vulkan driver."""
+        """Return which is missing: RoboTwin's files, cuRobo or a Vulkan driver."""
         return assets.problem() or super().problem(images)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.turns import Give, TurnTaker
+from benchmarks.expert_thread import Emit, ExpertThread
 
 STRIDE = 15
 """Physics steps between two actions: how often RoboTwin records its demonstrations."""
@@ -21,9 +21,9 @@ STILL = 50
 Targets = NDArray[np.float64]
 
 
-def expert_for(task: Any) -> TurnTaker:
+def expert_for(task: Any) -> ExpertThread:
     """Return the expert of a task's present episode."""
-    return TurnTaker(lambda give: _Playing(task, give).play(), targets(task).astype(np.float32))
+    return ExpertThread(lambda give: _Playing(task, give).play(), targets(task).astype(np.float32))
 
 
 def targets(task: Any) -> Targets:
@@ -35,7 +35,7 @@ def targets(task: Any) -> Targets:
 class _Playing:
     """Carries out a task's `play_once` through a policy's actions."""
 
-    def __init__(self, task: Any, give: Give) -> None:
+    def __init__(self, task: Any, give: Emit) -> None:
         self._task, self._give = task, give
         self._arm = len(task.robot.left_arm_joints)
 

@@ -16,7 +16,7 @@ import yaml
 
 from benchmarks import vulkan
 from benchmarks.robotwin.protocol import RoboTwinProtocol
-from benchmarks.stand_in import stand_in
+from benchmarks.stub_module import stub_module
 
 NEVER_CALLED = ("huggingface_hub", "open3d", "torch", "torch.multiprocessing")
 """What is imported to download files, to look at point clouds and to plan on a GPU.
@@ -39,7 +39,7 @@ class Source:
         """Import it."""
         vulkan.use_driver()
         for name in NEVER_CALLED:
-            stand_in(name)
+            stub_module(name)
         with silence():
             self.mplib: Any = import_module("mplib")
             self._render: Any = import_module("sapien.render")

@@ -1,57 +1,47 @@
-"""VLABench's selection tasks on things that are made here: the lite backend."""
+"""VLABench's selection tasks with procedural assets: the lite backend."""
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import gymnasium
-
-from benchmarks.gl import DISABLED, choose_gl
+from benchmarks import gl
+from benchmarks.suites import SuiteFamily, register_env
 from benchmarks.vlabench import catalog
 from benchmarks.vlabench.protocol import FAMILY, LiteProtocol, protocols
-from harness.contracts.benchmark import Benchmark, Task
-from harness.contracts.environment import BenchmarkEnv
-from harness.contracts.errors import require_known
 from harness.contracts.protocol import Protocol
 
-# MuJoCo reads the backend when it is imported, and fails there if it is missing.
-os.environ["MUJOCO_GL"] = choose_gl()
+# MuJoCo reads MUJOCO_GL at import and fails if that backend is missing.
+os.environ["MUJOCO_GL"] = gl.choose_gl()
 
 INSTALL = 'pip install -e ".[vlabench]" -c constraints.txt'
 
 
-class VLABenchLite(Benchmark):
-    """The family of VLABench's selection tasks with procedural assets: vlabench_lite."""
+class VLABenchLite(SuiteFamily):
+    """VLABench's selection tasks with procedural assets: vlabench_lite, vlabench_lite_track3."""
 
     name = FAMILY
     default_protocol = "openpi"
+    env_class = "benchmarks.vlabench.env:LiteEnv"
 
     def benchmarks(self) -> Sequence[str]:
-        """Return the suite of five and that of track 3."""
+        """Return the suite of five tasks and the suite of track 3."""
         return list(catalog.SUITES) if catalog.is_installed() else []
 
-    def tasks(self, benchmark: str) -> Sequence[Task]:
+    def task_data(self, benchmark: str) -> Mapping[str, catalog.TaskFacts]:
         """Return a suite's tasks."""
-        facts = (catalog.TASKS[name] for name in catalog.SUITES[benchmark])
-        return [Task(task.name, task.instruction) for task in facts]
+        return {name: catalog.TASKS[name] for name in catalog.SUITES[benchmark]}
+
+    def instruction(self, benchmark: str, task: str) -> str:
+        """Return an example of the task's instruction."""
+        del benchmark
+        return catalog.TASKS[task].instruction
 
     def protocols(self) -> Mapping[str, Protocol]:
-        """Return the protocol cards."""
+        """Return the protocol cards by short name."""
         return protocols()
 
-    def episodes(self, benchmark: str, task: str) -> int | None:
-        """Return None: episodes are drawn, and only a track has so many of them."""
-        return None
-
-    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
-        """Build a task."""
-        from benchmarks.vlabench.env import LiteEnv
-
-        assert isinstance(protocol, LiteProtocol)
-        return LiteEnv(benchmark, catalog.TASKS[task], protocol)
-
-    def rehearsal(self, protocol: Protocol) -> Protocol:
-        """Return the protocol with scenes that are drawn apart from those of evaluations."""
+    def demonstration_protocol(self, protocol: Protocol) -> Protocol:
+        """Return the protocol with random streams that no evaluation uses."""
         assert isinstance(protocol, LiteProtocol)
         scenes = "seen" if protocol.track else protocol.scenes
         return replace(
@@ -64,50 +54,21 @@ class VLABenchLite(Benchmark):
         )
 
     def problem(self, images: bool) -> str | None:
-        """Return what is missing: a package, or a GL library for images."""
+        """Return which is missing: a package, or a GL library for images."""
         if not catalog.is_installed():
             return f"vlabench_lite needs mujoco and the robot of robosuite; run: {INSTALL}"
-        if images and choose_gl() in DISABLED:
-            return (
-                "vlabench_lite's images need a GL library; run: "
-                "apt-get install -y libegl1 libegl-mesa0 libgl1-mesa-dri"
-            )
-        return None
+        return gl.problem("vlabench_lite") if images else None
 
     def rendering(self) -> str:
         """Return the GL backend."""
-        return f"MUJOCO_GL={choose_gl()}"
+        return f"MUJOCO_GL={gl.choose_gl()}"
 
     def versions(self) -> Mapping[str, str]:
         """Return the versions of mujoco and robosuite."""
         return catalog.versions()
 
 
-def make_env(
-    benchmark: str, task: str, protocol: str = "openpi", render_mode: str | None = None
-) -> BenchmarkEnv:
-    """Build a task for `gymnasium.make`.
-
-    Raises:
-        UsageError: There is no such protocol, or the task cannot run under it.
-    """
-    from benchmarks.vlabench.env import LiteEnv
-
-    cards = protocols()
-    require_known(f"protocol of {FAMILY}", protocol, cards)
-    return LiteEnv(benchmark, catalog.TASKS[task], cards[protocol], render_mode)
-
-
-def register_envs() -> None:
-    """Give every task its Gymnasium id, e.g. ``vlabench_lite/select_poker-v0``."""
-    if not catalog.is_installed():
-        return
-    for task in catalog.TASKS:
-        gymnasium.register(
-            id=f"{FAMILY}/{task}-v0",
-            entry_point="benchmarks.vlabench:make_env",
-            kwargs={"benchmark": FAMILY, "task": task},
-        )
-
-
-register_envs()
+if catalog.is_installed():
+    for _task in catalog.TASKS:
+        _suite = next(name for name, tasks in catalog.SUITES.items() if _task in tasks)
+        register_env(f"{FAMILY}/{_task}-v0", _suite, _task)

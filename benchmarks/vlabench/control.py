@@ -49,7 +49,7 @@ def read_state(kind: str, world: World) -> Vector:
 class Control(ABC):
     """Turns actions into commands for the servos, and the expert's wishes into actions."""
 
-    pushes: tuple[Action, Action] | None = None
+    perturbations: tuple[Action, Action] | None = None
     layout: Layout
     space: spaces.Box
 
@@ -81,7 +81,7 @@ class AbsolutePose(Control):
         np.array([-1, -1, -1, -np.pi, -np.pi, -np.pi, 0], np.float32),
         np.array([1, 1, 1, np.pi, np.pi, np.pi, 1], np.float32),
     )
-    pushes = -_PUSH, _PUSH
+    perturbations = -_PUSH, _PUSH
 
     def command(self, world: World, solver: Kinematics, action: Action) -> Vector:
         """Solve for the joints."""

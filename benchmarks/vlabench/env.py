@@ -57,7 +57,7 @@ class LiteEnv(BenchmarkEnv):
         self._control = CONTROLS[protocol.action]()
         self.state_layout, self.action_layout = STATES[protocol.state], self._control.layout
         self.action_space: spaces.Space[Any] = self._control.space
-        self.pushes = self._control.pushes
+        self.perturbations = self._control.perturbations
         self._views = protocol.views(task.name)
         self.cameras = tuple(self._views)
         picture = spaces.Box(0, 255, (*protocol.camera_size, 3), np.uint8)
@@ -119,7 +119,7 @@ class LiteEnv(BenchmarkEnv):
         """Return the scripted expert."""
         return self._expert(self.scene.target)
 
-    def wrong_expert(self) -> SelectionExpert:
+    def distractor_expert(self) -> SelectionExpert:
         """Return an expert that does with another choice what it should do with the target."""
         return self._expert(self.scene.wrong())
 

@@ -1,34 +1,34 @@
-"""VLABench by its own code and assets: a user's checkout, in a Python of its own."""
+"""VLABench with its own code and assets: the user's checkout in a virtual environment."""
 
 from collections.abc import Mapping, Sequence
 
 from benchmarks.gl import choose_gl
+from benchmarks.suites import SuiteFamily
 from benchmarks.vlabench_upstream import checkout
 from benchmarks.vlabench_upstream.catalog import BENCHMARKS, short_name
 from benchmarks.vlabench_upstream.needs import VENV
-from benchmarks.vlabench_upstream.protocol import FAMILY, SIMULATOR, UpstreamProtocol, protocols
-from harness.contracts.benchmark import Benchmark, Task
-from harness.contracts.environment import BenchmarkEnv
+from benchmarks.vlabench_upstream.protocol import FAMILY, SIMULATOR, protocols
 from harness.contracts.protocol import Protocol
 
 
-class VLABenchUpstream(Benchmark):
-    """The family of VLABench's tracks: vlabench_track1 to 4 and 6."""
+class VLABenchUpstream(SuiteFamily):
+    """VLABench's tracks: vlabench_track1 to 4 and 6."""
 
     name = FAMILY
     default_protocol = "track1"
+    env_class = "benchmarks.vlabench_upstream.env:UpstreamEnv"
     venv = VENV
 
     def benchmarks(self) -> Sequence[str]:
-        """Return every track; what one needs to run is said when it shall."""
+        """Return every track; `problem` names what a track needs before it can run."""
         return list(BENCHMARKS)
 
-    def tasks(self, benchmark: str) -> Sequence[Task]:
-        """Return a track's tasks; every episode has an instruction of its own."""
-        return [Task(name, name.replace("_", " ")) for name in BENCHMARKS[benchmark].tasks]
+    def task_data(self, benchmark: str) -> Mapping[str, str]:
+        """Return the names of a track's tasks; each episode has its own instruction."""
+        return {name: name for name in BENCHMARKS[benchmark].tasks}
 
     def protocols(self) -> Mapping[str, Protocol]:
-        """Return a card for each track."""
+        """Return one protocol card for each track."""
         return protocols()
 
     def protocol_of(self, benchmark: str) -> str:
@@ -36,26 +36,19 @@ class VLABenchUpstream(Benchmark):
         return short_name(benchmark)
 
     def episodes(self, benchmark: str, task: str) -> int | None:
-        """Return how many episodes the track has of a task."""
+        """Return the number of episodes that the track has of a task."""
         return BENCHMARKS[benchmark].episodes(task)
-
-    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
-        """Build a task, in the Python environment that is made for it."""
-        from benchmarks.vlabench_upstream.env import UpstreamEnv
-
-        assert isinstance(protocol, UpstreamProtocol)
-        return UpstreamEnv(benchmark, task, protocol)
 
     def problem(self, images: bool) -> str | None:
         """Return what the checkout lacks."""
         return checkout.problem()
 
     def rendering(self) -> str:
-        """Return what draws where upstream runs."""
+        """Return the GL backend."""
         return f"MuJoCo's {choose_gl()}"
 
     def versions(self) -> Mapping[str, str]:
-        """Return which sources these are and what they run on."""
+        """Return the checkout's digest, and the versions in the virtual environment."""
         root = checkout.find()
         known = {} if root is None else {"vlabench": checkout.sources_digest(root)}
         return known | SIMULATOR

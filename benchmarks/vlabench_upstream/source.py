@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gl import choose_gl
-from benchmarks.stand_in import stand_in
+from benchmarks.stub_module import stub_module
 from benchmarks.vlabench_upstream import checkout
 from harness.contracts.errors import UsageError
 
@@ -39,7 +39,7 @@ class Source:
         os.environ["MUJOCO_GL"] = choose_gl()
         sys.path.insert(0, str(root.parent))
         for name in NEVER_CALLED:
-            stand_in(name)
+            stub_module(name)
         self._root = root
         self._envs = import_module("VLABench.envs")
         for name in ("VLABench.tasks", "VLABench.robots"):

@@ -1,11 +1,11 @@
-"""Experts that drive a simulator themselves, asked for one action at a time."""
+"""Experts that drive a simulator themselves and return one action at a time."""
 
 import threading
 
 import numpy as np
 import pytest
 
-from benchmarks.turns import Give, TurnTaker
+from benchmarks.expert_thread import Emit, ExpertThread
 
 IDLE = np.zeros(2, np.float32)
 
@@ -14,48 +14,48 @@ def action(number: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return np.full(2, number, np.float32)
 
 
-def test_an_action_is_asked_for_when_the_one_before_was_executed() -> None:
+def test_the_expert_runs_on_only_after_its_last_action_was_executed() -> None:
     happened: list[str] = []
 
-    def play(give: Give) -> None:
+    def play(emit: Emit) -> None:
         for number in (1, 2):
             happened.append(f"planned {number}")
-            give(action(number))
+            emit(action(number))
 
-    expert = TurnTaker(play, IDLE)
+    expert = ExpertThread(play, IDLE)
     assert not happened
-    for number in (1, 2, 2, 2):  # What is over repeats its last action.
+    for number in (1, 2, 2, 2):  # A finished expert repeats its last action.
         np.testing.assert_array_equal(expert.act(), action(number))
         happened.append(f"executed {number}")
     assert happened[:4] == ["planned 1", "executed 1", "planned 2", "executed 2"]
     expert.close()
 
 
-def test_who_finds_no_way_to_begin_idles() -> None:
-    expert = TurnTaker(lambda give: None, IDLE)
+def test_an_expert_without_actions_idles() -> None:
+    expert = ExpertThread(lambda emit: None, IDLE)
     np.testing.assert_array_equal(expert.act(), IDLE)
 
 
-def test_what_it_raises_is_raised_where_it_was_asked() -> None:
-    def play(give: Give) -> None:
-        give(action(1))
+def test_act_raises_the_experts_exception_and_then_repeats_its_last_action() -> None:
+    def play(emit: Emit) -> None:
+        emit(action(1))
         raise ValueError("no way")
 
-    expert = TurnTaker(play, IDLE)
+    expert = ExpertThread(play, IDLE)
     expert.act()
     with pytest.raises(ValueError, match="no way"):
         expert.act()
     np.testing.assert_array_equal(expert.act(), action(1))
 
 
-def test_closing_ends_its_thread_in_the_middle() -> None:
+def test_close_ends_the_thread_of_an_unfinished_expert() -> None:
     before = threading.active_count()
 
-    def play(give: Give) -> None:
+    def play(emit: Emit) -> None:
         while True:
-            give(action(1))
+            emit(action(1))
 
-    expert = TurnTaker(play, IDLE)
+    expert = ExpertThread(play, IDLE)
     expert.act()
     assert threading.active_count() == before + 1
     expert.close()

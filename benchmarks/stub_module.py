@@ -1,4 +1,4 @@
-"""Stands in for modules that are imported by others' code and never called here."""
+"""Stubs for modules that upstream code imports but never calls here."""
 
 import sys
 from importlib.util import find_spec
@@ -6,26 +6,26 @@ from types import ModuleType
 from typing import Any
 
 
-class Nothing:
-    """Every part of a module that is not there: to be called or derived from, without effect."""
+class _Stub:
+    """Every attribute of a stub module; it can be called or subclassed, without effect."""
 
     def __init__(self, *values: object, **named: object) -> None:
-        """Take whatever it is given."""
+        pass
 
 
-class _StandIn(ModuleType):
+class _StubModule(ModuleType):
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
-        return Nothing
+        return _Stub
 
 
-def stand_in(name: str) -> None:
-    """Make a module importable that is not installed; who has installed it keeps it."""
+def stub_module(name: str) -> None:
+    """Make a module importable that is not installed; an installed module stays as it is."""
     top, _, _ = name.partition(".")
     if top not in sys.modules and find_spec(top) is not None:
         return
     parts = name.split(".")
     for length in range(1, len(parts) + 1):
-        module = _StandIn(".".join(parts[:length]))
+        module = _StubModule(".".join(parts[:length]))
         sys.modules.setdefault(module.__name__, module)

@@ -1,4 +1,4 @@
-"""Runs an expert that drives a simulator itself, and gives out its actions one at a time."""
+"""Runs an expert that drives a simulator itself, and returns its actions one at a time."""
 
 import threading
 from collections.abc import Callable
@@ -8,25 +8,27 @@ import numpy as np
 
 from harness.contracts.environment import Action
 
-Give = Callable[[Action], None]
-"""Hands an action over, and returns when it was executed."""
+Emit = Callable[[Action], None]
+"""Takes the expert's next action and returns after it was executed."""
 
 
-class TurnTaker:
-    """Runs an expert in a thread that takes turns with whoever asks for its actions.
+class ExpertThread:
+    """Runs an expert in a thread of its own.
 
-    The expert runs while an action is asked for, and waits while it is executed, so that the two
-    threads never touch the simulator at once. When it has given up or is done, its last action is
-    repeated.
+    The thread runs only while `act` waits for an action, so the two threads never touch the
+    simulator at the same time. After the expert has finished or given up, `act` repeats its last
+    action.
 
     Attributes:
-        over: Whether it has.
+        over: Whether the expert has finished or given up.
     """
 
-    def __init__(self, play: Callable[[Give], object], idle: Action) -> None:
-        """Prepare to run `play`, which is handed what takes its actions.
+    def __init__(self, play: Callable[[Emit], object], idle: Action) -> None:
+        """Prepare the thread; it starts at the first call of `act`.
 
-        `idle` is what it does if it finds no way to begin.
+        Args:
+            play: The expert; it calls its argument with each of its actions.
+            idle: The action to return if the expert ends without any.
         """
         self._play = play
         self._actions: SimpleQueue[Action | BaseException | None] = SimpleQueue()
@@ -37,7 +39,7 @@ class TurnTaker:
         self.over = False
 
     def act(self) -> Action:
-        """Return the expert's next action."""
+        """Return the expert's next action, or raise the expert's exception."""
         if not self.over:
             if self._thread.ident is None:
                 self._thread.start()
@@ -53,13 +55,13 @@ class TurnTaker:
         return self._last
 
     def close(self) -> None:
-        """Make the expert's thread end."""
+        """End the expert's thread."""
         if self._thread.is_alive():
             self._closed = True
             self._go.release()
             self._thread.join()
 
-    def _give(self, action: Action) -> None:
+    def _emit(self, action: Action) -> None:
         self._actions.put(action)
         self._go.acquire()
         if self._closed:
@@ -67,14 +69,14 @@ class TurnTaker:
 
     def _run(self) -> None:
         try:
-            self._play(self._give)
+            self._play(self._emit)
         except _Closed:
             return
-        except Exception as error:  # noqa: BLE001 - raised where the action was asked for
+        except Exception as error:  # noqa: BLE001 - `act` raises it again
             self._actions.put(error)
             return
         self._actions.put(None)
 
 
-class _Closed(Exception):  # noqa: N818 - no error: it unwinds an expert that nobody waits for
+class _Closed(Exception):  # noqa: N818 - not an error: it ends the expert when its thread closes
     pass

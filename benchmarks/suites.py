@@ -1,0 +1,93 @@
+"""What the families of benchmarks share: a base class, and their Gymnasium ids."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import gymnasium
+
+from harness.contracts.benchmark import Benchmark, Task
+from harness.contracts.environment import BenchmarkEnv
+from harness.contracts.errors import require_known
+from harness.contracts.protocol import Protocol
+from harness.contracts.registry import find_benchmark
+
+
+class SuiteFamily(Benchmark):
+    """A family that lists its tasks without a simulator and has one class of environments.
+
+    The class takes the benchmark's name, the task's data from `task_data`, and the protocol.
+    """
+
+    env_class: str
+    """The environments' class as ``module:Class``; `make` imports it."""
+
+    @abstractmethod
+    def task_data(self, benchmark: str) -> Mapping[str, Any]:
+        """Return what the environment of each task is built from, by task name and in order."""
+
+    def instruction(self, benchmark: str, task: str) -> str:
+        """Return the instruction that listings show for a task; by default its name's words."""
+        del benchmark
+        return task.replace("_", " ")
+
+    def tasks(self, benchmark: str) -> Sequence[Task]:
+        """Return a benchmark's tasks in the order of its indices."""
+        return [Task(name, self.instruction(benchmark, name)) for name in self.task_data(benchmark)]
+
+    def episodes(self, benchmark: str, task: str) -> int | None:
+        """Return how many episodes a task has; by default there is no limit."""
+        del benchmark, task
+        return None
+
+    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
+        """Build a task's environment."""
+        module, _, name = self.env_class.partition(":")
+        env: BenchmarkEnv = getattr(import_module(module), name)(
+            benchmark, self.task_data(benchmark)[task], protocol
+        )
+        return env
+
+
+def make_env(
+    benchmark: str, task: str, protocol: str = "", render_mode: str | None = None
+) -> BenchmarkEnv:
+    """Build a task for `gymnasium.make`.
+
+    Args:
+        benchmark: The benchmark's name.
+        task: The task's name.
+        protocol: The short name of a protocol card; the benchmark's default if empty.
+        render_mode: None, or ``rgb_array`` for the main camera's images.
+
+    Raises:
+        UsageError: There is no such protocol, or the task cannot run here.
+    """
+    family = find_benchmark(benchmark)
+    cards, card = family.protocols(), protocol or family.protocol_of(benchmark)
+    require_known(f"protocol of {family.name}", card, cards)
+    env = family.make(benchmark, task, cards[card])
+    env.render_mode = render_mode
+    return env
+
+
+def register_env(gymnasium_id: str, benchmark: str, task: str) -> None:
+    """Give a task its Gymnasium id."""
+    gymnasium.register(
+        id=gymnasium_id,
+        entry_point="benchmarks.suites:make_env",
+        kwargs={"benchmark": benchmark, "task": task},
+    )
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
