@@ -4,7 +4,7 @@
 
 The environment has two 256-pixel cameras and no physics, and the policy does not move, so only the
 engine costs time. Every figure is the CPU time of this process and its children (Ray's daemons
-included) between the end of the first episode and the end of the last one, divided by the steps. The
+included) between the end of the first episode and the end of the last, divided by the steps. The
 last line is one JSON object.
 """
 

@@ -2,8 +2,8 @@
 
     python perf/report.py [--records 1000000]
 
-The log is synthetic: ten policies on a hundred tasks of ten suites. `run_eval.py report` runs in its
-own process, and its peak memory is measured. The last line is one JSON object.
+The log is synthetic: ten policies on a hundred tasks of ten suites. `run_eval.py report` runs in
+its own process, and its peak memory is measured. The last line is one JSON object.
 """
 
 import argparse

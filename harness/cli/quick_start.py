@@ -8,8 +8,8 @@ from harness.cli.run import RunCommand, Videos
 HEADS = ("e0", "flow", "fast", "masked")
 TASKS = ("PushCube-v1", "PickCube-v1")
 EPISODES = 5
-REFERENCE = Path("results/action-heads/maniskill/tables")
-"""The results of all action heads over more episodes: `maniskill.md` and `heads.md`."""
+LONGER_RUN = Path("results/action-heads/maniskill/tables")
+"""Results of all action heads over more episodes: `maniskill.md` and `heads.md`."""
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,9 @@ class QuickStart:
         )
         code = RunCommand(workers=self.workers, out=self.out, video=self.video).run(plan)
         if code == 0:
-            print(f"Reference: more heads and episodes ({REFERENCE}, docs/action-head-results.md):")
+            print(
+                f"Reference: more heads and episodes ({LONGER_RUN}, docs/action-head-results.md):"
+            )
             for name in ("maniskill.md", "heads.md"):
-                print("\n" + (REFERENCE / name).read_text(encoding="utf-8"))
+                print("\n" + (LONGER_RUN / name).read_text(encoding="utf-8"))
         return code

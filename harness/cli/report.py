@@ -52,10 +52,10 @@ class ReportCommand:
             plots=self.plots,
             embed_videos=self.embed_videos,
         )
-        return show(written)
+        return show_report(written)
 
 
-def show(report: "Report") -> int:
+def show_report(report: "Report") -> int:
     """Print a report's tables and the names of its files; return the exit code."""
     print(report.text)
     print(f"written to {report.folder}: {', '.join(report.names)}")

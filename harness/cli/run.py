@@ -129,7 +129,7 @@ def run_plan(plan: "Plan", out: Path, video: Videos, backend: "Backend", workers
     """Run a plan and print its table."""
     from harness.cli.output import notes
     from harness.cli.progress import ProgressView
-    from harness.cli.report import show
+    from harness.cli.report import show_report
     from harness.report.write import write_report
     from harness.runs.evaluate import evaluate
     from harness.runs.folder import RunWriter
@@ -150,7 +150,7 @@ def run_plan(plan: "Plan", out: Path, video: Videos, backend: "Backend", workers
             )
             return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
     different = video != "none" and film(run, work, video)
-    show(write_report([run], run.path / "tables", ("md", "csv", "html")))
+    show_report(write_report([run], run.path / "tables", ("md", "csv", "html")))
     if different:
         return EXIT_DIFFERENT
     return 0 if complete else EXIT_INCOMPLETE

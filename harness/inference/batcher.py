@@ -16,7 +16,7 @@ import numpy as np
 from harness.contracts.environment import Observation
 from harness.contracts.policy import ActionChunk, require_one_each
 from harness.contracts.registry import make_policy
-from harness.inference.serialization import plain, whole, whole_stream
+from harness.inference.serialization import from_plain, stream_from_plain, to_plain
 from harness.play.worker import process_name
 
 
@@ -105,9 +105,9 @@ class Batcher:
 
     def infer_plain(self, observations: Any, streams: Any) -> list[Answer]:
         """Do the same for a process with another numpy: arrays come and go as plain bytes."""
-        asked = [whole(observation) for observation in observations]
-        answers = self.infer(asked, [whole_stream(stream) for stream in streams])
-        return [replace(answer, chunk=plain(answer.chunk)) for answer in answers]
+        asked = [from_plain(observation) for observation in observations]
+        answers = self.infer(asked, [stream_from_plain(stream) for stream in streams])
+        return [replace(answer, chunk=to_plain(answer.chunk)) for answer in answers]
 
     def _serve(self) -> None:
         while True:

@@ -1,8 +1,8 @@
-"""How arrays travel between processes whose numpy may not be the same.
+"""Sends arrays between processes with different versions of numpy.
 
-numpy 2 pickles an array as something that numpy 1 does not know, and a benchmark may have a Python
-of its own. So what its workers send and receive holds no numpy object: arrays go as plain bytes.
-The pictures of a worker in this process's Python do not: that would double what sending them costs.
+numpy 1 cannot unpickle an array of numpy 2, and a benchmark's virtual environment may have the
+other version. So its workers send and receive arrays as plain bytes. Workers in this process's
+Python send arrays directly, since the conversion doubles the cost of an image.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 PLAIN_KINDS = "biuf"
-"""numpy's letters for the kinds of numbers whose bytes say everything."""
+"""numpy's letters for plain numbers."""
 
 
 @dataclass(frozen=True)
 class PlainArray:
-    """An array without numpy.
+    """An array as plain bytes.
 
     Attributes:
-        dtype: numpy's short name, with the order of the bytes.
+        dtype: numpy's short name, with the byte order.
         shape: Its shape.
         data: Its bytes in C order.
     """
@@ -29,31 +29,31 @@ class PlainArray:
     data: bytes
 
 
-def plain(value: Any) -> Any:
-    """Return a value with every array in it plain; one of objects stays as it is."""
+def to_plain(value: Any) -> Any:
+    """Convert every array of numbers in a value; other values stay as they are."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if type(value) is np.ndarray and value.dtype.kind in PLAIN_KINDS:
         return PlainArray(value.dtype.str, value.shape, value.tobytes())
     return value
 
 
-def whole(value: Any) -> Any:
-    """Return what `plain` was given; as with Ray's own, nobody writes to the arrays."""
+def from_plain(value: Any) -> Any:
+    """Convert back what `to_plain` returned; the arrays are read-only, like Ray's."""
     if isinstance(value, dict):
-        return {key: whole(item) for key, item in value.items()}
+        return {key: from_plain(item) for key, item in value.items()}
     if isinstance(value, PlainArray):
         return np.frombuffer(value.data, np.dtype(value.dtype)).reshape(value.shape)
     return value
 
 
 def plain_stream(stream: np.random.Generator) -> Any:
-    """Return where a random stream stands."""
-    return plain(stream.bit_generator.state)
+    """Return the state of a random stream."""
+    return to_plain(stream.bit_generator.state)
 
 
-def whole_stream(state: Any) -> np.random.Generator:
-    """Return the stream that stands there; every policy's stream is a Philox."""
+def stream_from_plain(state: Any) -> np.random.Generator:
+    """Return the stream with this state; every policy's stream is a Philox."""
     bits = np.random.Philox()
-    bits.state = whole(state)
+    bits.state = from_plain(state)
     return np.random.Generator(bits)

@@ -1,8 +1,8 @@
 """openpi's messages: MessagePack, with arrays as maps of their bytes, type and shape.
 
-What comes from the network is checked before an array is made of it: a type whose bytes are plain
-numbers, and a shape that needs exactly the bytes that are there. Nothing else than arrays, numbers,
-strings, lists and maps gets through.
+Every message from the network is checked before an array is made: the type must be plain numbers,
+and the shape must need exactly the bytes that came. Only arrays, numbers, strings, lists and maps
+are accepted.
 """
 
 import math
@@ -14,34 +14,36 @@ import msgpack
 import numpy as np
 
 LARGEST_MESSAGE = 64 * 2**20
-"""Bytes of a message; three pictures of a full HD camera are 18 MiB."""
+"""Bytes of a message, at most. Three full HD images are 18 MiB."""
 MOST_DIMENSIONS = 8
 PLAIN_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
 PLAIN = (str, int, float, bool, list, dict, np.ndarray, np.generic, type(None))
 
 
 class WireError(ValueError):
-    """A message that is not openpi's, or holds what no policy has to send."""
+    """A message that openpi's protocol does not allow."""
 
 
 def pack(value: Any) -> bytes:
-    """Return the message that holds `value`.
+    """Encode a value.
 
     Raises:
-        WireError: It holds something that is neither plain nor an array of numbers.
+        WireError: The value holds something else than plain values and arrays of numbers.
     """
     packed: bytes = msgpack.packb(value, default=_encoded)
     return packed
 
 
 def unpack(message: bytes) -> Any:
-    """Return what a message holds; its arrays are copies that may be written to.
+    """Decode a message; its arrays are writable copies.
 
     Raises:
-        WireError: The message is too long, torn, or holds what is not allowed.
+        WireError: The message is too long, truncated, or holds something that is not allowed.
     """
     if len(message) > LARGEST_MESSAGE:
-        raise WireError(f"a message of {len(message)} bytes; at most {LARGEST_MESSAGE} are taken")
+        raise WireError(
+            f"a message of {len(message)} bytes; at most {LARGEST_MESSAGE} are accepted"
+        )
     try:
         value = msgpack.unpackb(
             message, object_hook=_decoded, list_hook=_checked_list, ext_hook=_refused_extension
@@ -86,7 +88,7 @@ def _number(fields: Mapping[bytes, Any]) -> np.generic:
     if not isinstance(number, int if dtype.kind in "iu" else int | float):
         raise WireError(f"a number of {dtype} is expected, got {number!r}")
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
-        raise WireError(f"{number} is no number of {dtype}")
+        raise WireError(f"{number} is not a number of {dtype}")
     value: np.generic = dtype.type(number)
     return value
 
@@ -98,7 +100,7 @@ def _array(fields: Mapping[bytes, Any]) -> np.ndarray[Any, Any]:
     if not all(type(size) is int and 0 <= size <= LARGEST_MESSAGE for size in shape):
         raise WireError(f"{shape} is not the shape of an array")
     if math.prod(shape) * dtype.itemsize != len(data):
-        raise WireError(f"{len(data)} bytes are no array of {dtype} with shape {shape}")
+        raise WireError(f"{len(data)} bytes are not an array of {dtype} with shape {shape}")
     return np.ndarray(tuple(shape), dtype, data).copy()
 
 
@@ -117,8 +119,8 @@ def _checked_list(values: list[Any]) -> list[Any]:
 
 def _require_plain(value: Any) -> None:
     if not isinstance(value, PLAIN):
-        raise WireError(f"{type(value).__name__} is not taken; send arrays, numbers and strings")
+        raise WireError(f"{type(value).__name__} is not accepted; send arrays, numbers and strings")
 
 
 def _refused_extension(code: int, data: bytes) -> Any:
-    raise WireError(f"extension {code} is not taken ({len(data)} bytes)")
+    raise WireError(f"extension {code} is not accepted ({len(data)} bytes)")

@@ -1,4 +1,4 @@
-"""A client's connection to a policy server, which survives the server's restarts."""
+"""A client's connection to a policy server; it survives a restart of the server."""
 
 import time
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from harness.contracts.errors import UsageError
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between attempts to reach a server that is away; each pause is twice the one before."""
+"""Seconds between attempts to reach a lost server; each pause doubles the one before."""
 
 
 class ServerError(RuntimeError):
-    """The server met an exception, does not answer, or is gone for good."""
+    """The server reports an exception, does not answer, or does not come back."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a server is and how patient its clients are.
+    """The address of a server and the client's time limits.
 
     Attributes:
         address: ``ws://HOST:PORT``, or ``wss://`` behind a proxy that encrypts.
-        api_key: What to send as the API key; empty sends none.
+        api_key: The API key to send; empty for none.
         timeout: Seconds to wait for one answer.
         patience: Seconds to wait for a lost server to come back.
     """
@@ -43,17 +43,17 @@ class Endpoint:
 
 
 class Connection:
-    """Asks a server one thing at a time.
+    """Sends one request at a time.
 
-    A lost connection is opened again and the question repeated, since an answer leaves no trace in
-    the server. An answer that is there is taken as it is, however bad.
+    After a lost connection it connects again and repeats the request, since an answer changes
+    nothing in the server. It never repeats a request that was answered.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Connect for the first time, and keep what the server says of itself as `metadata`.
+        """Connect and keep the server's metadata as `metadata`.
 
         Raises:
-            UsageError: Nobody answers there, or it is no server of policies.
+            UsageError: Nothing answers at the address, or it is not a policy server.
         """
         self._endpoint = endpoint
         self._given_up = False
@@ -70,12 +70,12 @@ class Connection:
         """Return the server's answer.
 
         Raises:
-            ServerError: It answers with an error or not in time, or does not come back.
-            WireError: Its answer is malformed, or a message is too large.
+            ServerError: The server reports an error, is too slow, or does not come back.
+            WireError: The answer is malformed, or a message is too large.
         """
         message = pack(request)
         started = time.monotonic()
-        # Who was waited for in vain is tried once; otherwise every episode would wait again.
+        # After one vain wait try only once; otherwise every episode would wait again.
         patience = 0.0 if self._given_up else self._endpoint.patience
         pause = SHORTEST_PAUSE
         while True:
@@ -86,7 +86,7 @@ class Connection:
                 if time.monotonic() - started + pause > patience:
                     self._given_up = True
                     raise ServerError(
-                        f"the policy server at {self._endpoint.address} is away "
+                        f"the policy server at {self._endpoint.address} is lost "
                         f"({_reason(error)}); start it again and repeat the command"
                     ) from error
                 time.sleep(pause)
@@ -96,7 +96,7 @@ class Connection:
             return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -108,7 +108,7 @@ class Connection:
             self._socket.send(message)
             answer = self._socket.recv(timeout=self._endpoint.timeout)
         except TimeoutError as error:
-            # A late answer must not be taken for the next one's.
+            # A late answer must not be read as the answer to the next request.
             self._hang_up()
             raise ServerError(
                 f"{self._endpoint.address} did not answer within {self._endpoint.timeout:g} s; "
@@ -145,19 +145,19 @@ class Connection:
                 max_size=LARGEST_MESSAGE,
                 # openpi's server answers no pings while it infers.
                 ping_interval=None,
-                # A server of policies is near; websockets would look for the machine's proxy.
+                # A policy server is near; websockets would use the machine's proxy.
                 proxy=None,
                 close_timeout=1,
             )
         except InvalidURI as error:
-            raise UsageError(f"{endpoint.address} is no address of a websocket") from error
+            raise UsageError(f"{endpoint.address} is not a websocket address") from error
         except InvalidMessage as error:
-            raise OSError("what answers there speaks no HTTP") from error
+            raise OSError("the answer is not HTTP") from error
         except InvalidStatus as error:
             if error.response.status_code not in (401, 403):
                 raise
             raise UsageError(
-                f"{endpoint.address} wants another API key; give api-key-file=FILE"
+                f"{endpoint.address} needs another API key; give api-key-file=FILE"
             ) from error
         try:
             return socket, unpack(_binary(socket.recv(timeout=endpoint.timeout)))
@@ -186,7 +186,9 @@ def _require_size(error: Exception) -> None:
     if isinstance(error, ConnectionClosed):
         codes = [frame.code for frame in (error.rcvd, error.sent) if frame is not None]
         if CloseCode.MESSAGE_TOO_BIG in codes:
-            raise WireError(f"a message is too large; {LARGEST_MESSAGE} bytes are taken") from error
+            raise WireError(
+                f"a message is too large; {LARGEST_MESSAGE} bytes are accepted"
+            ) from error
 
 
 def _reason(error: Exception) -> str:

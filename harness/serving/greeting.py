@@ -1,4 +1,4 @@
-"""What a server says of its policy when somebody connects: openpi's metadata, with a spec in it."""
+"""The metadata that a server sends to a new client: openpi's, with the policy's spec."""
 
 import re
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from harness.serving.codec import WireError
 from harness.serving.keys import ObservationKeys
 
 FIELD = "assay"
-"""The metadata's field that is ours; a server of openpi's own has none."""
+"""Our field of the metadata; openpi's own server has none."""
 STREAM_KEY = "assay/stream"
-"""Where a client may send the key of the stream to draw from, so that an answer can be repeated."""
+"""The message key under which a client may send a random stream, to get the same answer again."""
 POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=,\[\]-]{0,99}")
-"""A policy's name reaches tables and file names, and here it comes from the network."""
+"""Names reach tables and file names, and these come from the network."""
 
 
 @dataclass(frozen=True)
 class Greeting:
-    """Which policy is served, and how to ask it.
+    """The served policy and its message keys.
 
     Attributes:
-        spec: What the policy needs and means.
-        keys: Under which keys it takes an observation.
+        spec: The policy's spec.
+        keys: The message keys of an observation.
     """
 
     spec: PolicySpec
@@ -46,7 +46,7 @@ class Greeting:
 
 
 def read_greeting(metadata: Any) -> Greeting | None:
-    """Return what a server states about its policy, or None if it is openpi's own.
+    """Read a server's metadata; return None if it is openpi's own server.
 
     Raises:
         WireError: The metadata is malformed.

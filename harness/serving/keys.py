@@ -1,4 +1,4 @@
-"""Under which keys an observation travels: openpi names them differently for every robot."""
+"""The message keys of an observation: openpi names them differently for every robot."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,11 +16,11 @@ LIBERO_IMAGES = {"main": "observation/image", "wrist": "observation/wrist_image"
 
 @dataclass(frozen=True)
 class StateKey:
-    """Where a run of the state's numbers travels.
+    """The message key of a part of the state.
 
     Attributes:
-        key: The message's key.
-        size: How many numbers; None takes all that are left.
+        key: The key.
+        size: The count of numbers; None for all the rest.
     """
 
     key: str
@@ -29,12 +29,12 @@ class StateKey:
 
 @dataclass(frozen=True)
 class ObservationKeys:
-    """The keys of a message; the defaults are those of openpi's LIBERO policies.
+    """The keys of a message. The defaults are those of openpi's LIBERO policies.
 
     Attributes:
         images: Keys by camera role.
-        state: Where the state's numbers travel, in order.
-        prompt: The instruction's key.
+        state: The keys of the state's parts, in order.
+        prompt: The key of the instruction.
     """
 
     images: Mapping[str, str] = field(default_factory=lambda: dict(LIBERO_IMAGES))
@@ -45,15 +45,15 @@ class ObservationKeys:
     def parse(
         cls, images: Mapping[str, str], state: Iterable[str], prompt: str
     ) -> "ObservationKeys":
-        """Read keys as a user gives them; what is empty stays as it is for LIBERO.
+        """Read keys as a user gives them; empty ones keep their defaults.
 
         Args:
-            images: Keys by camera role, on top of LIBERO's.
-            state: ``key`` or ``key:size``, where only the last may lack its size.
-            prompt: The instruction's key.
+            images: Keys by camera role, added to the defaults.
+            state: ``key`` or ``key:size``, where only the last may omit its size.
+            prompt: The key of the instruction.
 
         Raises:
-            UsageError: A size is no number, or is missing.
+            UsageError: A size is missing or not a number.
         """
         parts = tuple(map(_state_key, state))
         if any(part.size is None for part in parts[:-1]):
@@ -63,10 +63,10 @@ class ObservationKeys:
 
     @classmethod
     def from_plain(cls, value: Any) -> "ObservationKeys":
-        """Read what `plain` returned, from a server that may be anybody.
+        """Read the result of `plain`, from a server that is not trusted.
 
         Raises:
-            WireError: The value is something else.
+            WireError: The value is malformed.
         """
         try:
             state = tuple(StateKey(str(p["key"]), _size_or_none(p["size"])) for p in value["state"])
@@ -83,7 +83,7 @@ class ObservationKeys:
         """Return the observation under these keys.
 
         Raises:
-            UsageError: A camera has no key, or the state's sizes are not the environment's.
+            UsageError: A camera has no key, or the state has another size than the environment's.
         """
         message: dict[str, Any] = {self.prompt: observation["instruction"]}
         for role, image in observation["image"].items():
@@ -101,10 +101,10 @@ class ObservationKeys:
         return message
 
     def unpack(self, message: Mapping[str, Any], spec: PolicySpec) -> Observation:
-        """Return the observation that a policy asks for out of a message.
+        """Return the observation in a message, with the images that the policy needs.
 
         Raises:
-            WireError: Something is missing or has another shape.
+            WireError: A value is missing or has the wrong type or shape.
         """
         images = {}
         for role in spec.cameras:
@@ -116,10 +116,10 @@ class ObservationKeys:
         return {"image": images, "state": self._state(message, spec), "instruction": prompt}
 
     def image_key(self, role: str) -> str:
-        """Return the key of a camera's picture.
+        """Return the key of a camera's image.
 
         Raises:
-            UsageError: None is known.
+            UsageError: There is none.
         """
         if role not in self.images:
             raise UsageError(
@@ -152,7 +152,7 @@ def _state_key(text: str) -> StateKey:
 
 def _size_or_none(size: Any) -> int | None:
     if size is not None and (type(size) is not int or size < 0):
-        raise TypeError(f"{size!r} is no size")
+        raise TypeError(f"{size!r} is not a size")
     return size
 
 
@@ -174,7 +174,7 @@ def _image(key: str, value: Any, size: tuple[int, int] | None) -> Any:
 
 
 def _numbers(part: StateKey, value: Any) -> Any:
-    """Return a part of the state; openpi's robots send some of them as a single number."""
+    """Return a part of the state; some of openpi's robots send a single number."""
     if not isinstance(value, np.ndarray | np.generic | int | float | list):
         raise WireError(f"{part.key} must be numbers, got {type(value).__name__}")
     try:
@@ -188,10 +188,10 @@ def _numbers(part: StateKey, value: Any) -> Any:
 
 
 def image_keys(given: tuple[str, ...]) -> dict[str, str]:
-    """Read keys of pictures that are given as ROLE=KEY.
+    """Read image keys of the form ROLE=KEY.
 
     Raises:
-        UsageError: One is not.
+        UsageError: One has another form.
     """
     for text in given:
         role, _, key = text.partition("=")

@@ -1,4 +1,4 @@
-"""The server: a policy over openpi's websocket protocol, for robots and for other machines."""
+"""Serves a policy over openpi's websocket protocol, to robots and other machines."""
 
 import hashlib
 import hmac
@@ -26,15 +26,15 @@ from harness.serving.keys import ObservationKeys
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """How a policy is served.
+    """The options of a server.
 
     Attributes:
         reference: The policy as on the command line.
-        keys: Under which keys an observation comes.
+        keys: The message keys of an observation.
         host: The address to bind.
-        port: The port; 0 takes any that is free.
-        api_key: What clients have to send; empty lets everybody in.
-        seed: What clients draw from that send no stream of their own.
+        port: The port; 0 takes a free one.
+        api_key: The API key that clients must send; empty for none.
+        seed: The seed of the random streams for clients that send none.
         max_batch: Observations in a batch, at most.
     """
 
@@ -48,24 +48,23 @@ class Serving:
 
 
 class PolicyServer:
-    """Answers every client in a thread of its own, and all of them with one policy.
+    """Answers every client in its own thread, and all clients with one policy.
 
-    What they ask at the same time is inferred in one batch, as on Ray.
+    Requests that wait together are inferred in one batch, as on Ray.
     """
 
     def __init__(self, serving: Serving, tell: Callable[[str], None]) -> None:
         """Load the policy and bind the port.
 
         Raises:
-            UsageError: The policy cannot be served, or the port cannot be had.
+            UsageError: The policy cannot be served, or the port cannot be bound.
         """
         self._serving, self._tell = serving, tell
         policy = make_policy(serving.reference)
         if policy.needs_env:
             raise UsageError(
                 f"{serving.reference} needs the simulator, so it cannot be served; serve a policy "
-                f"that acts on observations alone, e.g. lerobot-chunks: for lerobot: "
-                f"(see docs/policies.md)"
+                f"that needs only observations, e.g. lerobot-chunks: in place of lerobot:"
             )
         for role in policy.spec.cameras:
             serving.keys.image_key(role)
@@ -77,14 +76,14 @@ class PolicyServer:
         self.port: int = self._server.socket.getsockname()[1]
 
     def serve_forever(self) -> None:
-        """Answer until `shutdown` is called, or until the user interrupts."""
+        """Answer until `shutdown` is called or the user interrupts."""
         try:
             self._server.serve_forever()
         finally:
             self.shutdown()
 
     def shutdown(self) -> None:
-        """Stop listening and hang up on every client, each of whom would keep the process up."""
+        """Stop listening and close every connection; an open one would keep the process alive."""
         self._server.shutdown()
 
     def _bound(self) -> Server:
@@ -95,10 +94,10 @@ class PolicyServer:
                 serving.host,
                 serving.port,
                 process_request=self._admit,
-                origins=[None],  # A browser names its page's origin: no page shall drive a robot.
+                origins=[None],  # Browsers send an origin: no web page may drive a robot.
                 compression=None,
                 max_size=LARGEST_MESSAGE,
-                ping_timeout=None,  # Who is busy moving a robot need not answer pings.
+                ping_timeout=None,  # A client that moves a robot may not answer pings.
             )
         except OSError as error:
             raise UsageError(
@@ -116,7 +115,7 @@ class PolicyServer:
         return None
 
     def _talk(self, connection: ServerConnection) -> None:
-        """Answer one client until it leaves or asks for what cannot be answered."""
+        """Answer one client until it leaves or sends a bad request."""
         total: float | None = None
         calls = 0
         try:
@@ -131,11 +130,11 @@ class PolicyServer:
                 total, calls = time.monotonic() - start, calls + 1
         except ConnectionClosed:
             return
-        except Exception as error:  # noqa: BLE001 - the client is told, and the others go on
+        except Exception as error:  # noqa: BLE001 - reported to this client; the others go on
             self._tell("".join(traceback.format_exception(error)))
-            # Without the traceback's other lines, which tell of this machine's files.
+            # Only the last line: the others name files of this machine.
             connection.send("".join(traceback.format_exception_only(error)))
-            connection.close(CloseCode.INTERNAL_ERROR, "the previous frame says what went wrong")
+            connection.close(CloseCode.INTERNAL_ERROR, "the previous frame holds the error")
 
     def _reply(self, message: str | bytes, calls: int) -> dict[str, Any]:
         if isinstance(message, str):
@@ -155,7 +154,7 @@ class PolicyServer:
         }
 
     def _stream(self, key: Any, calls: int) -> np.random.Generator:
-        """Return what to draw from: the client's stream, or one for its call of this number."""
+        """Return the client's random stream, or one that follows from the count of its calls."""
         if key is None:
             seed = hashlib.sha256(f"{self._serving.seed}/{calls}".encode()).digest()
             return keyed_stream(np.frombuffer(seed[:16], np.uint64))

@@ -111,7 +111,7 @@ def test_a_server_that_stays_away_scores_nothing_and_is_waited_for_once(
         assert next(episodes).record.outcome != "error"
     away = next(episodes).record
     assert (away.outcome, away.success, away.retries) == ("error", None, 2)
-    assert f"the policy server at ws://127.0.0.1:{port} is away" in away.reason
+    assert f"the policy server at ws://127.0.0.1:{port} is lost" in away.reason
     assert {episode.record.outcome for episode in episodes} == {"error"}
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
 
@@ -261,7 +261,7 @@ def test_a_key_is_sent_and_a_missing_one_named(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("secret\n")
     with served("homing", api_key="secret") as port:
         assert ask(make_policy(remote(port, api_key_file=str(tmp_path / "key")))).shape == (6, 2)
-        with pytest.raises(UsageError, match="wants another API key; give api-key-file=FILE"):
+        with pytest.raises(UsageError, match="needs another API key; give api-key-file=FILE"):
             make_policy(remote(port))
 
 

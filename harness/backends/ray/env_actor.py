@@ -11,7 +11,7 @@ from harness.contracts.policy import Policy, PolicySpec
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
-from harness.inference.serialization import plain, whole
+from harness.inference.serialization import from_plain, to_plain
 from harness.play.worker import Worker
 
 
@@ -32,7 +32,7 @@ class Finished:
     @property
     def episode(self) -> Episode:
         """The episode."""
-        return Episode(self.record, whole(self.actions))
+        return Episode(self.record, from_plain(self.actions))
 
 
 class EnvActor:
@@ -78,7 +78,7 @@ class EnvActor:
         if remote is not None:
             episode = remote.with_costs(episode)
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Finished(episode.record, plain(episode.actions), kilobytes * 1024)
+        return Finished(episode.record, to_plain(episode.actions), kilobytes * 1024)
 
     def _alive(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._deadline)

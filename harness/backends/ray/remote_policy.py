@@ -15,7 +15,7 @@ from harness.contracts.environment import Observation
 from harness.contracts.policy import ActionChunk, Policy, PolicySpec
 from harness.contracts.record import Episode
 from harness.inference.batcher import Answer
-from harness.inference.serialization import plain, plain_stream, whole
+from harness.inference.serialization import from_plain, plain_stream, to_plain
 from harness.play.meter import rounded
 
 
@@ -45,7 +45,7 @@ class RemotePolicy(Policy):
         signal.setitimer(signal.ITIMER_REAL, 0)
         start = time.perf_counter()
         if self._other_python:
-            plain_looks = [plain(observation) for observation in observations]
+            plain_looks = [to_plain(observation) for observation in observations]
             states = [plain_stream(stream) for stream in streams]
             asked = self._replica.infer_plain.remote(plain_looks, states)
         else:
@@ -57,7 +57,7 @@ class RemotePolicy(Policy):
         self._waited += time.perf_counter() - start
         self._answers.extend(answers)
         self.evaluations += max(answer.evaluations for answer in answers)
-        return [whole(answer.chunk) for answer in answers]
+        return [from_plain(answer.chunk) for answer in answers]
 
     def with_costs(self, episode: Episode) -> Episode:
         """Split the time that the episode waited into inference and queue."""

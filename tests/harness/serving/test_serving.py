@@ -188,12 +188,12 @@ def test_no_page_in_a_browser_can_ask() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--policy", "oracle"], "oracle lives beside a simulator"),
+        (["--policy", "oracle"], "oracle needs the simulator"),
         (["--policy", "nobody"], "unknown policy 'nobody'"),
         (["--policy", "still", "--image-key", "main"], "'main' is not ROLE=KEY"),
         (["--policy", "homing", "--state-key", "a", "b:1"], "write KEY:SIZE for each"),
         (["--policy", "homing", "--state-key", "a:x"], "is not KEY or KEY:SIZE"),
-        (["--policy", "homing", "--port", "70000"], "--port must be below 65536"),
+        (["--policy", "homing", "--port", "70000"], "--port must be from 0 to 65535"),
         (["--policy", "homing", "--max-batch", "0"], "--max-batch must be at least 1"),
         (["--policy", "homing", "--host", "192.0.2.1"], "choose another --host or --port"),
         (["--policy", "homing", "--api-key-file", "/dev/null"], "must hold a key"),

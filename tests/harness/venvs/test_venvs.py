@@ -24,7 +24,7 @@ from harness.contracts.errors import UsageError
 from harness.contracts.registry import families
 from harness.contracts.spec import EpisodeSpec, policy_stream
 from harness.contracts.venv import ENGINE, VirtualEnv
-from harness.inference.serialization import plain, plain_stream, whole, whole_stream
+from harness.inference.serialization import from_plain, plain_stream, to_plain, whole_stream
 from harness.runs.block import Block
 from harness.runs.folder import Run
 from harness.venvs.build import build
@@ -127,13 +127,13 @@ def test_nothing_that_travels_names_numpy() -> None:
     stream = policy_stream(EpisodeSpec("p", "b", "t", 0, 7, "c"), 3)
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)[:, ::2]
     observation = {"image": {"main": image}, "state": np.ones(2, np.float32), "instruction": "go"}
-    sent = cloudpickle.dumps((plain(observation), plain_stream(stream)))
+    sent = cloudpickle.dumps((to_plain(observation), plain_stream(stream)))
     assert not [
         argument
         for _, argument, _ in pickletools.genops(sent)
         if isinstance(argument, str) and "numpy" in argument
     ]
-    back, again = whole(plain(observation)), whole_stream(plain_stream(stream))
+    back, again = from_plain(to_plain(observation)), stream_from_plain(plain_stream(stream))
     np.testing.assert_array_equal(back["image"]["main"], image)
     assert (back["state"].dtype, back["instruction"]) == (np.float32, "go")
     np.testing.assert_array_equal(again.normal(size=9), stream.normal(size=9))
