@@ -108,7 +108,7 @@ class DemosCommand:
         """Return what to play, on scenes that no protocol evaluates."""
         request = BenchmarkRequest(self.benchmark, self.tasks, self.protocol)
         asked = resolve(Plan((), (request,), 1)).cells[0]
-        protocol = asked.family.rehearsal(asked.protocol)
+        protocol = asked.family.demonstration_protocol(asked.protocol)
         if self.beginnings:
             name = f"{protocol.name}-beginnings"
             protocol = replace(protocol.shortened(asked.benchmark, self.beginnings), name=name)
@@ -237,7 +237,7 @@ def require_pushes(cell: Cell) -> None:
     """
     simulators = Simulators()
     try:
-        if simulators.get(cell, cell.tasks[0]).pushes is None:
+        if simulators.get(cell, cell.tasks[0]).perturbations is None:
             raise UsageError(f"the expert of {cell.benchmark} would not come back; use --pushes 0")
     finally:
         simulators.close()

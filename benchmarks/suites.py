@@ -10,7 +10,6 @@ import gymnasium
 
 from harness.contracts.benchmark import Benchmark, Task
 from harness.contracts.environment import BenchmarkEnv
-from harness.contracts.errors import require_known
 from harness.contracts.protocol import Protocol
 from harness.contracts.registry import find_benchmark
 
@@ -66,9 +65,8 @@ def make_env(
         UsageError: There is no such protocol, or the task cannot run here.
     """
     family = find_benchmark(benchmark)
-    cards, card = family.protocols(), protocol or family.protocol_of(benchmark)
-    require_known(f"protocol of {family.name}", card, cards)
-    env = family.make(benchmark, task, cards[card])
+    card = family.protocol(protocol or family.protocol_of(benchmark), {})
+    env = family.make(benchmark, task, card)
     env.render_mode = render_mode
     return env
 

@@ -31,7 +31,7 @@ class Pushes:
     def __init__(self, env: BenchmarkEnv, often: float, seed: int) -> None:
         """Draw from a seed when to push, and where to."""
         self._space: Any = env.action_space
-        self._bounds = env.pushes
+        self._bounds = env.perturbations
         self._often, self._random = often, np.random.default_rng(seed)
         self._left = 0
 

@@ -15,28 +15,12 @@ from harness.contracts.errors import PolicyError, UsageError, require_known
 from harness.contracts.policy import ActionChunk, Policy, PolicySpec
 from harness.contracts.registry import SAFE_NAME
 from harness.contracts.spec import stream_key
-from harness.contracts.vectors import Layout, Part
+from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
 from harness.serving.api_key import read_api_key
 from harness.serving.codec import WireError, pack
 from harness.serving.connection import Connection, Endpoint
 from harness.serving.greeting import STREAM_KEY, read_greeting
 from harness.serving.keys import ObservationKeys
-
-LIBERO_STATE = Layout(
-    (
-        Part("eef_position", 3, "m, world"),
-        Part("eef_orientation", 3, "axis-angle in rad of the xyzw quaternion"),
-        Part("gripper_qpos", 2, "m, one number a finger"),
-    )
-)
-LIBERO_ACTION = Layout(
-    (
-        Part("eef_translation", 3, "delta, 1 = 0.05 m"),
-        Part("eef_rotation", 3, "delta axis-angle, 1 = 0.5 rad"),
-        Part("gripper", 1, "-1 opens, +1 closes"),
-    )
-)
-"""What openpi's LIBERO policies take and give; its servers say nothing about it themselves."""
 
 CONNECTION_OPTIONS = ("timeout", "patience", "api-key-file")
 STATED_OPTIONS = ("name", "cameras", "layout", "state", "prompt", "image.ROLE")
@@ -105,8 +89,8 @@ class Stated:
         return PolicySpec(
             f"{name or 'remote'}@{hashlib.sha256(identity).hexdigest()[:10]}",
             tuple(role for role in options.get("cameras", "main,wrist").split(",") if role),
-            LIBERO_STATE if libero else None,
-            LIBERO_ACTION if libero else None,
+            EEF_AXIS_ANGLE_STATE if libero else None,
+            EEF_DELTA_ACTION if libero else None,
         )
 
     def _seconds(self, name: str, default: float) -> float:

@@ -66,7 +66,7 @@ def test_an_expert_that_is_pushed_comes_back(tmp_path: Path) -> None:
     assert 0 < len(shown.pushed) < len(shown) / 2
     # What is written is what the expert wants, not what was done.
     family, card = Libero(), libero_protocols()["openpi"]
-    env = family.make("libero_object", shown.task, family.rehearsal(card))
+    env = family.make("libero_object", shown.task, family.demonstration_protocol(card))
     env.begin(shown.episode, shown.seed)
     sensed = []
     for action in shown.action[: shown.pushed[0] + 1]:
@@ -87,7 +87,9 @@ def test_the_expert_takes_over_from_a_policy(tmp_path: Path) -> None:
     data, run = Demonstrations(tmp_path / "one"), Run.existing(tmp_path / "one" / "attempts")
     played = {each.spec.episode: each.spec.key for each in run.records().values()}
     recording, family, led = Recording.load(tmp_path / "one"), ManiSkill(), []
-    env = family.make("maniskill_rdt", "PushCube-v1", family.rehearsal(protocols()["rdt-small"]))
+    env = family.make(
+        "maniskill_rdt", "PushCube-v1", family.demonstration_protocol(protocols()["rdt-small"])
+    )
     for shown in map(data.episode, range(2)):
         assert shown.episode >= LED
         done = run.actions(played[shown.episode])
@@ -154,7 +156,7 @@ def test_every_task_has_as_many_as_were_asked_for_and_they_repeat(recorded: Path
     for task in TASKS:
         last = [one for one in shown if one.task == task][-1]
         family = ManiSkill()
-        protocol = family.rehearsal(protocols()["rdt"])
+        protocol = family.demonstration_protocol(protocols()["rdt"])
         assert last.protocol == protocol.label
         repeat(family.make("maniskill_rdt", task, protocol), last)
 
@@ -258,7 +260,7 @@ def test_libero_is_recorded_at_scenes_of_its_own_with_pictures(tmp_path: Path) -
     assert np.diff(shown.looked[1:]).tolist() == [40] * (len(shown.looked) - 2)
     family = Libero()
     card = libero_protocols()["openpi"]
-    repeat(family.make("libero_object", shown.task, family.rehearsal(card)), shown)
+    repeat(family.make("libero_object", shown.task, family.demonstration_protocol(card)), shown)
     official = family.make("libero_object", shown.task, card)
     official.begin(shown.episode, shown.seed)
     assert (official.observe([])["state"] != shown.state[0]).any()
@@ -267,13 +269,16 @@ def test_libero_is_recorded_at_scenes_of_its_own_with_pictures(tmp_path: Path) -
 
 def test_no_evaluation_has_the_scenes_of_demonstrations() -> None:
     for card in protocols().values():
-        rehearsal = ManiSkill().rehearsal(card)
+        rehearsal = ManiSkill().demonstration_protocol(card)
         assert rehearsal.label != card.label
         seeds = [card.scene_seed(seed, 0) for seed in range(100)]
         assert min(seeds) >= (DERIVED if card.first_seed is None else 20241201)
         assert [rehearsal.scene_seed(7, episode) for episode in (0, 9999)] == [0, 9999]
     for libero in libero_protocols().values():
-        assert Libero().rehearsal(libero).rules["init_states"] != libero.rules["init_states"]
+        assert (
+            Libero().demonstration_protocol(libero).rules["init_states"]
+            != libero.rules["init_states"]
+        )
 
 
 def test_mistakes_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def test_every_field_of_a_card_has_its_source(card: Path) -> None:
 def test_every_card_says_what_its_numbers_are_not() -> None:
     for card in protocols().values():
         assert card.name.startswith("vlabench_lite/")
-        assert card.note == VLABenchLite().rehearsal(card).note == NOTE
+        assert card.note == VLABenchLite().demonstration_protocol(card).note == NOTE
 
 
 def test_the_suite_is_the_five_and_a_task_can_be_named_behind_it() -> None:
@@ -74,7 +74,7 @@ def test_a_scene_follows_from_its_spec_alone(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_demonstrations_have_scenes_of_their_own(task: str) -> None:
-    rehearsal = VLABenchLite().rehearsal(OPENPI)
+    rehearsal = VLABenchLite().demonstration_protocol(OPENPI)
     assert rehearsal.label != OPENPI.label
     assert not {rehearsal.scene(task, n, 7).things for n in range(60)} & {
         scene.things for scene in scenes(task)

@@ -45,7 +45,7 @@ def wild(env: LiteEnv, steps: int, seed: int = 0) -> NDArray[np.float32]:
 def played(env: LiteEnv, wrong: bool = False, episode: int = 0) -> list[StepOutcome]:
     """Play an expert and return what each of its actions led to."""
     outcomes = [env.begin(episode, 7)]
-    expert = env.wrong_expert() if wrong else env.expert()
+    expert = env.distractor_expert() if wrong else env.expert()
     while not outcomes[-1].success and env.steps < env.max_steps:
         action = expert.act()
         assert env.action_space.contains(action)
@@ -299,7 +299,9 @@ def test_demonstrations_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert NOTE in capsys.readouterr().out
     shown = Demonstrations(out).episode(0)
     family = VLABenchLite()
-    env = family.make("vlabench_lite", shown.task, family.rehearsal(protocols()["openpi"]))
+    env = family.make(
+        "vlabench_lite", shown.task, family.demonstration_protocol(protocols()["openpi"])
+    )
     env.begin(shown.episode, shown.seed)
     for step, action in enumerate(shown.action):
         np.testing.assert_array_equal(env.observe([])["state"], shown.state[step])
