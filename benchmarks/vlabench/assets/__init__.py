@@ -1,4 +1,4 @@
-"""The things of VLABench's selection tasks, drawn and shaped here, by upstream's names."""
+"""Procedural assets for VLABench's selection tasks, by upstream's entity names."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -9,8 +9,8 @@ from harness.contracts.errors import require_known
 
 __all__ = ["Asset", "asset", "names"]
 
-Maker = Callable[[str], Asset]
-MAKERS: Mapping[str, Mapping[str, Maker]] = {
+_Maker = Callable[[str], Asset]
+_MAKERS: Mapping[str, Mapping[str, _Maker]] = {
     "poker": dict.fromkeys(cards.NAMES, cards.card),
     "mahjong": dict.fromkeys(tiles.NAMES, tiles.tile),
     "toy": dict.fromkeys(toys.NAMES, toys.character),
@@ -20,26 +20,26 @@ MAKERS: Mapping[str, Mapping[str, Maker]] = {
     "holder": dict.fromkeys(tableware.HOLDERS, tableware.card_holder),
     "button": dict.fromkeys(tableware.BUTTONS, tableware.button),
 }
-"""How to make what, by its kind and its name."""
-BY_NAME = {name: maker for makers in MAKERS.values() for name, maker in makers.items()}
+"""The functions that make the assets, by kind and name."""
+_BY_NAME = {name: maker for makers in _MAKERS.values() for name, maker in makers.items()}
 
 
 @cache
 def asset(name: str) -> Asset:
-    """Return the asset of one of VLABench's entities.
+    """Return the asset of a VLABench entity.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: No asset has that name.
     """
-    require_known("VLABench asset", name, BY_NAME)
-    return BY_NAME[name](name)
+    require_known("VLABench asset", name, _BY_NAME)
+    return _BY_NAME[name](name)
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """Return the names of a kind's assets.
+    """Return the names of a kind of assets.
 
     Raises:
         UsageError: There is no such kind.
     """
-    require_known("kind of VLABench asset", kind, MAKERS)
-    return tuple(MAKERS[kind])
+    require_known("kind of VLABench asset", kind, _MAKERS)
+    return tuple(_MAKERS[kind])

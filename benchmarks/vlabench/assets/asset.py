@@ -1,4 +1,4 @@
-"""What an asset is, and how a world takes it up."""
+"""Assets: things made of parts and pictures, and their MuJoCo elements."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
@@ -9,40 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.vlabench.assets.parts import Part, Vector, said
+from benchmarks.vlabench.assets.parts import Part, Triple, attribute, slab
 from benchmarks.vlabench.assets.pictures import png
 
-Point = NDArray[np.float64]
 NOT_GRASPED = 0.0
+"""The grasp width of a thing that is not grasped."""
 TRAVEL = 0.012
-SPRING = 300.0
-"""How far a button goes down, and its newtons per metre: far below what a press may not exceed."""
+"""A button's travel in metres."""
+_SPRING = 300.0
+"""The stiffness of a button's spring in N/m; its force stays far below the limit of a press."""
 
 
 @dataclass(frozen=True, eq=False)
 class Asset:
-    """One thing, standing at the origin.
+    """A thing that stands at the origin.
 
-    Fingers close along its x. Therefore cards and tiles, which are grasped across their faces, show
-    them along x, both ways, and `facing` says how far to turn them for a camera that looks along
-    y. Paintings show their picture both ways along y; toys look towards -y.
+    Fingers close along its x axis. Cards and tiles are grasped across their faces, so the faces
+    look along x in both directions; `facing` turns them towards a camera that looks along y.
+    Paintings look along y in both directions, and toys towards -y.
 
     Attributes:
         name: VLABench's name of the entity.
         kind: "poker", "mahjong", "toy", "fruit", "painting", "container", "holder" or "button".
-        half_size: Half the box around it, centred above the centre of its base, in metres.
-        grasp_height: Where fingers close, above its base. Of what nobody grasps: where something
-            stands in it, or where it is pressed.
-        grasp_width: What is between the fingers then, or 0 for what nobody grasps.
-        parts: What it is made of.
-        pictures: How to draw its pictures, by their names.
-        cap: What is pressed down, on a spring.
-        facing: The yaw in degrees with which its face can be seen along y.
+        half_size: Half of its bounding box in metres; the box is centred above its base.
+        grasp_height: The height in metres at which fingers close. For a container or holder, the
+            height at which its content stands. For a button, the height at which it is pressed.
+        grasp_width: The width between the fingers in metres, or `NOT_GRASPED`.
+        parts: Its parts.
+        pictures: The functions that draw its pictures, by name.
+        cap: The parts of a button that move on the spring.
+        facing: The yaw in degrees at which its face is visible along y.
     """
 
     name: str
     kind: str
-    half_size: Vector
+    half_size: Triple
     grasp_height: float
     grasp_width: float
     parts: tuple[Part, ...] = field(repr=False)
@@ -51,9 +52,10 @@ class Asset:
     facing: float = 0.0
 
     def elements(self, prefix: str) -> tuple[list[ET.Element], ET.Element]:
-        """Return what goes into <asset>, and a body without a joint at the centre of its base.
+        """Return the elements for <asset>, and a body without a joint.
 
-        The body's name is the prefix; all other names start with it.
+        The body's origin is the centre of the base. Its name is `prefix`; all other names start
+        with `prefix`.
         """
         resources = []
         for picture in self.pictures:
@@ -67,18 +69,21 @@ class Asset:
         if self.cap:
             low, high = _bounds(self.cap)
             cap = ET.SubElement(body, "body", {"name": f"{prefix}_cap"})
-            spring = {"stiffness": f"{SPRING}", "springref": "-0.002", "damping": "3"}
+            spring = {"stiffness": f"{_SPRING}", "springref": "-0.002", "damping": "3"}
             joint = {"name": f"{prefix}_cap", "type": "slide", "axis": "0 0 -1"}
             limits = {"limited": "true", "range": f"0 {TRAVEL}"}
             ET.SubElement(cap, "joint", joint | spring | limits)
-            place = {"pos": said((low + high) / 2), "size": said((high - low) / 2 + 0.001)}
+            place = {
+                "pos": attribute((low + high) / 2),
+                "size": attribute((high - low) / 2 + 0.001),
+            }
             hidden = {"type": "box", "group": "4", "rgba": "0 0 0 0"}
             ET.SubElement(cap, "site", {"name": f"{prefix}_touch"} | place | hidden)
             resources += _add(cap, self.cap, f"{prefix}_cap")
         return resources, body
 
     def files(self, prefix: str) -> dict[str, bytes]:
-        """Return the pictures that the elements refer to, as PNG by the names of their files."""
+        """Return the pictures that the elements refer to: PNG data by file name."""
         return {f"{prefix}_{name}.png": file for name, file in self._drawn.items()}
 
     @cached_property
@@ -95,27 +100,43 @@ def assemble(
     cap: tuple[Part, ...] = (),
     facing: float = 0.0,
 ) -> Asset:
-    """Return an asset whose size follows from its parts; `grasp` is its height and width."""
+    """Return an asset of the size of its parts; `grasp` is the height and width of the grasp."""
     low, high = _bounds(parts + cap)
     across = np.maximum(-low, high)
     half = (float(across[0]), float(across[1]), float(high[2]) / 2)
     return Asset(name, kind, half, *grasp, parts, pictures or {}, cap, facing)
 
 
-def _bounds(parts: tuple[Part, ...]) -> tuple[Point, Point]:
+def standing_slab(
+    name: str,
+    kind: str,
+    half_size: Triple,
+    mass: float,
+    grasp_height: float,
+    face: Callable[[], Image.Image],
+) -> Asset:
+    """Return a card or tile that stands upright, with the same face on both sides."""
+    centre = (0, 0, half_size[2])
+    parts = (
+        Part("mesh", at=centre, mesh=slab(half_size), picture="face"),
+        Part("box", half_size, centre, mass=mass),
+    )
+    return assemble(name, kind, parts, (grasp_height, 2 * half_size[0]), {"face": face}, facing=90)
+
+
+def _bounds(parts: tuple[Part, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     boxes = np.array([part.bounds() for part in parts])
     return boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)
 
 
 def _add(body: ET.Element, parts: tuple[Part, ...], prefix: str) -> list[ET.Element]:
-    """Put parts on a body and return the meshes that they need."""
+    """Add parts to a body and return their meshes."""
     meshes = []
-    # A cap has no pictures of its own.
     for index, part in enumerate(parts):
         name = f"{prefix}_{index}"
         body.append(part.geom(name, material=f"{prefix}_{part.picture}", mesh=name))
         if part.mesh is not None:
-            # Nothing follows from its inertia, and a shell need not be closed to have one.
+            # The inertia is not used. MuJoCo computes that of a shell also for open meshes.
             meshes.append(
                 ET.Element("mesh", {"name": name, "inertia": "shell", **part.mesh.attributes})
             )

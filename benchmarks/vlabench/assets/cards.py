@@ -1,61 +1,53 @@
-"""Poker cards: a rank above its suit, in the four colours of a four-colour deck."""
+"""Poker cards: a rank above its suit. Each suit has its own colour."""
 
 from functools import partial
 
 from PIL import Image, ImageDraw
 
-from benchmarks.vlabench.assets.asset import Asset, assemble
-from benchmarks.vlabench.assets.parts import Part, slab
+from benchmarks.vlabench.assets.asset import Asset, standing_slab
 from benchmarks.vlabench.assets.pictures import write
+from benchmarks.vlabench.catalog import RANKS
 
-RANKS = ("2", "3", "4", "5", "6", "7", "8", "9", "10", "jack", "queen", "king", "ace")
-COLOURS = {"clubs": "#007a2f", "diamonds": "#0a52d6", "hearts": "#d8001d", "spades": "#000000"}
-NAMES = tuple(f"{rank}_of_{suit}" for suit in COLOURS for rank in RANKS)
+_COLOURS = {"clubs": "#007a2f", "diamonds": "#0a52d6", "hearts": "#d8001d", "spades": "#000000"}
+NAMES = tuple(f"{rank}_of_{suit}" for suit in _COLOURS for rank in RANKS)
 HALF = (0.004, 0.032, 0.047)
-PIXELS = (192, 282)
-GRASP_HEIGHT = 0.07
-MASS = 0.05
-SUIT = 98
-"""How many pixels wide and high a suit is."""
-HIDDEN = 30
-"""How many pixels at the bottom a holder may cover."""
+"""Half of a card's size, in metres."""
+_PIXELS = (192, 282)
+_GRASP_HEIGHT, _MASS = 0.07, 0.05
+_SUIT = 98
+"""The width and height of a suit's sign in pixels."""
+_COVERED = 30
+"""The height in pixels that a holder may cover at the bottom."""
 
 
 def card(name: str) -> Asset:
     """Return a card that stands on its short side, with the same face on both sides."""
-    centre = (0, 0, HALF[2])
-    parts = (
-        Part("mesh", at=centre, mesh=slab(HALF), picture="face"),
-        Part("box", HALF, centre, mass=MASS),
-    )
-    pictures = {"face": partial(face, name)}
-    return assemble(name, "poker", parts, (GRASP_HEIGHT, 2 * HALF[0]), pictures, facing=90)
+    return standing_slab(name, "poker", HALF, _MASS, _GRASP_HEIGHT, partial(_face, name))
 
 
-def face(name: str) -> Image.Image:
-    """Draw a card's face."""
+def _face(name: str) -> Image.Image:
     rank, _, suit = name.partition("_of_")
-    colour = COLOURS[suit]
-    image = Image.new("RGB", PIXELS, "white")
-    ImageDraw.Draw(image).rectangle((0, 0, PIXELS[0] - 1, PIXELS[1] - 1), outline="#999999")
+    colour = _COLOURS[suit]
+    image = Image.new("RGB", _PIXELS, "white")
+    ImageDraw.Draw(image).rectangle((0, 0, _PIXELS[0] - 1, _PIXELS[1] - 1), outline="#999999")
     text = rank if rank.isdigit() else rank[0].upper()
     margin = 6 if len(text) > 1 else 22
-    write(image, text, (margin, 6, PIXELS[0] - margin, 148), colour)
-    pip = Image.new("L", (SUIT, SUIT))
-    draw_suit(ImageDraw.Draw(pip), suit)
-    corner = (PIXELS[0] - SUIT) // 2, PIXELS[1] - HIDDEN - SUIT
-    image.paste(colour, corner, pip)
+    write(image, text, (margin, 6, _PIXELS[0] - margin, 148), colour)
+    sign = Image.new("L", (_SUIT, _SUIT))
+    _draw_suit(ImageDraw.Draw(sign), suit)
+    corner = (_PIXELS[0] - _SUIT) // 2, _PIXELS[1] - _COVERED - _SUIT
+    image.paste(colour, corner, sign)
     return image
 
 
-def draw_suit(draw: ImageDraw.ImageDraw, suit: str) -> None:
-    """Draw a suit into a mask."""
+def _draw_suit(draw: ImageDraw.ImageDraw, suit: str) -> None:
+    """Draw a suit's sign into a mask."""
 
     def disc(x: float, y: float, radius: float) -> None:
-        draw.circle((x * SUIT, y * SUIT), radius * SUIT, fill=255)
+        draw.circle((x * _SUIT, y * _SUIT), radius * _SUIT, fill=255)
 
     def polygon(*points: tuple[float, float]) -> None:
-        draw.polygon([(x * SUIT, y * SUIT) for x, y in points], fill=255)
+        draw.polygon([(x * _SUIT, y * _SUIT) for x, y in points], fill=255)
 
     if suit == "diamonds":
         polygon((0.5, 0), (0.9, 0.5), (0.5, 1), (0.1, 0.5))

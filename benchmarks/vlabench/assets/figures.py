@@ -1,16 +1,16 @@
-"""The figures that toys are: a body from a few colours, and what somebody wears."""
+"""Toy figures: a body in a few colours, with clothes."""
 
 from dataclasses import dataclass
 
 from benchmarks.vlabench.assets.asset import Asset, assemble
-from benchmarks.vlabench.assets.parts import Part, Vector
+from benchmarks.vlabench.assets.parts import Part, Triple
 
 HEAD = 0.122
-"""The height of the head's centre, where fingers close."""
+"""The height of the head's centre in metres; fingers close there."""
 HEAD_HALF = 0.0285
 CHEST = 0.072
-FOOT = (0.012, 0.017, 0.008)
-SOLIDS = (
+_FOOT = (0.012, 0.017, 0.008)
+_SOLIDS = (
     Part("box", (0.024, 0.024, 0.005), (0, 0, 0.005), mass=0.04),
     Part("box", (0.022, 0.014, 0.043), (0, 0, 0.053), mass=0.04),
     Part("box", (HEAD_HALF, 0.02, 0.02), (0, 0, HEAD), mass=0.02),
@@ -19,19 +19,19 @@ SOLIDS = (
 
 @dataclass(frozen=True)
 class Figure:
-    """Someone on two legs, who looks towards -y.
+    """A figure on two legs that looks towards -y.
 
     Attributes:
-        skin: The head's and the hands' colour.
-        top: The chest's.
-        legs: The legs'.
-        shoes: The feet's.
-        sleeves: The arms', or empty for the chest's.
-        gloves: The hands', or empty for the skin's.
-        hair: What covers the back of the head, or empty.
+        skin: The colour of head and hands.
+        top: The colour of the chest.
+        legs: The colour of the legs.
+        shoes: The colour of the feet.
+        sleeves: The colour of the arms; empty for that of the chest.
+        gloves: The colour of the hands; empty for that of the skin.
+        hair: The colour of the hair; empty for none.
         eyes: The colour around the pupils.
-        wears: What makes the figure known at a glance.
-        wide: How much wider the chest is than most.
+        wears: The clothes by which the figure is recognized.
+        wide: The width of the chest relative to the usual one.
     """
 
     skin: str
@@ -46,7 +46,7 @@ class Figure:
     wide: float = 1.0
 
     def parts(self) -> tuple[Part, ...]:
-        """Return what is seen of it."""
+        """Return the visible parts."""
         chest = Part("ellipsoid", (0.025 * self.wide, 0.019, 0.03), (0, 0, CHEST), colour=self.top)
         parts = [
             Part("cylinder", (0.032, 0.003), (0, 0, 0.003), colour="#2b2d31"),
@@ -58,7 +58,7 @@ class Figure:
             hand = (side * 0.035 * self.wide, -0.002, 0.048)
             parts += [
                 Part("capsule", (0.0105, 0.018), (side * 0.012, 0, 0.034), colour=self.legs),
-                Part("ellipsoid", FOOT, (side * 0.013, -0.005, 0.013), colour=self.shoes),
+                Part("ellipsoid", _FOOT, (side * 0.013, -0.005, 0.013), colour=self.shoes),
                 Part("capsule", (0.008, 0.015), arm, (0, -side * 14, 0), self.sleeves or self.top),
                 Part("sphere", (0.0095,), hand, colour=self.gloves or self.skin),
             ]
@@ -69,21 +69,21 @@ class Figure:
         return (*parts, *(part for worn in self.wears for part in worn))
 
 
-def toy(name: str, seen: tuple[Part, ...], solids: tuple[Part, ...] = SOLIDS) -> Asset:
-    """Return a toy that is grasped at the last of its solids."""
+def toy(name: str, visible: tuple[Part, ...], solids: tuple[Part, ...] = _SOLIDS) -> Asset:
+    """Return a toy; fingers grasp the last of its solid parts, the head."""
     head = solids[-1]
-    return assemble(name, "toy", (*solids, *seen), (head.at[2], 2 * head.size[0]))
+    return assemble(name, "toy", (*solids, *visible), (head.at[2], 2 * head.size[0]))
 
 
 def eye(x: float, colour: str, height: float = HEAD) -> tuple[Part, Part]:
-    """Return an eye, large enough to be seen from afar."""
+    """Return an eye that is large enough for the cameras."""
     return (
         Part("ellipsoid", (0.0075, 0.004, 0.0085), (x, -0.0235, height + 0.001), colour=colour),
         Part("sphere", (0.0035,), (x, -0.0265, height + 0.001), colour="black"),
     )
 
 
-def both(shape: str, size: tuple[float, ...], at: Vector, turn: Vector, colour: str) -> list[Part]:
+def both(shape: str, size: tuple[float, ...], at: Triple, turn: Triple, colour: str) -> list[Part]:
     """Return a part and its mirror image."""
     x, y, z = at
     first, second, third = turn

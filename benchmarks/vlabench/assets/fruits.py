@@ -1,4 +1,4 @@
-"""Fruits: shells to be seen, and simple shapes in them that fingers close on."""
+"""Fruits: visible shells around simple solid shapes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,16 +12,15 @@ from benchmarks.vlabench.assets.asset import Asset, assemble
 from benchmarks.vlabench.assets.parts import Mesh, Part, lathe, tube
 from benchmarks.vlabench.assets.pictures import grain, randomness, shade
 
-FOOT = (0.015, 0.015, 0.005)
-"""Half a flat foot, so that nothing rolls away."""
-MASS = 0.1
-FOOT_MASS = 0.04
-LYING = (90.0, 0.0, 0.0)
-"""What turns a shape along z so that it lies along y."""
+_FOOT = (0.015, 0.015, 0.005)
+"""Half of the size of the flat foot that keeps a fruit from rolling."""
+_MASS, _FOOT_MASS = 0.1, 0.04
+_LYING = (90.0, 0.0, 0.0)
+"""The rotation of a shape along z that makes it lie along y."""
 
 
 def fruit(name: str) -> Asset:
-    """Return a fruit as it lies on a table, across the fingers."""
+    """Return a fruit as it lies on a table; fingers close across it."""
     return FRUITS[name](name)
 
 
@@ -40,7 +39,7 @@ def _orange(name: str) -> Asset:
 
 
 def _peach(name: str) -> Asset:
-    """A peach has a furrow from top to bottom."""
+    """Return a peach, with a furrow from top to bottom."""
     mesh = lathe(_round(0.033), 32)
     angle = np.arctan2(mesh.vertices[:, 1], mesh.vertices[:, 0])
     depth = 1 - 0.2 * np.exp(-(((np.abs(angle) - np.pi / 2) / 0.16) ** 2))
@@ -57,7 +56,7 @@ def _pear(name: str) -> Asset:
 
 
 def _kiwi(name: str) -> Asset:
-    """A kiwi is cut open at the top, or else nobody would know it."""
+    """Return a kiwi that is cut open at the top; a whole one cannot be recognized."""
     side = [(0.029 * np.sin(a), 0.03 - 0.03 * np.cos(a)) for a in np.linspace(0, 2.2, 12)]
     cut = [(side[-1][0] * share, side[-1][1]) for share in np.linspace(0.97, 0, 12)]
     return _upright(name, lathe([*side, *cut], 32), _kiwi_picture, (0.028, 0.028), ())
@@ -78,7 +77,7 @@ def _mango(name: str) -> Asset:
 
 
 def _banana(name: str) -> Asset:
-    """A banana lies on its side, bent towards x, with its middle between the fingers."""
+    """Return a banana on its side, bent towards x; fingers close on its middle."""
     bend, thick = 0.11, 0.018
     angles = np.linspace(-0.8, 0.8, 17)
     shares = np.interp(np.abs(angles), [0, 0.5, 0.68, 0.8], [1, 0.85, 0.4, 0.3])
@@ -90,10 +89,10 @@ def _banana(name: str) -> Asset:
     parts = [Part("mesh", mesh=tube(rings), picture="skin")]
     for end in (-0.55, 0.0, 0.55):
         radius = thick if end == 0 else thick * 0.85
-        # All three rest on the table, or else it would roll.
+        # All three touch the table, so that the banana does not roll.
         at = (bend * (1 - np.cos(end)), bend * np.sin(end), radius)
         turn = (90.0, 0.0, -float(np.degrees(end)))
-        parts.append(Part("capsule", (radius, 0.02), at, turn, mass=MASS / 3))
+        parts.append(Part("capsule", (radius, 0.02), at, turn, mass=_MASS / 3))
     for end in (-0.8, 0.8):
         at = (bend * (1 - np.cos(end)), bend * np.sin(end), thick)
         parts.append(Part("sphere", (0.0065,), at, colour="#3b2a12"))
@@ -120,12 +119,12 @@ def _upright(
     ball: tuple[float, float],
     extras: tuple[Part, ...],
 ) -> Asset:
-    """Return a fruit around a ball of a radius at a height."""
+    """Return a fruit around a ball, given by its radius and height."""
     radius, height = ball
     parts = (
         Part("mesh", mesh=mesh, picture="skin"),
-        Part("sphere", (radius,), (0, 0, height), mass=MASS),
-        Part("box", FOOT, (0, 0, FOOT[2]), mass=FOOT_MASS),
+        Part("sphere", (radius,), (0, 0, height), mass=_MASS),
+        Part("box", _FOOT, (0, 0, _FOOT[2]), mass=_FOOT_MASS),
         *extras,
     )
     return assemble(name, "fruit", parts, (height, 2 * radius), {"skin": skin})
@@ -134,26 +133,26 @@ def _upright(
 def _lying(
     name: str, mesh: Mesh, skin: Callable[[], Image.Image], size: tuple[float, float]
 ) -> Asset:
-    """Return a long fruit around a capsule of a radius and half a length."""
+    """Return a long fruit around a capsule, given by its radius and half of its length."""
     radius = size[0]
     lowest = float(mesh.vertices[:, 1].min())
     at = (0.0, 0.0, -lowest)
     parts = (
-        Part("mesh", at=at, turn=LYING, mesh=mesh, picture="skin"),
-        Part("capsule", size, at, LYING, mass=MASS),
-        Part("box", FOOT, (0, 0, FOOT[2]), mass=FOOT_MASS),
+        Part("mesh", at=at, turn=_LYING, mesh=mesh, picture="skin"),
+        Part("capsule", size, at, _LYING, mass=_MASS),
+        Part("box", _FOOT, (0, 0, _FOOT[2]), mass=_FOOT_MASS),
     )
     return assemble(name, "fruit", parts, (-lowest, 2 * radius), {"skin": skin})
 
 
 def _round(radius: float) -> list[tuple[float, float]]:
-    """Return the profile of a ball that is a little flat below."""
+    """Return the profile of a ball with a slightly flat bottom."""
     angles = np.linspace(0, np.pi, 13)
     return [(radius * np.sin(a), max(0.0, radius - radius * np.cos(a))) for a in angles]
 
 
 def _smooth(profile: list[tuple[float, float]]) -> NDArray[np.float64]:
-    """Return points on a curve through those of a profile."""
+    """Return points on a smooth curve through a profile."""
     count = len(profile)
     curve = PchipInterpolator(np.arange(count), profile)
     return curve(np.linspace(0, count - 1, 3 * count - 2))
@@ -169,12 +168,12 @@ def _leaf(height: float, colour: str) -> Part:
 
 
 def _skin(name: str, bottom: str, top: str, roughness: float = 8) -> Image.Image:
-    """Draw a skin that goes from one colour to another, with spots."""
+    """Draw a skin with a colour gradient and noise."""
     return grain(shade(bottom, top, (64, 64)), randomness(name), roughness)
 
 
 def _kiwi_picture() -> Image.Image:
-    """Draw a kiwi's skin, below, and its cut from the rim to the middle, above it."""
+    """Draw a kiwi's skin at the bottom, and its cut, from rim to middle, at the top."""
     image = grain(Image.new("RGB", (192, 96), "#7a5228"), randomness("kiwi"), 14)
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, 192, 47), fill="#7cc82a")

@@ -1,4 +1,4 @@
-"""The parts that assets are made of, and how MuJoCo's XML says them."""
+"""The parts of assets, and their MuJoCo elements."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import ImageColor
 from scipy.spatial.transform import Rotation
 
-Vector = tuple[float, float, float]
-GROUP_SEEN, GROUP_SOLID = "1", "3"
-GRIP = {"friction": "1.5 0.03 0.001", "condim": "4", "solref": "0.004 1"}
+Triple = tuple[float, float, float]
+_GROUP_VISIBLE, _GROUP_SOLID = "1", "3"
+_GRIP = {"friction": "1.5 0.03 0.001", "condim": "4", "solref": "0.004 1"}
 """Contacts that do not slip between two fingers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles with a place in a picture for each vertex."""
+    """Triangles with texture coordinates."""
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
@@ -26,33 +26,33 @@ class Mesh:
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
-        """It as attributes of XML."""
+        """The attributes of MuJoCo's <mesh>."""
         return {
-            "vertex": said(self.vertices.ravel().tolist()),
-            "texcoord": said(self.texcoords.ravel().tolist()),
+            "vertex": attribute(self.vertices.ravel().tolist()),
+            "texcoord": attribute(self.texcoords.ravel().tolist()),
             "face": " ".join(map(str, self.faces.ravel().tolist())),
         }
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One geom: seen and not touched if it weighs nothing, else touched and not seen.
+    """A geom. Without mass it is visible and has no contacts; with mass it is the reverse.
 
     Attributes:
-        shape: MuJoCo's name of it, or "mesh".
-        size: MuJoCo's sizes of it, in metres; empty for a mesh.
-        at: Where its centre is, from the centre of the asset's base.
-        turn: Its rotation about the asset's x, then y, then z, in degrees.
-        colour: As Pillow knows it, "#rrggbb" or a name.
-        picture: Which of the asset's pictures covers it, if any.
-        mesh: The triangles of a mesh.
-        mass: In kilograms.
+        shape: MuJoCo's geom type.
+        size: MuJoCo's sizes in metres; empty for a mesh.
+        at: The centre's position relative to the centre of the asset's base.
+        turn: The rotation about the asset's x, then y, then z axis, in degrees.
+        colour: A colour that Pillow can parse: "#rrggbb" or a name.
+        picture: The name of the asset's picture that covers the geom, or empty.
+        mesh: The mesh, if the shape is "mesh".
+        mass: The mass in kilograms.
     """
 
     shape: str
     size: tuple[float, ...] = ()
-    at: Vector = (0, 0, 0)
-    turn: Vector = (0, 0, 0)
+    at: Triple = (0, 0, 0)
+    turn: Triple = (0, 0, 0)
     colour: str = "white"
     picture: str = ""
     mesh: Mesh | None = None
@@ -60,11 +60,11 @@ class Part:
 
     @property
     def rotation(self) -> Rotation:
-        """Return its rotation in the asset's frame."""
+        """The rotation in the asset's frame."""
         return Rotation.from_euler("xyz", self.turn, degrees=True)
 
     def bounds(self) -> NDArray[np.float64]:
-        """Return the lowest and the highest corner of a box around it, one above the other."""
+        """Return the lower and the upper corner of the bounding box, as two rows."""
         if self.mesh is not None:
             points = self.rotation.apply(self.mesh.vertices)
             low, high = points.min(axis=0), points.max(axis=0)
@@ -74,44 +74,49 @@ class Part:
         return np.array([low, high]) + np.array(self.at)
 
     def geom(self, name: str, material: str, mesh: str) -> ET.Element:
-        """Return the geom, with the names of the material and the mesh that it may refer to."""
+        """Return the geom; `material` and `mesh` name its texture and its mesh, if it has them."""
         quaternion = self.rotation.as_quat()[[3, 0, 1, 2]]
-        given = {"name": name, "type": self.shape, "pos": said(self.at), "quat": said(quaternion)}
+        given = {
+            "name": name,
+            "type": self.shape,
+            "pos": attribute(self.at),
+            "quat": attribute(quaternion),
+        }
         if self.mesh is not None:
             given["mesh"] = mesh
         else:
-            given["size"] = said(self.size)
+            given["size"] = attribute(self.size)
         if self.picture:
             given["material"] = material
         else:
-            given["rgba"] = said([c / 255 for c in ImageColor.getrgb(self.colour)[:3]] + [1])
+            given["rgba"] = attribute([c / 255 for c in ImageColor.getrgb(self.colour)[:3]] + [1])
         if self.mass:
-            given |= {"group": GROUP_SOLID, "contype": "1", "conaffinity": "1"} | GRIP
+            given |= {"group": _GROUP_SOLID, "contype": "1", "conaffinity": "1"} | _GRIP
         else:
-            given |= {"group": GROUP_SEEN, "contype": "0", "conaffinity": "0"}
+            given |= {"group": _GROUP_VISIBLE, "contype": "0", "conaffinity": "0"}
         return ET.Element("geom", given | {"mass": f"{self.mass:.6g}"})
 
 
-def said(numbers: Iterable[float]) -> str:
-    """Return numbers as an attribute of XML."""
+def attribute(numbers: Iterable[float]) -> str:
+    """Return numbers as an XML attribute."""
     numbers = tuple(numbers)
-    # One operation for all of them: a mesh has thousands.
+    # One format operation: a mesh has thousands of numbers.
     return " ".join(["%.6g"] * len(numbers)) % numbers
 
 
 def solid(part: Part, mass: float) -> tuple[Part, Part]:
-    """Return a simple part twice: to be seen and to be touched."""
+    """Return a visible part and its copy with mass and contacts."""
     return part, Part(part.shape, part.size, part.at, part.turn, mass=mass)
 
 
-def slab(half_size: Vector) -> Mesh:
-    """Return a box whose faces along x each show a whole picture, and the others its corner."""
+def slab(half_size: Triple) -> Mesh:
+    """Return a box with the whole picture on both x faces, and the picture's corner elsewhere."""
     corners: list[list[float]] = []
     texcoords: list[tuple[float, float]] = []
     for axis in range(3):
         for side in (-1, 1):
             for u, v in ((0, 0), (1, 0), (1, 1), (0, 1)):
-                # Seen from outside, u goes to the right; pictures begin at their top.
+                # From outside, u points to the right. The first row of a picture is its top.
                 corner = np.roll([side, side * (2 * u - 1), 2 * v - 1], axis)
                 corners.append(list(corner * np.array(half_size)))
                 texcoords.append((u, 1 - v) if axis == 0 else (0.01, 0.01))
@@ -121,7 +126,7 @@ def slab(half_size: Vector) -> Mesh:
 
 
 def lathe(profile: ArrayLike, sides: int = 24) -> Mesh:
-    """Return what a profile of radius and height, from the bottom up, sweeps about z."""
+    """Return the surface of revolution about z of a profile (radius, height), bottom first."""
     rings = np.asarray(profile, dtype=float)
     angles = np.linspace(0, 2 * np.pi, sides + 1)
     radius, height = rings[:, :1], rings[:, 1:]
@@ -132,7 +137,7 @@ def lathe(profile: ArrayLike, sides: int = 24) -> Mesh:
 
 
 def tube(rings: NDArray[np.float64]) -> Mesh:
-    """Return the surface through rings of points; a picture goes around them and up along them."""
+    """Return the surface through rings of points; the picture wraps around them."""
     count, around = rings.shape[:2]
     v, u = np.meshgrid(np.linspace(1, 0, count), np.linspace(0, 1, around), indexing="ij")
     corner = (np.arange(count - 1)[:, None] * around + np.arange(around - 1)).reshape(-1, 1)
@@ -144,7 +149,7 @@ def tube(rings: NDArray[np.float64]) -> Mesh:
 def _extent(
     shape: str, size: tuple[float, ...], rotation: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return half the box around a rotated shape."""
+    """Return half of a rotated shape's bounding box."""
     if shape == "box":
         return np.abs(rotation) @ np.array(size)
     if shape in ("ellipsoid", "sphere"):

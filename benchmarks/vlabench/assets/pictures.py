@@ -1,4 +1,4 @@
-"""What pictures are drawn with."""
+"""Helpers that draw the assets' pictures."""
 
 import io
 import zlib
@@ -7,18 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = NDArray[np.float64]
-
 
 def png(image: Image.Image) -> bytes:
-    """Return a picture as a PNG, little compressed: it is read at once."""
+    """Return a picture as a PNG with fast compression; it is read at once."""
     buffer = io.BytesIO()
     image.save(buffer, "png", compress_level=1)
     return buffer.getvalue()
 
 
 def randomness(name: str) -> np.random.Generator:
-    """Return the generator that belongs to a name."""
+    """Return a generator with a seed from a name."""
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
@@ -33,18 +31,18 @@ def write(image: Image.Image, text: str, box: tuple[int, int, int, int], colour:
 
 
 def shade(bottom: str, top: str, size: tuple[int, int]) -> Image.Image:
-    """Return a picture that goes from one colour below to another above."""
+    """Return a vertical colour gradient."""
     ramp = Image.linear_gradient("L").resize(size)
     return Image.composite(Image.new("RGB", size, bottom), Image.new("RGB", size, top), ramp)
 
 
 def grain(image: Image.Image, generator: np.random.Generator, strength: float) -> Image.Image:
-    """Return a picture with lighter and darker spots."""
+    """Return a picture with noise in its brightness."""
     pixels = np.asarray(image, dtype=np.float64)
     noise = generator.normal(0, strength, (*pixels.shape[:2], 1))
-    return from_pixels(pixels + noise)
+    return _from_pixels(pixels + noise)
 
 
-def from_pixels(pixels: Pixels) -> Image.Image:
-    """Return the picture of an array of numbers from 0 to 255."""
+def _from_pixels(pixels: NDArray[np.float64]) -> Image.Image:
+    """Return the picture of an array with values from 0 to 255."""
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

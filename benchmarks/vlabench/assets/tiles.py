@@ -1,65 +1,54 @@
-"""Mahjong tiles: the nine of each suit, a large number above the suit's sign, both in its colour.
+"""Mahjong tiles: a large number above the suit's sign, in the suit's colour.
 
-Real tiles count with nine small dots or sticks, of which a camera a metre away sees a blur.
+The dots and sticks of real tiles cannot be counted in an image taken from a metre away.
 """
 
 from functools import partial
 
 from PIL import Image, ImageDraw
 
-from benchmarks.vlabench.assets.asset import Asset, assemble
-from benchmarks.vlabench.assets.parts import Part, slab
+from benchmarks.vlabench.assets.asset import Asset, standing_slab
 from benchmarks.vlabench.assets.pictures import write
 
-COLOURS = {"man": "#d0021b", "pin": "#1248c8", "sou": "#067d2c"}
-NAMES = tuple(f"{number}_{suit}" for suit in COLOURS for number in range(1, 10))
-HALF = (0.018, 0.0275, 0.042)
-PIXELS = (192, 292)
-GRASP_HEIGHT = 0.058
-MASS = 0.1
-IVORY = "#fff8e4"
+_COLOURS = {"man": "#d0021b", "pin": "#1248c8", "sou": "#067d2c"}
+NAMES = tuple(f"{number}_{suit}" for suit in _COLOURS for number in range(1, 10))
+_HALF = (0.018, 0.0275, 0.042)
+_PIXELS = (192, 292)
+_GRASP_HEIGHT, _MASS = 0.058, 0.1
+_IVORY = "#fff8e4"
 
 
 def tile(name: str) -> Asset:
     """Return a tile that stands upright, with the same face on both sides."""
-    centre = (0, 0, HALF[2])
-    parts = (
-        Part("mesh", at=centre, mesh=slab(HALF), picture="face"),
-        Part("box", HALF, centre, mass=MASS),
-    )
-    pictures = {"face": partial(face, name)}
-    return assemble(name, "mahjong", parts, (GRASP_HEIGHT, 2 * HALF[0]), pictures, facing=90)
+    return standing_slab(name, "mahjong", _HALF, _MASS, _GRASP_HEIGHT, partial(_face, name))
 
 
-def face(name: str) -> Image.Image:
-    """Draw a tile's face."""
+def _face(name: str) -> Image.Image:
     number, _, suit = name.partition("_")
-    image = Image.new("RGB", PIXELS, IVORY)
+    image = Image.new("RGB", _PIXELS, _IVORY)
     draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, PIXELS[0] - 1, PIXELS[1] - 1), outline="#b9ab84", width=3)
-    write(image, number, (20, 8, 172, 184), COLOURS[suit])
-    {"man": _draw_ten_thousand, "pin": _draw_circles, "sou": _draw_bamboo}[suit](draw)
+    draw.rectangle((0, 0, _PIXELS[0] - 1, _PIXELS[1] - 1), outline="#b9ab84", width=3)
+    write(image, number, (20, 8, 172, 184), _COLOURS[suit])
+    {"man": _draw_ten_thousand, "pin": _draw_coin, "sou": _draw_bamboo}[suit](draw)
     return image
 
 
 def _draw_ten_thousand(draw: ImageDraw.ImageDraw) -> None:
-    """Draw the Chinese sign for ten thousand."""
-    red = COLOURS["man"]
+    """Draw the Chinese character for ten thousand."""
+    red = _COLOURS["man"]
     draw.rectangle((26, 196, 166, 208), fill=red)
     draw.rectangle((80, 226, 152, 238), fill=red)
     draw.line((86, 204, 78, 244, 36, 282), fill=red, width=16)
     draw.line((148, 228, 144, 276, 112, 272), fill=red, width=14)
 
 
-def _draw_circles(draw: ImageDraw.ImageDraw) -> None:
-    """Draw a coin, of which the suit has its name."""
-    draw.circle((96, 240), 43, fill=COLOURS["pin"])
-    draw.circle((96, 240), 28, fill=IVORY)
-    draw.circle((96, 240), 14, fill=COLOURS["pin"])
+def _draw_coin(draw: ImageDraw.ImageDraw) -> None:
+    draw.circle((96, 240), 43, fill=_COLOURS["pin"])
+    draw.circle((96, 240), 28, fill=_IVORY)
+    draw.circle((96, 240), 14, fill=_COLOURS["pin"])
 
 
 def _draw_bamboo(draw: ImageDraw.ImageDraw) -> None:
-    """Draw three canes, each with a knot."""
     for x in (46, 96, 146):
-        draw.rounded_rectangle((x - 17, 198, x + 17, 284), 12, fill=COLOURS["sou"])
-        draw.rectangle((x - 17, 237, x + 17, 245), fill=IVORY)
+        draw.rounded_rectangle((x - 17, 198, x + 17, 284), 12, fill=_COLOURS["sou"])
+        draw.rectangle((x - 17, 237, x + 17, 245), fill=_IVORY)
