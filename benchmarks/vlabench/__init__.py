@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks import gl
 from benchmarks.suites import SuiteFamily, register_env
 from benchmarks.vlabench import catalog
-from benchmarks.vlabench.protocol import FAMILY, LiteProtocol, protocols
+from benchmarks.vlabench.protocol import FAMILY, LiteProtocol, find_protocol, protocols
 from harness.contracts.protocol import Protocol
 
 # MuJoCo reads MUJOCO_GL at import and fails if that backend is missing.
@@ -39,6 +39,10 @@ class VLABenchLite(SuiteFamily):
     def protocols(self) -> Mapping[str, Protocol]:
         """Return the protocol cards by short name."""
         return protocols()
+
+    def protocol(self, short: str, options: Mapping[str, str]) -> Protocol:
+        """Return a card; the option ``tracks`` names the folder of the track files."""
+        return find_protocol(short, options)
 
     def demonstration_protocol(self, protocol: Protocol) -> Protocol:
         """Return the protocol with random streams that no evaluation uses."""

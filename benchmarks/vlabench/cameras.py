@@ -1,4 +1,4 @@
-"""Draws the cameras when somebody looks."""
+"""The cameras of an episode; a GL context is made only when an image is rendered."""
 
 import mujoco
 import numpy as np
@@ -8,26 +8,26 @@ from benchmarks.gl import DISABLED, choose_gl
 
 
 class Cameras:
-    """The cameras of one episode's model."""
+    """Renders the cameras of one episode's model."""
 
     def __init__(self, model: mujoco.MjModel, size: tuple[int, int]) -> None:
-        """Take the model; a GL context is made with the first picture."""
+        """Keep the model; `size` is the images' height and width."""
         self._model, self._size = model, size
         self._renderer: mujoco.Renderer | None = None
 
     def draw(self, data: mujoco.MjData, camera: str) -> NDArray[np.uint8]:
-        """Return a camera's picture of the present state."""
+        """Return a camera's image of the current state."""
         if self._renderer is None:
             if choose_gl() in DISABLED:
                 raise RuntimeError(
-                    "an image was asked for and MUJOCO_GL is disabled; run: run_eval.py doctor"
+                    "cannot render an image: MUJOCO_GL is disabled; run: run_eval.py doctor"
                 )
             self._renderer = mujoco.Renderer(self._model, *self._size)
         self._renderer.update_scene(data, camera)
         return self._renderer.render()
 
     def close(self) -> None:
-        """Give the GL context back."""
+        """Release the GL context."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None

@@ -1,13 +1,14 @@
-"""VLABench's selection tasks: what they ask for, and what their scenes are drawn from."""
+"""VLABench's selection tasks and the sets that their scenes are drawn from."""
 
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-Goal = Literal["contain", "lift", "press"]
-PACKAGES = ("mujoco", "robosuite")
+from benchmarks.suites import installed_versions
+
+GoalKind = Literal["contain", "lift", "press"]
+_PACKAGES = ("mujoco", "robosuite")
 
 SEEN_TOYS = (
     ("hawkeye", "ironman", "loki", "spiderman", "vision"),
@@ -23,7 +24,7 @@ UNSEEN_TOYS = (
     ("woody", "rex", "slinky_dog"),
     ("robin", "zoro", "chopper", "reiju"),
 )
-"""Toys by their series; a scene has one of the target's series only."""
+"""Toys by series. The distractors in a scene are never from the target's series."""
 SEEN_FRUIT, UNSEEN_FRUIT = (
     ("apple", "banana", "orange", "pear"),
     ("peach", "lemon", "kiwi", "mango"),
@@ -48,11 +49,11 @@ UNSEEN_STYLES = (
     "Cubism",
 )
 RANKS = ("2", "3", "4", "5", "6", "7", "8", "9", "10", "jack", "queen", "king", "ace")
-"""The ranks of cards from the lowest to the highest."""
+"""The ranks of cards, from low to high."""
 SUITS = ("spades", "clubs", "diamonds", "hearts")
 TILE_SUITS = ("man", "sou", "pin")
 TILES = tuple(f"{value}_{suit}" for value in range(1, 10) for suit in TILE_SUITS)[::2]
-"""Upstream takes every other tile only, the same for what it calls seen and unseen."""
+"""Upstream uses every other tile, the same for its seen and unseen sets."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,13 @@ class TaskFacts:
 
     Attributes:
         name: Upstream's name.
-        instruction: What its instructions are like, for listings.
-        goal: Which of upstream's conditions have to hold: the target is in a container, is
-            grasped and lifted, or is a button that is pressed.
+        instruction: An example of its instructions, for listings.
+        goal: Whether to put the target into a container, to lift it, or to press its button.
     """
 
     name: str
     instruction: str
-    goal: Goal
+    goal: GoalKind
 
 
 TASKS = {
@@ -90,21 +90,15 @@ SUITES = {
     "vlabench_lite": _NAMES[:5],
     "vlabench_lite_track3": (_NAMES[2], _NAMES[0], _NAMES[1], *_NAMES[5:]),
 }
-"""The five tasks of most tracks, and the five of track 3 in its file's order."""
+"""The five tasks of most tracks, and the five tasks of track 3 in the order of its file."""
 
 
 @cache
 def is_installed() -> bool:
-    """Return whether what simulates is there, without importing it."""
-    return all(importlib.util.find_spec(name) for name in PACKAGES)
+    """Return whether the simulator's packages are installed, without importing them."""
+    return all(importlib.util.find_spec(name) for name in _PACKAGES)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what simulates."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Return the versions of the simulator's packages."""
+    return installed_versions(_PACKAGES)

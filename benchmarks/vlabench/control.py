@@ -1,4 +1,4 @@
-"""What an action and a state mean, under each of the protocols' formats."""
+"""The formats of actions and states, by the names that protocols use."""
 
 from abc import ABC, abstractmethod
 
@@ -13,30 +13,30 @@ from benchmarks.vlabench.world import JOINTS, Vector, World, from_base
 from harness.contracts.environment import Action
 from harness.contracts.vectors import Layout, Part
 
-OPENS_FROM = 0.1
-"""The gripper's number from which on upstream's clients open it."""
-CLOSED_BIT = Part("gripper_closed", 1, "0 or 1: both fingers within 0.035 m of the middle")
+_OPEN_FROM = 0.1
+"""The smallest gripper value at which upstream's clients open the gripper."""
+_CLOSED_BIT = Part("gripper_closed", 1, "0 or 1: both fingers within 0.035 m of the middle")
 STATES = {
     "openpi": Layout(
         (
             Part("eef_position", 3, "m, from the robot's base, world axes"),
             Part("eef_orientation", 3, "extrinsic xyz Euler angles in rad, world"),
-            CLOSED_BIT,
+            _CLOSED_BIT,
         )
     ),
     "ee_state": Layout(
         (
             Part("eef_position", 3, "m, world"),
             Part("eef_orientation", 4, "wxyz quaternion, world"),
-            CLOSED_BIT,
+            _CLOSED_BIT,
         )
     ),
 }
-"""The layouts of states by the protocols' name of them."""
+"""The state layouts by name."""
 
 
 def read_state(kind: str, world: World) -> Vector:
-    """Return the state vector."""
+    """Return the state vector in one of these layouts."""
     position, matrix = world.tool
     rotation = Rotation.from_matrix(matrix)
     if kind == "openpi":
@@ -47,7 +47,7 @@ def read_state(kind: str, world: World) -> Vector:
 
 
 class Control(ABC):
-    """Turns actions into commands for the servos, and the expert's wishes into actions."""
+    """Converts actions to servo commands, and the expert's target poses to actions."""
 
     perturbations: tuple[Action, Action] | None = None
     layout: Layout
@@ -55,7 +55,7 @@ class Control(ABC):
 
     @abstractmethod
     def command(self, world: World, solver: Kinematics, action: Action) -> Vector:
-        """Return the positions for seven joints and two fingers."""
+        """Return the target positions of seven joints and two fingers."""
 
     @abstractmethod
     def action(
@@ -68,7 +68,7 @@ _PUSH = np.array([0.04, 0.04, 0.04, 0, 0, 0, 0], np.float32)
 
 
 class AbsolutePose(Control):
-    """The tool's pose, as upstream's openpi client takes it."""
+    """Absolute tool poses, as in upstream's openpi client."""
 
     layout = Layout(
         (
@@ -84,18 +84,18 @@ class AbsolutePose(Control):
     perturbations = -_PUSH, _PUSH
 
     def command(self, world: World, solver: Kinematics, action: Action) -> Vector:
-        """Solve for the joints."""
+        """Solve for the joints that reach the pose."""
         return _reach(world, solver, action[:3] + np.array(BASE), action[3:6], action[6])
 
     def action(
         self, world: World, solver: Kinematics, position: Vector, angles: Vector, opens: bool
     ) -> Action:
-        """Say the pose."""
+        """Return the pose."""
         return np.array([*from_base(position), *angles, opens], np.float32)
 
 
 class PoseChange(Control):
-    """What is added to the tool's present position and Euler angles, as for upstream's OpenVLA."""
+    """Changes of the tool's position and Euler angles, as in upstream's OpenVLA client."""
 
     layout = Layout(
         (
@@ -110,7 +110,7 @@ class PoseChange(Control):
     )
 
     def command(self, world: World, solver: Kinematics, action: Action) -> Vector:
-        """Add the change to the present pose and solve for the joints."""
+        """Add the change to the current pose and solve for the joints."""
         position, matrix = world.tool
         angles = Rotation.from_matrix(matrix).as_euler("xyz")
         return _reach(world, solver, position + action[:3], angles + action[3:6], action[6])
@@ -118,7 +118,7 @@ class PoseChange(Control):
     def action(
         self, world: World, solver: Kinematics, position: Vector, angles: Vector, opens: bool
     ) -> Action:
-        """Say what is missing to the pose."""
+        """Return the difference to the pose."""
         here, matrix = world.tool
         turns = angles - Rotation.from_matrix(matrix).as_euler("xyz")
         turns = (turns + np.pi) % (2 * np.pi) - np.pi
@@ -126,7 +126,7 @@ class PoseChange(Control):
 
 
 class JointTargets(Control):
-    """What upstream's environment itself takes: the positions of joints and fingers."""
+    """Positions of joints and fingers, the actions of upstream's environment."""
 
     layout = Layout(
         (
@@ -140,13 +140,13 @@ class JointTargets(Control):
     )
 
     def command(self, world: World, solver: Kinematics, action: Action) -> Vector:
-        """Take the numbers as they are; MuJoCo's second finger opens towards minus."""
+        """Return the positions; in MuJoCo the second finger opens towards negative values."""
         return action.astype(np.float64) * np.array([1] * (JOINTS + 1) + [-1])
 
     def action(
         self, world: World, solver: Kinematics, position: Vector, angles: Vector, opens: bool
     ) -> Action:
-        """Solve for the joints."""
+        """Solve for the joints that reach the pose."""
         rotation = Rotation.from_euler("xyz", angles).as_matrix()
         joints = solver.solve(world.joints, position, rotation)
         return np.array([*joints, *[OPEN if opens else CLOSED] * 2], np.float32)
@@ -157,7 +157,7 @@ CONTROLS: dict[str, type[Control]] = {
     "ee_delta": PoseChange,
     "joint": JointTargets,
 }
-"""The formats of actions by the protocols' name of them."""
+"""The action formats by name."""
 
 
 def _reach(
@@ -165,5 +165,5 @@ def _reach(
 ) -> Vector:
     rotation = Rotation.from_euler("xyz", angles).as_matrix()
     joints = solver.solve(world.joints, position, rotation)
-    opening = OPEN if gripper >= OPENS_FROM else CLOSED
+    opening = OPEN if gripper >= _OPEN_FROM else CLOSED
     return np.array([*joints, opening, -opening])

@@ -1,11 +1,10 @@
-"""A selection task of VLABench, on things that are made here, as a Gymnasium environment.
+"""A selection task of VLABench with procedural assets, as a Gymnasium environment.
 
 Non-obvious behaviours:
-- Every episode has a model of its own, built in a sixth of a second, so that nothing stays from
-  the episode before.
-- A success or a touch is noticed at the end of a control step, as upstream does, and pressing a
-  button at every substep.
-- The steps in which things settle are no steps of the episode.
+- Every episode builds its own MuJoCo model, so it does not depend on earlier episodes.
+- Success and touches are checked at the end of each control step, as in upstream. A button is
+  checked at every substep.
+- The steps in which the things settle are not counted.
 """
 
 from collections.abc import Sequence
@@ -26,9 +25,9 @@ from benchmarks.vlabench.rules import Rules
 from benchmarks.vlabench.world import RATE, World
 from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
 
-LONGEST_INSTRUCTION = 1000
-LETTERS = frozenset(map(chr, range(ord("\n"), 0x2200)))
-"""The instructions of the tracks were written by a language model, with its punctuation."""
+_MAX_INSTRUCTION = 1000
+_CHARACTERS = frozenset(map(chr, range(ord("\n"), 0x2200)))
+"""A language model wrote the instructions of the tracks; they hold typographic punctuation."""
 
 
 class LiteEnv(BenchmarkEnv):
@@ -43,10 +42,10 @@ class LiteEnv(BenchmarkEnv):
         protocol: LiteProtocol,
         render_mode: str | None = None,
     ) -> None:
-        """Take the task; what is simulated is built with each episode.
+        """Set the spaces; `begin` builds the simulation.
 
         Raises:
-            UsageError: The protocol's track has no such task, or its file is not here.
+            UsageError: The protocol's track has no such task, or its file is missing.
         """
         super().__init__(render_mode)
         protocol.require_task(task.name)
@@ -64,23 +63,23 @@ class LiteEnv(BenchmarkEnv):
         self.observation_space: spaces.Space[Any] = spaces.Dict(
             image=spaces.Dict(dict.fromkeys(self.cameras, picture)),
             state=spaces.Box(-np.inf, np.inf, (self.state_layout.size,), np.float32),
-            instruction=spaces.Text(LONGEST_INSTRUCTION, charset=LETTERS),
+            instruction=spaces.Text(_MAX_INSTRUCTION, charset=_CHARACTERS),
         )
         self._cameras: Cameras | None = None
 
     @property
     def scene(self) -> Scene:
-        """What is on the table in the present episode."""
+        """The scene of the current episode."""
         return self._world.scene
 
     @property
     def world(self) -> World:
-        """The present episode's physics."""
+        """The physics of the current episode."""
         return self._world
 
     @property
     def idle_action(self) -> Action:  # type: ignore[override]
-        """The action that keeps the arm where it is now, and the gripper as it is."""
+        """The action that holds the current pose of arm and gripper."""
         position, _ = self._world.tool
         angles, opens = self._world.angles, not self._world.is_closed
         return self._control.action(self._world, self._solver, position, angles, opens)
@@ -112,22 +111,22 @@ class LiteEnv(BenchmarkEnv):
         }
 
     def state_bytes(self) -> bytes:
-        """Return all that the physics' further course follows from."""
+        """Return MuJoCo's integration state."""
         return self._world.state_bytes()
 
     def expert(self) -> SelectionExpert:
-        """Return the scripted expert."""
+        """Return the expert for the target."""
         return self._expert(self.scene.target)
 
     def distractor_expert(self) -> SelectionExpert:
-        """Return an expert that does with another choice what it should do with the target."""
-        return self._expert(self.scene.wrong())
+        """Return the expert for a distractor."""
+        return self._expert(self.scene.distractor())
 
     def _expert(self, choice: str) -> SelectionExpert:
         return SelectionExpert(self._world, self._solver, self._control, choice)
 
     def close(self) -> None:
-        """Give the GL context back."""
+        """Release the GL context."""
         if self._cameras is not None:
             self._cameras.close()
             self._cameras = None

@@ -1,24 +1,24 @@
-"""What lies on the table in an episode, and what is to be done with it."""
+"""The scene of an episode: the things on the table and the goal."""
 
 from dataclasses import dataclass
 
-from benchmarks.vlabench.catalog import Goal
+from benchmarks.vlabench.catalog import GoalKind
 
 TABLE = 0.76
-"""The height of the table's surface, as upstream's objects stand on theirs."""
+"""The height of the table's surface in metres, as in upstream's scenes."""
 FIXED_KINDS = ("button", "painting")
-"""What upstream fastens to the world; all else lies loose."""
+"""The kinds of assets that upstream fixes to the world; all others can move."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """Something on the table.
+    """A thing on the table.
 
     Attributes:
-        name: How instructions and conditions call it, unique in its scene.
-        asset: What it looks like.
-        position: Where its base's centre is, in the world.
-        yaw: How far it is turned about the vertical, in radians.
+        name: Its name in instructions and conditions, unique in the scene.
+        asset: The name of its asset.
+        position: The centre of its base in world coordinates.
+        yaw: Its rotation about the vertical in radians.
     """
 
     name: str
@@ -29,22 +29,22 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """An episode's scene and task.
+    """An episode's scene and goal.
 
     Attributes:
-        things: All that is on the table.
-        instruction: What the policy is told.
-        goal: What has to be done with the target.
+        things: The things on the table.
+        instruction: The policy's instruction.
+        goal: The kind of goal.
         target: The thing to take, or the button to press.
-        choices: What the target is chosen from, itself among them.
-        container: Where the target has to go, or empty.
+        choices: The things among which the target must be found, with the target.
+        container: The thing to put the target into or onto, or empty.
         table: Upstream's name of the table's material.
         floor: Upstream's name of the floor's texture.
     """
 
     things: tuple[Thing, ...]
     instruction: str
-    goal: Goal
+    goal: GoalKind
     target: str
     choices: tuple[str, ...]
     container: str = ""
@@ -52,9 +52,9 @@ class Scene:
     floor: str = "floorplane"
 
     def thing(self, name: str) -> Thing:
-        """Return the thing of that name."""
+        """Return a thing by its name."""
         return next(thing for thing in self.things if thing.name == name)
 
-    def wrong(self) -> str:
-        """Return the choice after the target, which is a wrong one."""
+    def distractor(self) -> str:
+        """Return the choice after the target."""
         return self.choices[(self.choices.index(self.target) + 1) % len(self.choices)]

@@ -1,25 +1,25 @@
-"""The Franka Panda of the robosuite wheel, with upstream's position servos for its motors."""
+"""The Franka Panda of the robosuite package, with upstream's position servos."""
 
 import importlib.util
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 BASE = (0.0, -0.4, 0.78)
-"""Where upstream's robot stands, in the world; its x axis points along the world's y."""
+"""The position of upstream's robot in the world; its x axis points along the world's y."""
 HOME = (0.0, -1.04, 0.0, -2.56, 0.0, 1.55, -2.32)
 OPEN, CLOSED = 0.04, 0.0
-"""Metres that a finger stands away from the middle."""
-SERVOS = ((4500, 450, 87),) * 2 + ((3500, 350, 87),) * 2 + ((2000, 200, 12),) * 3
-"""Upstream's stiffness, damping and limit of each joint's servo."""
-FINGER_STIFFNESS, FINGER_DAMPING, FINGER_FORCE = 500, 15, 50
-HIDDEN_GROUP = "3"
-"""MuJoCo draws the groups 0 to 2 only."""
+"""A finger's distance from the middle in metres."""
+_SERVOS = ((4500, 450, 87),) * 2 + ((3500, 350, 87),) * 2 + ((2000, 200, 12),) * 3
+"""Stiffness, damping and force limit of each joint's servo, from upstream."""
+_FINGER_STIFFNESS, _FINGER_DAMPING, _FINGER_FORCE = 500, 15, 50
+_HIDDEN_GROUP = "3"
+"""MuJoCo renders only the groups 0 to 2."""
 TOOL = "end_effector"
 FINGERS = ("leftfinger", "rightfinger")
 
 
-def find_assets() -> Path | None:
-    """Return robosuite's folder of models, or None; robosuite is not imported."""
+def _find_assets() -> Path | None:
+    """Return robosuite's folder of models without importing robosuite, or None."""
     spec = importlib.util.find_spec("robosuite")
     if spec is None or spec.origin is None:
         return None
@@ -27,12 +27,11 @@ def find_assets() -> Path | None:
 
 
 def panda() -> ET.Element:
-    """Return a <mujoco> element with the robot at its place.
+    """Return a <mujoco> element with the arm, the hand and a site `TOOL` between the fingertips.
 
-    The hand's bodies are at the end of the arm, and `TOOL` is a site between the fingertips,
-    where upstream has it.
+    Upstream has the site at the same place.
     """
-    assets = find_assets()
+    assets = _find_assets()
     assert assets is not None
     arm = _read(assets / "robots" / "panda" / "robot.xml")
     hand = _read(assets / "grippers" / "panda_gripper.xml")
@@ -55,7 +54,7 @@ def panda() -> ET.Element:
 
 
 def _read(path: Path) -> ET.Element:
-    """Read a model, with its files by their full path."""
+    """Read a model and make its file names absolute."""
     root = ET.parse(path).getroot()
     for element in root.iter():
         if element.get("file"):
@@ -70,25 +69,25 @@ def _child(element: ET.Element, tag: str) -> ET.Element:
 
 
 def _hide(arm: ET.Element) -> None:
-    """Draw neither what only collides nor any site."""
+    """Do not render collision geoms and sites."""
     for geom in arm.iter("geom"):
         if geom.get("group", "0") == "0":
-            geom.set("group", HIDDEN_GROUP)
+            geom.set("group", _HIDDEN_GROUP)
     for site in arm.iter("site"):
-        site.set("group", HIDDEN_GROUP)
+        site.set("group", _HIDDEN_GROUP)
 
 
 def _drive(arm: ET.Element) -> None:
-    """Replace the torque motors by servos, and hold the arm's own weight.
+    """Replace the torque motors by servos, and compensate the arm's weight.
 
-    Upstream's arm sags under it by some millimetres, so that commanding its present pose again
-    and again lets it sink.
+    Upstream does not compensate it. There the arm sags by some millimetres, and commanding its
+    current pose repeatedly lets it sink.
     """
     for body in arm.iter("body"):
         body.set("gravcomp", "1")
     motors = _child(arm, "actuator")
     motors.clear()
-    for number, (stiffness, damping, force) in enumerate(SERVOS, 1):
+    for number, (stiffness, damping, force) in enumerate(_SERVOS, 1):
         ET.SubElement(
             motors,
             "general",
@@ -101,12 +100,16 @@ def _drive(arm: ET.Element) -> None:
     for joint in arm.iter("joint"):
         name = joint.get("name", "")
         if name.startswith("finger_joint"):
-            joint.attrib |= {"damping": str(FINGER_DAMPING), "armature": "0.1", "frictionloss": "0"}
+            joint.attrib |= {
+                "damping": str(_FINGER_DAMPING),
+                "armature": "0.1",
+                "frictionloss": "0",
+            }
             ET.SubElement(
                 motors,
                 "position",
                 joint=name,
-                kp=str(FINGER_STIFFNESS),
+                kp=str(_FINGER_STIFFNESS),
                 ctrlrange=joint.attrib["range"],
-                forcerange=f"{-FINGER_FORCE} {FINGER_FORCE}",
+                forcerange=f"{-_FINGER_FORCE} {_FINGER_FORCE}",
             )

@@ -1,4 +1,4 @@
-"""How things stand on the table, whether a scene is drawn or read from a track."""
+"""Places things on the table, for drawn scenes and for scenes of a track."""
 
 import math
 
@@ -7,7 +7,7 @@ from benchmarks.vlabench.layout import TABLE, Thing
 
 
 def on_table(name: str, asset_name: str, x: float, y: float, yaw: float = 0.0) -> Thing:
-    """Return a thing that stands on the table, turned from where its face can be seen along y."""
+    """Return a thing on the table; at a yaw of 0 its face is visible along y."""
     facing = math.radians(asset(asset_name).facing)
     return Thing(name, asset_name, (x, y, TABLE), facing + yaw)
 
@@ -19,10 +19,10 @@ def in_holder(card: str, holder: Thing) -> Thing:
 
 
 def holder_at(name: str, x: float, y: float) -> Thing:
-    """Return a card's holder, turned so that the card's face can be seen along y."""
+    """Return a card holder with its card's face visible along y."""
     return Thing(name, "card_holder", (x, y, TABLE), math.pi / 2)
 
 
 def painting_of(style: str) -> str:
-    """Return upstream's name of the entity that is a painting in a style."""
+    """Return upstream's entity name for a painting in a style."""
     return f"{style.lower()}_painting"

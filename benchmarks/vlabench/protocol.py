@@ -1,4 +1,4 @@
-"""The protocol cards of the lite backend, and those that follow from them."""
+"""The protocol cards of VLABench lite."""
 
 import os
 from collections.abc import Mapping
@@ -12,37 +12,39 @@ import numpy as np
 from benchmarks.vlabench import catalog
 from benchmarks.vlabench.layout import Scene
 from benchmarks.vlabench.scenes import draw_scene
-from benchmarks.vlabench.tracks import TRACKS, Track, load_track
-from harness.contracts.errors import UsageError
+from benchmarks.vlabench.tracks import TRACKS, Track, file_name, load_track
+from harness.contracts.errors import UsageError, require_known
 from harness.contracts.protocol import Protocol
 
 FAMILY = "vlabench_lite"
 CARDS = Path(__file__).parent / "protocols"
-FOLDER = "VLABENCH_TRACKS"
-"""The environment variable that says where the tracks' files are."""
+OPTIONS = ("tracks",)
+"""The options of ``--protocol CARD,OPTION=VALUE``."""
+TRACKS_VARIABLE = "VLABENCH_TRACKS"
+"""The environment variable with the folder of the track files, where no option names it."""
 NOTE = "procedural assets, not comparable to published VLABench numbers"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiteProtocol(Protocol):
-    """What else changes a score.
+    """The fields of a VLABench lite card.
 
     Attributes:
-        task_steps: The step limits of tasks that have their own.
-        settle_steps: Steps in which the things settle; they are not counted.
-        scenes: Whether the target is from upstream's ``seen`` or ``unseen`` things, or ``track``.
-        track: The number of upstream's track whose episodes are played, or 0.
-        track_sha256: What the track's file holds; empty if there is no file here.
-        rehearsal: Whether the scenes are those of demonstrations, which nobody evaluates.
+        task_steps: The step limits of the tasks that have their own.
+        settle_steps: Steps before the episode in which the objects settle. They are not counted.
+        scenes: ``seen`` or ``unseen``, upstream's set that has the target; or ``track``.
+        track: The number of upstream's track, or 0.
+        track_sha256: The SHA-256 of the track file; empty without the file.
+        rehearsal: Whether the scenes are those of demonstrations. No evaluation uses these.
         cameras: Upstream's camera for each role.
-        task_cameras: The cameras of tasks that have others for some roles.
-        camera_size: Height and width of the images.
-        shadow_size: The side of the shadow map, 0 for no shadows.
-        action: The action's format, a name in `control.CONTROLS`.
-        state: The state's format, a name in `control.STATES`.
-        process_score: ``code`` or ``paper``, whose definitions differ.
-        upstream_simulator: The versions upstream pins; `simulator` holds what runs here.
-        folder: Where the tracks' files are.
+        task_cameras: The cameras of single tasks that differ, by task and role.
+        camera_size: Height and width of the images in pixels.
+        shadow_size: The side of the shadow map in pixels; 0 for no shadows.
+        action: The action format, a key of `control.CONTROLS`.
+        state: The state format, a key of `control.STATES`.
+        process_score: ``code`` or ``paper``, upstream's two definitions.
+        upstream_simulator: The versions that upstream pins; `simulator` has the installed ones.
+        folder: The folder of the track files; empty if unknown.
     """
 
     task_steps: Mapping[str, int]
@@ -66,7 +68,7 @@ class LiteProtocol(Protocol):
         return self.task_steps.get(task, self.limit(benchmark))
 
     def shortened(self, benchmark: str, steps: int) -> Self:
-        """Return the protocol with another step limit, for tasks that have their own, too."""
+        """Return the protocol with this step limit for every task."""
         return replace(super().shortened(benchmark, steps), task_steps={})
 
     def views(self, task: str) -> dict[str, str]:
@@ -74,10 +76,10 @@ class LiteProtocol(Protocol):
         return dict(self.cameras) | dict(self.task_cameras.get(task, {}))
 
     def scene(self, task: str, episode: int, seed: int) -> Scene:
-        """Return the scene of an episode, from these numbers alone.
+        """Return the scene of an episode; it depends on the arguments alone.
 
         Raises:
-            UsageError: The track's file is not there, is another one, or lacks the episode.
+            UsageError: The track file is missing, has changed, or lacks the episode.
         """
         if self.track:
             return self._file().scene(task, episode)
@@ -85,10 +87,10 @@ class LiteProtocol(Protocol):
         return draw_scene(task, self.scenes == "seen", np.random.default_rng(key))
 
     def require_task(self, task: str) -> None:
-        """Refuse a task that a track has no episodes of, or a track without its file.
+        """Refuse a task without episodes in the track.
 
         Raises:
-            UsageError: It has none, or the file is missing.
+            UsageError: The track has none, or its file is missing.
         """
         if self.track:
             self._file().scene(task, 0)
@@ -96,18 +98,60 @@ class LiteProtocol(Protocol):
     def _file(self) -> Track:
         file = load_track(self.track, Path(self.folder)) if self.folder else None
         if file is None:
-            raise UsageError(
-                f"{self.name} needs track_{self.track}_{TRACKS[self.track]}.json of VLABench: set "
-                f"{FOLDER} to the folder that has it, configs/evaluation/tracks in its repository"
-            )
+            raise _missing_track(self.track, self.folder)
         if file.digest != self.track_sha256:
             raise UsageError(f"{file.path} has changed since the run was planned; start a new run")
         return file
 
 
-def protocols() -> dict[str, LiteProtocol]:
-    """Return the cards by short name, with the tracks' files that are here."""
-    return _protocols(os.environ.get(FOLDER, ""))
+def protocols(folder: str = "") -> dict[str, LiteProtocol]:
+    """Return the cards by short name.
+
+    Args:
+        folder: The folder of the track files; by default that of VLABENCH_TRACKS.
+    """
+    folder = folder or os.environ.get(TRACKS_VARIABLE, "")
+    return _protocols(str(Path(folder).expanduser().absolute()) if folder else "")
+
+
+def find_protocol(short: str, options: Mapping[str, str]) -> LiteProtocol:
+    """Return a card by its short name.
+
+    Args:
+        short: The short name.
+        options: Only ``tracks``, the folder of the track files.
+
+    Raises:
+        UsageError: The card or an option is unknown, the card plays no track, or the folder lacks
+            the track's file.
+    """
+    for option in options:
+        require_known(f"option of the protocols of {FAMILY}", option, OPTIONS)
+    folder = options.get("tracks", "")
+    cards = protocols(folder)
+    require_known(f"protocol of {FAMILY}", short, cards)
+    card = cards[short]
+    if folder:
+        if not card.track:
+            known = " ".join(f"track{number}" for number in TRACKS)
+            raise UsageError(
+                f"{card.name} plays no track; leave out tracks={folder}, or use {known}"
+            )
+        if not card.track_sha256:
+            raise _missing_track(card.track, card.folder)
+    return card
+
+
+def _missing_track(number: int, folder: str) -> UsageError:
+    """Return the error for a track whose file is not in the folder; empty for no folder."""
+    if folder and not Path(folder).is_dir():
+        return UsageError(f"the folder of VLABench's tracks does not exist: {folder}")
+    where = f"{folder} has no" if folder else f"{FAMILY}/track{number} needs"
+    return UsageError(
+        f"{where} {file_name(number)}; it is in VLABench's repository in "
+        f"configs/evaluation/tracks: use --protocol track{number},tracks=FOLDER or set "
+        f"{TRACKS_VARIABLE}"
+    )
 
 
 @cache
@@ -122,7 +166,7 @@ def _protocols(folder: str) -> dict[str, LiteProtocol]:
     cards["unseen"] = _variant(
         openpi,
         "unseen",
-        "As openpi, with targets from upstream's unseen things, as in track 2.",
+        "As openpi, with targets from upstream's unseen set, as in track 2.",
         {"scenes": "VLABench@47b04bf VLABench/tasks/config_manager.py: get_unseen_task_config."},
         scenes="unseen",
     )
@@ -138,8 +182,8 @@ def _protocols(folder: str) -> dict[str, LiteProtocol]:
         "small",
         "As openpi, with 128 px and no shadows: for small policies and machines without a GPU.",
         {
-            "camera_size": "Ours: what the policies that come along look at.",
-            "shadow_size": "Ours, for speed: no light is drawn from a second time.",
+            "camera_size": "Ours: the image size of the bundled policies.",
+            "shadow_size": "Ours, for speed: shadows need a second rendering from the light.",
         },
         camera_size=(128, 128),
         shadow_size=0,
@@ -152,7 +196,7 @@ def _protocols(folder: str) -> dict[str, LiteProtocol]:
 def _variant(
     card: LiteProtocol, short: str, summary: str, sources: Mapping[str, str], **changes: Any
 ) -> LiteProtocol:
-    """Return a card that differs in some fields, each of which has its own source."""
+    """Return a card that differs in some fields; `sources` has an entry for each of them."""
     return replace(
         card,
         name=f"{FAMILY}/{short}",
@@ -165,13 +209,13 @@ def _variant(
 def _of_track(card: LiteProtocol, number: int, folder: str) -> LiteProtocol:
     """Return a card with the episodes of one of upstream's tracks."""
     file = load_track(number, Path(folder)) if folder else None
-    where = f"VLABench@47b04bf configs/evaluation/tracks/track_{number}_{TRACKS[number]}.json"
-    here = "" if file else f"; not here, set {FOLDER}"
+    where = f"VLABench@47b04bf configs/evaluation/tracks/{file_name(number)}"
+    here = "" if file else f"; needs upstream's file: track{number},tracks=FOLDER"
     return _variant(
         card,
         f"track{number}",
-        f"As openpi, on the places and instructions of track {TRACKS[number]}{here}.",
-        {"scenes": where, "track": where, "track_sha256": "the file here"},
+        f"As openpi, with the scenes and instructions of track {TRACKS[number]}{here}.",
+        {"scenes": where, "track": where, "track_sha256": "The installed file."},
         scenes="track",
         track=number,
         track_sha256=file.digest if file else "",

@@ -1,4 +1,4 @@
-"""When an episode succeeds and how far it came: VLABench's conditions and process score."""
+"""VLABench's success conditions and process score."""
 
 from collections.abc import Mapping
 
@@ -8,29 +8,29 @@ from benchmarks.vlabench.assets import asset
 from benchmarks.vlabench.world import World
 from harness.contracts.environment import StepOutcome
 
-LIFTED = 0.9
-"""The height in the world from which on a thing counts as lifted."""
-FLAT_REACH = 0.1
-"""How far above a plate or a placemat a thing still counts as on it."""
-LONGEST_NOT_PRESSED = 10
-"""A button must be touched for more substeps in a row than these."""
-INTENDED = 0.1
-"""Metres from the target's root within which the tool shows the right intention."""
+_LIFTED = 0.9
+"""The height in the world, in metres, at which a thing counts as lifted."""
+_FLAT_REACH = 0.1
+"""A thing less than this above a plate or placemat counts as on it, in metres."""
+_SUBSTEPS_TO_PRESS = 10
+"""A button counts as pressed after more consecutive substeps with contact than these."""
+_INTENTION_RADIUS = 0.1
+"""The distance of tool and target's root that counts as the right intention, in metres."""
 
 
 class Rules:
-    """Follows one episode's conditions."""
+    """Tracks the conditions of one episode."""
 
     def __init__(self, score: str, world: World) -> None:
-        """Start with nothing met; `score` is ``code`` or ``paper``."""
+        """Start with no condition met; `score` is ``code`` or ``paper``."""
         self._goal, self._score, self._world = world.scene.goal, score, world
         self._ever_touched = self._ever_intended = False
 
     def look(self) -> StepOutcome:
-        """Return the present state's outcome."""
+        """Return the outcome of the current state."""
         world, target = self._world, self._world.scene.target
         distance = np.linalg.norm(world.tool[0] - world.root(target))
-        self._ever_intended = self._ever_intended or bool(distance < INTENDED)
+        self._ever_intended = self._ever_intended or bool(distance < _INTENTION_RADIUS)
         met = self._conditions()
         facts = dict(met)
         if self._goal != "press":
@@ -40,17 +40,17 @@ class Rules:
         return StepOutcome(all(met.values()), self._progress(met), facts)
 
     def _conditions(self) -> dict[str, bool]:
-        """Return the conditions of the present state by upstream's names."""
+        """Return the conditions of the current state by upstream's names."""
         world, target = self._world, self._world.scene.target
         if self._goal == "press":
-            return {"press_button": world.pressed_for > LONGEST_NOT_PRESSED}
+            return {"press_button": world.pressed_for > _SUBSTEPS_TO_PRESS}
         if self._goal == "lift":
-            lifted = bool(world.root(target)[2] >= LIFTED)
+            lifted = bool(world.root(target)[2] >= _LIFTED)
             return {"is_grasped": world.is_touched(target), "lift": lifted}
         return {"contain": is_contained(world, target, world.scene.container)}
 
     def _progress(self, met: Mapping[str, bool]) -> float:
-        """Return the process score; a button is no target that could be grasped."""
+        """Return the process score. A button cannot be grasped, so it has no credit for a touch."""
         if self._goal == "press":
             return float(all(met.values()))
         if self._score == "paper":
@@ -61,15 +61,15 @@ class Rules:
 def is_contained(world: World, name: str, container: str) -> bool:
     """Return whether a thing's root is in a box, or on a round plate or a square mat.
 
-    Upstream takes the box's key points or the plate's radius from its assets; here the asset's
-    own bounding box stands for them.
+    Upstream's assets define the box's key points and the plate's radius; here the asset's
+    bounding box replaces them.
     """
     known = asset(world.scene.thing(container).asset)
-    x, y, z = world.seen_from(container, world.root(name))
+    x, y, z = world.in_frame_of(container, world.root(name))
     wide, deep, high = known.half_size
     if known.name.startswith("plate"):
-        return bool(np.hypot(x, y) < wide and 0 < z < FLAT_REACH)
+        return bool(np.hypot(x, y) < wide and 0 < z < _FLAT_REACH)
     within = abs(x) <= wide and abs(y) <= deep
     if known.name.startswith("placemat"):
-        return bool(within and 0 < z < FLAT_REACH)
+        return bool(within and 0 < z < _FLAT_REACH)
     return bool(within and 0 <= z <= 2 * high)

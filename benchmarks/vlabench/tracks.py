@@ -1,7 +1,7 @@
-"""Upstream's official evaluation episodes, as far as their tasks are here.
+"""Upstream's official evaluation episodes, for the tasks that VLABench lite has.
 
-A track's file holds a list of episodes for each task. Places, targets, distractors and instructions
-are taken as they are; heights are not, since the things here have other sizes.
+A track file holds a list of episodes for each task. Positions on the table, targets, distractors
+and instructions are taken from it. Heights are not, since the procedural assets have other sizes.
 """
 
 import gzip
@@ -29,8 +29,8 @@ TRACKS = {
     4: "semantic_instruction",
     6: "unseen_texture",
 }
-"""What upstream calls its tracks; the fifth has no tasks that are here."""
-CLASSES = {
+"""Upstream's names of its tracks. Track 5 has no task of VLABench lite."""
+_KINDS = {
     "Toy": "toy",
     "Fruit": "fruit",
     "Mahjong": "mahjong",
@@ -38,17 +38,17 @@ CLASSES = {
     "Plate": "container",
     "PlaceMat": "container",
 }
-"""Which kind of asset upstream's classes of entities are, where both have the same names."""
+"""The kind of asset for each of upstream's classes, where both use the same entity names."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """A track's file.
+    """The content of a track file.
 
     Attributes:
-        path: Where it is.
-        digest: The SHA-256 of what it says.
-        episodes: The episodes of each task that is here.
+        path: The file.
+        digest: The SHA-256 of its unpacked content.
+        episodes: The episodes by task, without the tasks that VLABench lite lacks.
     """
 
     path: Path
@@ -62,30 +62,36 @@ class Track:
             UsageError: The track has no such task or episode, or the file is damaged.
         """
         if task not in self.episodes:
-            there = ", ".join(self.episodes)
-            raise UsageError(f"{self.path.name} has no episodes of {task}; it has those of {there}")
-        known = self.episodes[task]
-        if episode >= len(known):
+            known = ", ".join(self.episodes)
+            raise UsageError(f"{self.path.name} has no episodes of {task}; it has those of {known}")
+        episodes = self.episodes[task]
+        if episode >= len(episodes):
+            count = len(episodes)
             raise UsageError(
-                f"{self.path.name} has {len(known)} episodes of {task}; use --episodes {len(known)}"
+                f"{self.path.name} has {count} episodes of {task}; use --episodes {count}"
             )
         try:
-            return _scene(task, known[episode]["task"])
+            return _scene(task, episodes[episode]["task"])
         except (KeyError, IndexError, TypeError, ValueError, StopIteration) as error:
             raise UsageError(
-                f"{self.path}: episode {episode} of {task} is not as VLABench writes it "
-                f"({type(error).__name__}: {error}); get the file again"
+                f"{self.path}: episode {episode} of {task} has not VLABench's format "
+                f"({type(error).__name__}: {error}); download the file again"
             ) from error
+
+
+def file_name(number: int) -> str:
+    """Return the name of a track's file."""
+    return f"track_{number}_{TRACKS[number]}.json"
 
 
 @cache
 def load_track(number: int, folder: Path) -> Track | None:
-    """Read a track's file, packed or not; None where there is none.
+    """Read a track file, with or without gzip; return None if there is none.
 
     Raises:
-        UsageError: It is not a track's file.
+        UsageError: It is not a track file.
     """
-    path = folder / f"track_{number}_{TRACKS[number]}.json"
+    path = folder / file_name(number)
     packed = path.with_name(f"{path.name}.gz")
     if packed.is_file():
         path = packed
@@ -98,13 +104,12 @@ def load_track(number: int, folder: Path) -> Track | None:
     except (OSError, EOFError, ValueError) as error:
         raise UsageError(f"cannot read the track {path}: {error}") from error
     if not isinstance(read, dict) or not all(isinstance(each, list) for each in read.values()):
-        raise UsageError(f"{path} is no track's file: it must hold a list of episodes by task")
+        raise UsageError(f"{path} is not a track file: it must hold a list of episodes by task")
     episodes = {task: each for task, each in read.items() if task in TASKS}
     return Track(path, hashlib.sha256(content).hexdigest(), episodes)
 
 
 def _scene(task: str, values: Mapping[str, Any]) -> Scene:
-    """Build the scene of one episode."""
     components = values["components"]
     things = tuple(_things(components))
     goal = TASKS[task].goal
@@ -118,15 +123,15 @@ def _scene(task: str, values: Mapping[str, Any]) -> Scene:
     container = values["target_container"] if goal == "contain" else ""
     table = next(each["materials"][0] for each in components if each["class"] == "Table")
     (floor,) = values["scene"]["floor_textures"]
-    (told,) = values["instructions"]
+    (instruction,) = values["instructions"]
     if target not in choices or (container and container not in {thing.name for thing in things}):
         raise ValueError(f"the target {target} or the container {container} is not on the table")
-    scene = Scene(things, told, goal, target, choices, container)
+    scene = Scene(things, instruction, goal, target, choices, container)
     return Scene(**vars(scene) | {"table": str(table), "floor": str(floor)})
 
 
 def _things(components: Sequence[Mapping[str, Any]]) -> list[Thing]:
-    """Return what stands on the table, with cards in the holders before them."""
+    """Return the things on the table; a card goes into the holder that precedes it."""
     things: list[Thing] = []
     for each in components:
         kind, name = each["class"], each["name"]
@@ -142,8 +147,8 @@ def _things(components: Sequence[Mapping[str, Any]]) -> list[Thing]:
         elif kind == "Painting":
             things.append(on_table(name, _known(painting_of(each["style"]), "painting"), x, y))
         else:
-            asset = _known(name, CLASSES[kind])
-            # Upstream's tiles have one way to stand, which its meshes turn by half a turn.
+            asset = _known(name, _KINDS[kind])
+            # Upstream's tiles have one orientation, and its meshes add half a turn to it.
             yaw = 0.0 if kind == "Mahjong" else _yaw(each)
             things.append(on_table(name, asset, x, y, yaw))
     return things
@@ -156,6 +161,9 @@ def _known(name: str, kind: str) -> str:
 
 
 def _yaw(component: Mapping[str, Any]) -> float:
-    """Return how far a thing is turned; upstream's toys lie in their files and are put upright."""
+    """Return the yaw of a component.
+
+    Upstream's toy meshes lie on their backs, so its quaternions also put them upright.
+    """
     matrix = Rotation.from_quat(np.array(component["orientation"], float)[[1, 2, 3, 0]]).as_matrix()
     return float(np.arctan2(matrix[1, 0], matrix[0, 0]))

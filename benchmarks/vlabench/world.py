@@ -1,4 +1,4 @@
-"""The simulated table: steps it, and tells where things are and what touches what."""
+"""The physics of an episode: poses, contacts and time steps."""
 
 import mujoco
 import numpy as np
@@ -12,21 +12,21 @@ from benchmarks.vlabench.panda import BASE, FINGERS, HOME, OPEN, TOOL
 Vector = NDArray[np.float64]
 SUBSTEPS = 100
 RATE = 10
-"""Control steps a second, of that many milliseconds each."""
+"""Substeps of 1 ms in a control step, and control steps in a second."""
 JOINTS = 7
-CLOSED_BELOW = 0.035
-"""Metres: with both fingers nearer to the middle than this, upstream's state says closed."""
-LOWEST_FORCE, HIGHEST_FORCE = 0.01, 100.0
-"""Newtons between which upstream's button counts as touched."""
-STANDING_ROOTS = ("toy", "container")
-"""Kinds whose root upstream has at their base; that of the others is in their middle."""
+_CLOSED_BELOW = 0.035
+"""Upstream's gripper counts as closed with both fingers this near to the middle, in metres."""
+_MIN_FORCE, _MAX_FORCE = 0.01, 100.0
+"""The range of forces in newtons in which upstream's button counts as touched."""
+_ROOT_AT_BASE = ("toy", "container")
+"""Kinds of assets whose root is at their base in upstream; other roots are in the middle."""
 
 
 class World:
-    """One episode's physics."""
+    """The physics of one episode."""
 
     def __init__(self, model: mujoco.MjModel, scene: Scene) -> None:
-        """Put the robot in its first pose."""
+        """Put the robot in its home pose."""
         self.model, self.data, self.scene = model, mujoco.MjData(model), scene
         self.kinds = {thing.name: asset(thing.asset).kind for thing in scene.things}
         pose = np.array([*HOME, OPEN, -OPEN])
@@ -39,55 +39,55 @@ class World:
         self._owners = model.body_rootid[model.geom_bodyid]
         self._presses = self.kinds[scene.target] == "button"
         self.pressed_for = 0
-        """For how many substeps in a row the target, a button, has been touched as it should."""
+        """The number of consecutive substeps in which the target, a button, was pressed."""
         mujoco.mj_forward(model, self.data)
 
     def step(self, command: Vector) -> None:
-        """Hold seven joints and two fingers at these positions for a control step."""
+        """Simulate one control step with these target positions of seven joints and two fingers."""
         self.data.ctrl[:] = command
         if self._presses:
-            self._step_watching()
+            self._step_button()
         else:
             mujoco.mj_step(self.model, self.data, SUBSTEPS)
-        # After a step the positions of bodies are those before its last substep.
+        # Otherwise the bodies' positions are those before the last substep.
         mujoco.mj_step1(self.model, self.data)
 
-    def _step_watching(self) -> None:
+    def _step_button(self) -> None:
         force = self.data.sensor(self.scene.target).data
         for _ in range(SUBSTEPS):
             mujoco.mj_step(self.model, self.data)
-            touched = LOWEST_FORCE <= force[0] <= HIGHEST_FORCE
+            touched = _MIN_FORCE <= force[0] <= _MAX_FORCE
             self.pressed_for = self.pressed_for + 1 if touched else 0
 
     def settle(self, steps: int) -> None:
-        """Hold the first pose for some control steps."""
+        """Hold the home pose for some control steps."""
         for _ in range(steps):
             self.step(self.data.ctrl.copy())
         self.pressed_for = 0
 
     def root(self, name: str) -> Vector:
-        """Return where upstream would say that a thing is."""
+        """Return the position of a thing's root, as upstream defines it."""
         body = self.data.body(name)
-        if self.kinds[name] in STANDING_ROOTS:
+        if self.kinds[name] in _ROOT_AT_BASE:
             return body.xpos.copy()
         height = asset(self.scene.thing(name).asset).half_size[2]
         return body.xpos + body.xmat.reshape(3, 3) @ (0, 0, height)
 
     def base(self, name: str) -> Vector:
-        """Return where the centre of a thing's base is."""
+        """Return the position of the centre of a thing's base."""
         return self.data.body(name).xpos.copy()
 
     def grasp_point(self, name: str) -> Vector:
-        """Return where fingers close on a thing, or where a button is pressed."""
+        """Return the point at which the fingers grasp a thing or press a button."""
         body = self.data.body(name)
         height = asset(self.scene.thing(name).asset).grasp_height
         return body.xpos + body.xmat.reshape(3, 3) @ (0, 0, height)
 
-    def across(self, name: str) -> Vector:
-        """Return along which horizontal direction fingers close on a thing."""
+    def grasp_axis(self, name: str) -> Vector:
+        """Return the horizontal direction in which the fingers close on a thing."""
         return self.data.body(name).xmat.reshape(3, 3)[:2, 0].copy()
 
-    def seen_from(self, container: str, point: Vector) -> Vector:
+    def in_frame_of(self, container: str, point: Vector) -> Vector:
         """Return a point in the frame of a container's base."""
         body = self.data.body(container)
         return body.xmat.reshape(3, 3).T @ (point - body.xpos)
@@ -108,22 +108,22 @@ class World:
 
     @property
     def joints(self) -> Vector:
-        """The positions of the arm's joints."""
+        """The positions of the arm's joints in radians."""
         return self.data.qpos[:JOINTS].copy()
 
     @property
     def fingers(self) -> Vector:
-        """How far the fingers stand away from the middle."""
+        """The distances of the fingers from the middle in metres."""
         return self.data.qpos[JOINTS : JOINTS + 2] * (1, -1)
 
     @property
     def is_closed(self) -> bool:
-        """Whether upstream's state says that the gripper is closed."""
-        return bool((self.fingers < CLOSED_BELOW).all())
+        """Whether the gripper counts as closed in upstream's state."""
+        return bool((self.fingers < _CLOSED_BELOW).all())
 
     @property
     def speed(self) -> float:
-        """How fast the arm's fastest joint turns, in radians a second."""
+        """The speed of the arm's fastest joint in radians per second."""
         return float(np.abs(self.data.qvel[:JOINTS]).max())
 
     @property
@@ -133,17 +133,17 @@ class World:
 
     @property
     def angles(self) -> Vector:
-        """The extrinsic xyz Euler angles of that rotation."""
+        """The extrinsic xyz Euler angles of the tool in radians."""
         return Rotation.from_matrix(self.tool[1]).as_euler("xyz")
 
     def state_bytes(self) -> bytes:
-        """Return all that the further course follows from."""
-        what = mujoco.mjtState.mjSTATE_INTEGRATION
-        state = np.empty(mujoco.mj_stateSize(self.model, what))
-        mujoco.mj_getState(self.model, self.data, state, what)
+        """Return MuJoCo's integration state."""
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION
+        state = np.empty(mujoco.mj_stateSize(self.model, kind))
+        mujoco.mj_getState(self.model, self.data, state, kind)
         return state.tobytes()
 
 
 def from_base(point: Vector) -> Vector:
-    """Return a point as upstream gives it to openpi: from the robot's base, along world axes."""
+    """Return a point relative to the robot's base, along the world's axes."""
     return point - BASE

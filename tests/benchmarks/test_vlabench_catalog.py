@@ -1,4 +1,4 @@
-"""VLABench lite's tasks, cards, drawn scenes and tracks, without a simulator."""
+"""VLABench lite's tasks, protocol cards, scenes and tracks, without a simulator."""
 
 import gzip
 import json
@@ -18,14 +18,14 @@ from benchmarks.vlabench import VLABenchLite, catalog
 from benchmarks.vlabench.assets import asset, names
 from benchmarks.vlabench.catalog import SUITES, TASKS
 from benchmarks.vlabench.layout import Scene
-from benchmarks.vlabench.protocol import CARDS, FOLDER, NOTE, protocols
+from benchmarks.vlabench.protocol import CARDS, NOTE, TRACKS_VARIABLE, LiteProtocol, protocols
 from benchmarks.vlabench.tracks import TRACKS, load_track
 from harness.contracts.errors import UsageError
 from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
 OFFICIAL = Path(__file__).parents[3] / "shared" / "data" / "vlabench_tracks"
 OPENPI = protocols()["openpi"]
-HERE = [task for task in TASKS if task in SUITES["vlabench_lite"]]
+SUITE = [task for task in TASKS if task in SUITES["vlabench_lite"]]
 
 
 def scenes(task: str, count: int = 60, card: str = "openpi") -> list[Scene]:
@@ -44,26 +44,26 @@ def test_listing_imports_no_simulator() -> None:
 
 
 @pytest.mark.parametrize("card", sorted(CARDS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_field_of_a_card_has_its_source(card: Path) -> None:
+def test_every_field_of_a_card_has_a_source(card: Path) -> None:
     fields = yaml.safe_load(card.read_text())
     assert all(entry["source"] for key, entry in fields.items() if key not in ("name", "summary"))
 
 
-def test_every_card_says_what_its_numbers_are_not() -> None:
+def test_every_card_has_the_note_about_procedural_assets() -> None:
     for card in protocols().values():
         assert card.name.startswith("vlabench_lite/")
         assert card.note == VLABenchLite().demonstration_protocol(card).note == NOTE
 
 
-def test_the_suite_is_the_five_and_a_task_can_be_named_behind_it() -> None:
+def test_a_benchmark_is_a_suite_or_a_single_task() -> None:
     plan = Plan(("zero",), (BenchmarkRequest("vlabench_lite"),), 1)
-    assert resolve(plan).cells[0].tasks == tuple(HERE)
+    assert resolve(plan).setups[0].tasks == tuple(SUITE)
     plan = Plan(("zero",), (BenchmarkRequest("vlabench_lite/select_poker"),), 1)
-    assert resolve(plan).cells[0].tasks == ("select_poker",)
+    assert resolve(plan).setups[0].tasks == ("select_poker",)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_scene_follows_from_its_spec_alone(task: str) -> None:
+def test_a_scene_depends_on_its_spec_alone(task: str) -> None:
     again = OPENPI.scene(task, 3, 7)
     assert again == OPENPI.scene(task, 3, 7)
     drawn = scenes(task)
@@ -73,20 +73,20 @@ def test_a_scene_follows_from_its_spec_alone(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_demonstrations_have_scenes_of_their_own(task: str) -> None:
-    rehearsal = VLABenchLite().demonstration_protocol(OPENPI)
-    assert rehearsal.label != OPENPI.label
-    assert not {rehearsal.scene(task, n, 7).things for n in range(60)} & {
+def test_demonstrations_and_evaluations_share_no_scene(task: str) -> None:
+    demonstrations = VLABenchLite().demonstration_protocol(OPENPI)
+    assert demonstrations.label != OPENPI.label
+    assert not {demonstrations.scene(task, n, 7).things for n in range(60)} & {
         scene.things for scene in scenes(task)
     }
 
 
 @pytest.mark.parametrize("card", ["openpi", "unseen"])
 @pytest.mark.parametrize("task", TASKS)
-def test_nothing_overlaps_and_the_target_is_there(task: str, card: str) -> None:
+def test_things_do_not_overlap_and_the_target_is_a_choice(task: str, card: str) -> None:
     for scene in scenes(task, card=card):
         assert scene.target in scene.choices
-        assert scene.wrong() in set(scene.choices) - {scene.target}
+        assert scene.distractor() in set(scene.choices) - {scene.target}
         assert len({thing.name for thing in scene.things}) == len(scene.things)
         loose = [t for t in scene.things if asset(t.asset).kind not in ("painting", "poker")]
         for one, other in combinations(loose, 2):
@@ -95,7 +95,7 @@ def test_nothing_overlaps_and_the_target_is_there(task: str, card: str) -> None:
             assert np.linalg.norm(gap) > near, (one, other)
 
 
-def test_seen_and_unseen_targets_are_upstreams() -> None:
+def test_targets_are_from_upstreams_seen_and_unseen_sets() -> None:
     for card, toys, fruit in (
         ("openpi", catalog.SEEN_TOYS, catalog.SEEN_FRUIT),
         ("unseen", catalog.UNSEEN_TOYS, catalog.UNSEEN_FRUIT),
@@ -106,7 +106,7 @@ def test_seen_and_unseen_targets_are_upstreams() -> None:
         assert {scene.target for scene in scenes("select_fruit", card=card)} == set(fruit)
 
 
-def test_reasoning_tasks_ask_for_what_they_say() -> None:
+def test_the_targets_of_reasoning_tasks_match_their_instructions() -> None:
     orders = {"the the largest": 1, "the the 2nd largest": 2, "the the 3rd largest": 3}
     for scene in scenes("select_nth_largest_poker"):
         ranks = sorted((name.split("_")[0] for name in scene.choices), key=catalog.RANKS.index)
@@ -127,12 +127,12 @@ def test_step_limits_are_upstreams() -> None:
     assert {short.task_limit("vlabench_lite", task) for task in TASKS} == {8}
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="upstream's tracks are not beside the project")
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="upstream's track files are missing")
 @pytest.mark.parametrize("number", TRACKS)
-def test_every_official_episode_can_be_laid_out(
+def test_every_official_episode_becomes_a_scene(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(FOLDER, str(OFFICIAL))
+    monkeypatch.setenv(TRACKS_VARIABLE, str(OFFICIAL))
     card = protocols()[f"track{number}"]
     assert card.track_sha256
     track = load_track(number, OFFICIAL)
@@ -143,11 +143,11 @@ def test_every_official_episode_can_be_laid_out(
         for index, episode in enumerate(episodes):
             given, scene = episode["task"], card.scene(task, index, 7)
             assert [scene.instruction] == given["instructions"]
-            there = {each["name"]: each for each in given["components"] if each["name"] != "table"}
-            assert {thing.name for thing in scene.things} == set(there)
+            parts = {each["name"]: each for each in given["components"] if each["name"] != "table"}
+            assert {thing.name for thing in scene.things} == set(parts)
             for thing in scene.things:
                 np.testing.assert_allclose(
-                    thing.position[:2], there[thing.name]["position"][:2], atol=1e-5
+                    thing.position[:2], parts[thing.name]["position"][:2], atol=1e-5
                 )
             wanted = given["conditions"].get("press_button", {}).get("target_button")
             assert scene.target == (wanted or given["target_entity"][0])
@@ -176,35 +176,33 @@ def small_track(folder: Path, change: Callable[[Any], None] = lambda episode: No
     return path
 
 
-def test_what_a_track_says_is_part_of_its_protocol(
+def test_the_content_of_a_track_file_is_part_of_the_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = []
-    for name, told in (("one", "Something sweet."), ("two", "Something sour.")):
-        path = small_track(tmp_path / name, lambda e, t=told: e.update(instructions=[t]))
-        monkeypatch.setenv(FOLDER, str(tmp_path / name))
+    for name, instruction in (("one", "Something sweet."), ("two", "Something sour.")):
+        path = small_track(tmp_path / name, lambda e, t=instruction: e.update(instructions=[t]))
+        monkeypatch.setenv(TRACKS_VARIABLE, str(tmp_path / name))
         card = protocols()["track4"]
         labels.append(card.label)
         scene = card.scene("select_fruit", 0, 7)
-        assert (scene.instruction, scene.table, scene.floor) == (told, "stone2", "floor3")
+        assert (scene.instruction, scene.table, scene.floor) == (instruction, "stone2", "floor3")
         assert scene == card.scene("select_fruit", 0, 99)
     packed = tmp_path / "packed" / f"{path.name}.gz"
     packed.parent.mkdir()
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    monkeypatch.setenv(FOLDER, str(packed.parent))
+    monkeypatch.setenv(TRACKS_VARIABLE, str(packed.parent))
     labels.append(protocols()["track4"].label)
     assert labels[0] != labels[1] == labels[2]
 
 
-def test_mistakes_with_tracks_are_explained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(FOLDER, raising=False)
+def test_errors_of_tracks_name_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TRACKS_VARIABLE, raising=False)
     family = VLABenchLite()
-    with pytest.raises(UsageError, match=f"set {FOLDER} to the folder"):
+    with pytest.raises(UsageError, match=f"tracks=FOLDER or set {TRACKS_VARIABLE}"):
         family.make("vlabench_lite", "select_toy", protocols()["track1"])
     small_track(tmp_path)
-    monkeypatch.setenv(FOLDER, str(tmp_path))
+    monkeypatch.setenv(TRACKS_VARIABLE, str(tmp_path))
     card = protocols()["track4"]
     with pytest.raises(UsageError, match="no episodes of select_toy; it has those of select_fruit"):
         family.make("vlabench_lite", "select_toy", card)
@@ -212,6 +210,51 @@ def test_mistakes_with_tracks_are_explained(
         card.scene("select_fruit", 1, 7)
     with pytest.raises(UsageError, match="has changed since"):
         replace(card, track_sha256="0").scene("select_fruit", 0, 7)
+
+
+def resolve_tracks(protocol: str) -> LiteProtocol:
+    """Return the protocol of a run of select_fruit with this value of ``--protocol``."""
+    request = BenchmarkRequest("vlabench_lite/select_fruit", protocol=protocol)
+    (setup,) = resolve(Plan(("zero",), (request,), 1)).setups
+    assert isinstance(setup.protocol, LiteProtocol)
+    return setup.protocol
+
+
+def test_an_option_of_the_protocol_names_the_folder_of_the_tracks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_track(tmp_path / "option")
+    small_track(tmp_path / "variable", lambda e: e.update(instructions=["Something sour."]))
+    monkeypatch.setenv(TRACKS_VARIABLE, str(tmp_path / "variable"))
+    card = resolve_tracks(f"track4,tracks={tmp_path / 'option'}")
+    assert card.scene("select_fruit", 0, 7).instruction == "Something sweet, please."
+    by_variable = resolve_tracks("track4")
+    assert by_variable.scene("select_fruit", 0, 7).instruction == "Something sour."
+    # The label depends on the file's content and not on the way in which the folder was named.
+    monkeypatch.setenv(TRACKS_VARIABLE, str(tmp_path / "option"))
+    assert resolve_tracks("track4").label == card.label != by_variable.label
+    assert resolve_tracks(f"{card.label},tracks={tmp_path / 'option'}").label == card.label
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        (
+            "track4,track=.",
+            "unknown option of the protocols of vlabench_lite 'track'; did you mean",
+        ),
+        ("track4,seed=3", "unknown option of the protocols of vlabench_lite 'seed'; known: tracks"),
+        ("track4,tracks", "'tracks' in --protocol track4,tracks is not OPTION=VALUE"),
+        ("track4,tracks=.,tracks=.", "gives tracks twice"),
+        ("trak4,tracks=.", "unknown protocol of vlabench_lite 'trak4'; did you mean track4"),
+        ("track4,tracks=/missing", "the folder of VLABench's tracks does not exist: /missing"),
+        ("track4,tracks=.", "has no track_4_semantic_instruction.json"),
+        ("openpi,tracks=.", "vlabench_lite/openpi plays no track; leave out tracks="),
+    ],
+)
+def test_errors_of_the_tracks_option_name_the_fix(protocol: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        resolve_tracks(protocol)
 
 
 @pytest.mark.parametrize(
@@ -228,12 +271,12 @@ def test_a_damaged_track_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]
 ) -> None:
     small_track(tmp_path, change)
-    monkeypatch.setenv(FOLDER, str(tmp_path))
-    with pytest.raises(UsageError, match="episode 0 of select_fruit is not as VLABench writes it"):
+    monkeypatch.setenv(TRACKS_VARIABLE, str(tmp_path))
+    with pytest.raises(UsageError, match="episode 0 of select_fruit has not VLABench's format"):
         protocols()["track4"].scene("select_fruit", 0, 7)
 
 
-def test_what_is_no_track_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_track_is_refused(tmp_path: Path) -> None:
     for text in ("[", "[]", '{"select_toy": 3}'):
         path = tmp_path / str(len(text)) / "track_1_in_distribution.json"
         path.parent.mkdir()
@@ -242,7 +285,7 @@ def test_what_is_no_track_is_refused(tmp_path: Path) -> None:
             load_track(1, path.parent)
 
 
-def test_there_is_a_thing_for_every_name() -> None:
+def test_there_is_an_asset_for_every_name() -> None:
     toys = {toy for series in catalog.SEEN_TOYS + catalog.UNSEEN_TOYS for toy in series}
     assert toys == set(names("toy"))
     assert set(catalog.SEEN_FRUIT + catalog.UNSEEN_FRUIT) == set(names("fruit"))
