@@ -1,7 +1,7 @@
-"""A scripted expert for LIBERO that reads the simulator's state and acts without memory.
+"""A scripted expert for LIBERO that reads the simulator's state and has no memory.
 
-It shows that a task can be solved, makes demonstrations and serves as an upper reference in
-evaluations. It uses positions that no policy can see, but only the actions that a policy has.
+It shows that a task can be solved, records demonstrations, and is an upper reference in
+evaluations. It reads positions that no policy sees, but uses only a policy's actions.
 """
 
 from typing import Any
@@ -13,23 +13,21 @@ from benchmarks.libero.expert.grasp import is_too_flat
 from benchmarks.libero.expert.world import OPEN, Predicate, World, hold_still, servo
 from harness.contracts.environment import Action
 
-__all__ = ["Expert", "World"]
-
 _PLACEMENTS = ("on", "in")
-# Containers are opened before and closed after something is put inside. A stove is turned on
+# A container is opened before an object is put inside, and closed afterwards. A stove is turned on
 # while its burner is still free, so that the hand has room at the knob.
 _ORDER = {"open": 0, "turnon": 1, "turnoff": 1, "on": 2, "in": 2, "close": 3}
-# After success the hand rises straight to this height above the robot's base, away from all.
+# After success the hand rises to this height above the robot's base, away from all objects.
 _RETREAT_HEIGHT = 0.30
-# With fingers this far apart it has let go of everything.
+# Fingers this far apart, in metres, hold nothing.
 _FINGERS_OPEN = 0.06
 
 
 class Expert:
     """Chooses the next action toward the goal of a LIBERO task.
 
-    The action depends on the present state of the simulator alone: no clock, no randomness, no
-    memory of earlier calls.
+    The action depends only on the simulator's present state: no clock, no randomness, no memory of
+    earlier calls.
 
     Args:
         env: The robosuite environment, ``ControlEnv.env``.
@@ -39,20 +37,20 @@ class Expert:
         self.world = World(env)
 
     def act(self) -> Action:
-        """Returns a 7-D action in [-1, 1]; after success it retreats and holds still."""
+        """Return a 7-D action in [-1, 1]; after success the hand retreats and holds still."""
         for predicate in sorted(self.world.goal, key=lambda predicate: _ORDER[predicate[0]]):
             if not self._is_finished(predicate):
                 return np.clip(self._pursue(predicate), -1.0, 1.0)
         return self._retreat()
 
     def _is_finished(self, predicate: Predicate) -> bool:
-        """Whether a predicate holds and, for a placement, the hand has let go."""
+        """Return whether a predicate holds and, for a placement, the hand is off the object."""
         if not self.world.holds(predicate):
             return False
         return predicate[0] not in _PLACEMENTS or not self.world.is_grasped(predicate[1])
 
     def _pursue(self, predicate: Predicate) -> Action:
-        """Returns the next action toward one predicate, by the skill that it needs."""
+        """Return the next action toward one predicate."""
         is_placement = predicate[0] in _PLACEMENTS
         if is_placement and self._is_shut_out(predicate):
             return self._let_in(predicate)
@@ -65,7 +63,7 @@ class Expert:
         return pick_place.act(self.world, predicate)
 
     def _is_shut_out(self, predicate: Predicate) -> bool:
-        """Whether the container must first be opened; the hand must be empty to do that."""
+        """Return whether the hand is empty and must first open the target container."""
         _, name, target = predicate
         if self.world.is_object(target) or self.world.is_grasped(name):
             return False
@@ -74,9 +72,9 @@ class Expert:
         return not articulated.is_open_enough(self.world, target)
 
     def _let_in(self, predicate: Predicate) -> Action:
-        """Returns the next action that opens a container for an object."""
+        """Return the next action that opens a container for an object."""
         _, name, target = predicate
-        # An object under the drawer could not be picked up once the drawer is open.
+        # The hand could not pick up an object that the open drawer covers.
         if articulated.retreat(self.world) is None:
             aside = articulated.make_way(self.world, name, target)
             if aside is not None:

@@ -1,8 +1,8 @@
-"""Skills for articulated fixtures, and for plates that are pushed: which one serves a predicate.
+"""Chooses the skill for a predicate about an articulated fixture or a plate.
 
-All skills are memoryless: an action follows from the present state of the simulator alone, so
-that a policy without memory can learn from the demonstrations. What looks like a sequence (stand
-off, reach, grip, pull) is a test of where the hand is now.
+No skill has memory: each action follows from the simulator's present state. So a policy without
+memory can learn from the demonstrations. Each phase (align, reach, grip, pull) is a test of where
+the hand is now.
 """
 
 from benchmarks.libero.expert import drawers, hinges, pushing
@@ -11,7 +11,7 @@ from harness.contracts.environment import Action
 
 
 def act(world: World, predicate: Predicate) -> Action:
-    """Returns the next action that brings a predicate nearer to being true.
+    """Return the next action toward a predicate.
 
     Args:
         world: The simulation.
@@ -22,7 +22,7 @@ def act(world: World, predicate: Predicate) -> Action:
         A 7-D action in [-1, 1].
 
     Raises:
-        ValueError: If no skill serves the predicate.
+        ValueError: There is no skill for the predicate.
     """
     kind, name = predicate[:2]
     match kind:
@@ -42,10 +42,10 @@ def act(world: World, predicate: Predicate) -> Action:
 
 
 def is_open_enough(world: World, name: str) -> bool:
-    """Whether something can be put into a container now.
+    """Return whether an object can be put into a container now.
 
-    Stricter than the predicate ``open`` while the hand is still pulling a drawer: a drawer that
-    has just become open by the predicate is too narrow for a bowl.
+    While the hand pulls a drawer, this is stricter than the predicate ``open``: a drawer that has
+    just become ``open`` is too narrow for a bowl.
 
     Args:
         world: The simulation.
@@ -57,7 +57,7 @@ def is_open_enough(world: World, name: str) -> bool:
 
 
 def make_way(world: World, name: str, region: str) -> Action | None:
-    """Returns the action that pushes a dish to where an open drawer will not cover it.
+    """Return the action that pushes a dish to a place that the open drawer will not cover.
 
     Call it before a drawer is opened to put the dish in.
 
@@ -67,7 +67,7 @@ def make_way(world: World, name: str, region: str) -> Action | None:
         region: The drawer's region, or a microwave.
 
     Returns:
-        The action, or None when the dish can stay and the hand is out of it.
+        The action; None if the dish can stay and the hand is out of it.
     """
     if not _is_drawer(world, region):
         return None
@@ -78,16 +78,16 @@ def make_way(world: World, name: str, region: str) -> Action | None:
 
 
 def retreat(world: World) -> Action | None:
-    """Returns the action that takes the hand off a handle or knob that it is still hooked on.
+    """Return the action that takes the hand off a handle or knob.
 
-    Call it before any skill that is not about that fixture: a hand that leaves in another
-    direction takes the drawer or the knob along.
+    Call it before any skill for another fixture or object. A hand that leaves in another direction
+    would move the drawer or the knob.
 
     Args:
         world: The simulation.
 
     Returns:
-        The action, or None when the hand is free.
+        The action; None if the hand is free.
     """
     for name, site in world.env.object_sites_dict.items():
         if site.joints:

@@ -1,19 +1,21 @@
-"""Where the movable parts of LIBERO's fixtures are: drawer handles, stove knobs, microwave doors.
+"""Finds the movable parts of LIBERO's fixtures: drawer handles, stove knobs, microwave doors.
 
-Parts are found by geometry, not by name, so that every cabinet and stove of the benchmark is
-served by the same code. All values are read from the present state of the simulator.
+Parts are found by geometry, not by name, so the code works for every cabinet and stove. All values
+are those of the simulator's present state.
 """
 
-import math
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
-from benchmarks.libero.expert.rotations import downward_rotation, rotation_between
-from benchmarks.libero.expert.world import Array, World
+from benchmarks.libero.expert.rotations import UP, Array, rotate_yaw
+from benchmarks.libero.expert.world import World
 
-UP = np.array([0.0, 0.0, 1.0])
+ALIGNED_TURN = 0.15
+"""A hand that is turned by less than this, in rad, may go to a handle or knob."""
+GRIP_SLACK = 0.006
+"""Fingers that are at most this much wider apart, in metres, hold what is between them."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,16 @@ class Door:
     travel: float
 
 
-def fixture_joint(world: World, name: str) -> int:
-    """Returns the joint of an articulated fixture, or of one region of it such as a drawer."""
+def _fixture_joint(world: World, name: str) -> int:
+    """Return the joint of an articulated fixture, or of one region of it such as a drawer."""
     sites = world.env.object_sites_dict
     owner = sites[name] if name in sites else world.env.get_object(name)
     return int(world.model.joint(owner.joints[0]).id)
 
 
 def find_handle(world: World, region: str) -> Handle:
-    """Returns the handle of the drawer that a region such as ``cabinet_1_top_region`` is in."""
-    joint = fixture_joint(world, region)
+    """Return the handle of the drawer that a region such as ``cabinet_1_top_region`` is in."""
+    joint = _fixture_joint(world, region)
     sign, opened, travel = _opening(world, joint)
     outward = sign * world.data.xaxis[joint]
     boxes = _geoms(world, joint, mujoco.mjtGeom.mjGEOM_BOX)
@@ -101,8 +103,8 @@ def find_handle(world: World, region: str) -> Handle:
 
 
 def find_knob(world: World, fixture: str) -> Knob:
-    """Returns the knob of a stove."""
-    joint = fixture_joint(world, fixture)
+    """Return the knob of a stove."""
+    joint = _fixture_joint(world, fixture)
     anchor = world.data.xanchor[joint]
 
     def top(geom: int) -> float:
@@ -112,7 +114,7 @@ def find_knob(world: World, fixture: str) -> Knob:
     axes = world.data.geom_xmat[ridge].reshape(3, 3).T
     horizontal = [axis for axis in axes if abs(axis @ UP) < 0.5]
     along, across = sorted(horizontal, key=lambda axis: -_half_extent(world, ridge, axis))
-    # Judged with the knob at zero, so that the direction does not flip while the knob turns.
+    # Computed for the knob at zero, so that the direction does not flip while the knob turns.
     away_from_robot = rotate_yaw(
         anchor - world.data.body("robot0_base").xpos,
         float(world.data.qpos[world.model.jnt_qposadr[joint]]),
@@ -125,8 +127,8 @@ def find_knob(world: World, fixture: str) -> Knob:
 
 
 def find_door(world: World, fixture: str) -> Door:
-    """Returns the door of a microwave."""
-    joint = fixture_joint(world, fixture)
+    """Return the door of a microwave."""
+    joint = _fixture_joint(world, fixture)
     sign, angle, travel = _opening(world, joint)
     panel = max(
         _geoms(world, joint, mujoco.mjtGeom.mjGEOM_BOX),
@@ -159,38 +161,8 @@ def find_door(world: World, fixture: str) -> Door:
     )
 
 
-def tilted_rotation(outward: Array, tilt: float, finger_yaw: float) -> Array:
-    """Returns the rotation of a hand that leans back along ``outward``.
-
-    Args:
-        outward: Horizontal unit vector from which the hand comes.
-        tilt: Angle from pointing down (0) to pointing along ``-outward`` (pi / 2).
-        finger_yaw: Yaw of the finger axis before the hand is tilted.
-    """
-    quaternion, matrix = np.zeros(4), np.zeros(9)
-    mujoco.mju_axisAngle2Quat(quaternion, np.cross(UP, outward), tilt)
-    mujoco.mju_quat2Mat(matrix, quaternion)
-    return matrix.reshape(3, 3) @ downward_rotation(finger_yaw)
-
-
-def rotation_error(world: World, rotation: Array) -> float:
-    """Returns the angle between the hand and a rotation, in radians."""
-    return float(np.linalg.norm(rotation_between(world.eef_rotation, rotation)))
-
-
-def rotate_yaw(vector: Array, angle: float) -> Array:
-    """Returns a vector turned about the vertical axis."""
-    cosine, sine = math.cos(angle), math.sin(angle)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]]) @ vector
-
-
-def yaw_of(direction: Array) -> float:
-    """Returns the yaw of a horizontal direction."""
-    return math.atan2(direction[1], direction[0])
-
-
 def _opening(world: World, joint: int) -> tuple[float, float, float]:
-    """Sign of the joint's opening direction, how far it is open, and its range of opening."""
+    """Return the sign of a joint's opening direction, its opening, and its range of opening."""
     low, high = world.model.jnt_range[joint]
     sign = 1.0 if high > -low else -1.0
     position = float(world.data.qpos[world.model.jnt_qposadr[joint]])
@@ -198,12 +170,12 @@ def _opening(world: World, joint: int) -> tuple[float, float, float]:
 
 
 def _geoms(world: World, joint: int, kind: int) -> list[int]:
-    """Geoms of one type on the body that a joint moves."""
+    """Return the geoms of one type on the body that a joint moves."""
     on_body = world.model.geom_bodyid == world.model.jnt_bodyid[joint]
     return [int(geom) for geom in np.flatnonzero(on_body & (world.model.geom_type == kind))]
 
 
 def _half_extent(world: World, geom: int, direction: Array) -> float:
-    """Half the size of a box along a direction."""
+    """Return half the size of a box along a direction."""
     axes = world.data.geom_xmat[geom].reshape(3, 3)
     return float(np.abs(axes.T @ direction) @ world.model.geom_size[geom])

@@ -1,7 +1,7 @@
-"""Where to grasp an object from above, as a function of the scene's geometry.
+"""Chooses a grasp from above from the scene's geometry.
 
-A grasp is chosen anew at every step. It depends on the objects and fixtures, which stand still
-until the fingers touch them, so the choice is stable. Once the hand is down around an object the
+The grasp is chosen again at every step. It depends on objects and fixtures that stand still until
+the fingers touch them, so the choice is stable. When the hand is down around an object, the
 nearest grasp is kept, because the object may then move under the fingers.
 """
 
@@ -11,31 +11,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.libero.expert.world import HOME_YAW, Array, World, wrap_yaw
+from benchmarks.libero.expert.rotations import HOME_YAW, Array, wrap_yaw
+from benchmarks.libero.expert.world import World
 
 # The pads reach 8 cm apart; this leaves 4 mm on each side for the approach.
 _WIDEST_PINCH = 0.072
 # The palm sits 2.6 cm above the point between the finger tips and must not touch the object.
 _DEPTH_BELOW_TOP = 0.024
-# A rim is thin: a shallow bite keeps the fingers off the bottom and out of sloping walls.
+# Finger depth at a rim: shallow, to keep the fingers off the bottom and off sloping walls.
 _RIM_DEPTH = 0.020
-# A knob is low, and the lid under it must not stop the finger tips.
+# Finger depth at a lid's knob: it is low, and the finger tips must not hit the lid.
 _KNOB_DEPTH = 0.010
 # The fingers end 1.2 cm below that point; this keeps them off the table.
 _HEIGHT_ABOVE_BOTTOM = 0.014
 _ANGLES = 16
 # Vertices within this distance of the top belong to the rim, the lid or the knob.
 _TOP_BAND = 0.010
-# A wide object lower than this has no wall to take between the fingers.
+# A wide object lower than this has no wall that the fingers can pinch.
 _LOWEST_RIM = 0.030
-# How far inside the rim's outer edge the hand may stand. The deeper one leaves the outer finger
-# less room, for bowls that stand by a wall; the closing fingers then shift the bowl.
+# How far inside the rim's outer edge the hand may stand. With the second value the outer finger
+# needs less room, for bowls beside a wall; the closing fingers then shift the bowl.
 _WALL_INSETS = (0.004, 0.010)
 # Closer than this to a solid, a candidate hand pose is penalised.
 _CLEARANCE = 0.02
 # Farther from its base the arm is nearly straight and follows small commands badly.
 _EASY_REACH = 0.72
-# Nearer than this, the hand would push what stands there.
+# Nearer than this, the hand would push the solid.
 _COLLISION = 0.003
 # Weights of the score.
 _CLEARANCE_COST = 2.0
@@ -50,7 +51,7 @@ _KEEP_RADIUS = 0.03
 
 # Points that sample the open hand, in its frame: along the fingers' axis, across it, and up.
 _PALM = list(itertools.product(np.linspace(-0.1, 0.1, 7), (-0.02, 0.02), (0.031,)))
-# The back of the hand is repeated above itself, because the hand comes down through that space.
+# The back of the hand is also sampled higher up, because the hand comes down through that space.
 _BACK = list(itertools.product((-0.1, -0.05, 0, 0.05, 0.1), (-0.035, 0.035), (0.08, 0.13, 0.18)))
 _FINGER_TIPS = list(itertools.product((-0.052, 0.052), (-0.008, 0.008), (-0.008,)))
 _FINGER_ROOTS = list(itertools.product((-0.062, 0.062), (-0.009, 0.009), (0.022,)))
@@ -67,7 +68,7 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class Grasp:
-    """A pose of the downward hand that takes an object between the fingers.
+    """A pose of the downward hand around an object.
 
     Attributes:
         position: Point between the finger tips.
@@ -81,7 +82,7 @@ class Grasp:
 
 
 def choose_grasp(world: World, name: str) -> Grasp:
-    """Returns the best grasp of an object in the present scene."""
+    """Return the best grasp of an object in the present scene."""
     vertices = world.vertices(name)
     candidates = _candidates(vertices, world.rotation(name))
     positions = np.array([candidate.position for candidate in candidates])
@@ -102,14 +103,14 @@ def choose_grasp(world: World, name: str) -> Grasp:
 
 
 def is_too_flat(world: World, name: str) -> bool:
-    """Whether an object is so wide and low that it can only be pushed, such as a plate."""
+    """Return whether an object is so wide and low that it can only be pushed, such as a plate."""
     vertices = world.vertices(name)
     low = float(np.ptp(vertices[:, 2])) < _LOWEST_RIM
     return low and not _pinches(vertices, world.rotation(name))
 
 
 def _candidates(vertices: Array, rotation: Array) -> list[_Candidate]:
-    """Grasps across the whole object, else across its lid or knob, else of its rim."""
+    """Return grasps across the whole object, else across its lid or knob, else of its rim."""
     across_object = _pinches(vertices, rotation)
     if across_object:
         return across_object
@@ -119,7 +120,7 @@ def _candidates(vertices: Array, rotation: Array) -> list[_Candidate]:
 
 
 def _pinches(vertices: Array, rotation: Array, height: float | None = None) -> list[_Candidate]:
-    """Grasps with a finger on either side of all the vertices."""
+    """Return grasps with one finger on each side of all the vertices."""
     if height is None:
         bottom, top = vertices[:, 2].min(), vertices[:, 2].max()
         height = max(top - _DEPTH_BELOW_TOP, bottom + _HEIGHT_ABOVE_BOTTOM)
@@ -139,7 +140,7 @@ def _pinches(vertices: Array, rotation: Array, height: float | None = None) -> l
 
 
 def _rim_grasps(rim: Array) -> list[_Candidate]:
-    """Grasps of the wall of a hollow object, with one finger inside."""
+    """Return grasps of the wall of a hollow object, with one finger inside."""
     center = (rim[:, :2].min(axis=0) + rim[:, :2].max(axis=0)) / 2
     height = rim[:, 2].max() - _RIM_DEPTH
     candidates = []
@@ -153,13 +154,13 @@ def _rim_grasps(rim: Array) -> list[_Candidate]:
 
 
 def _upright_yaw(rotation: Array) -> float:
-    """Yaw of the object's most horizontal axis: grasps that turn with it do not jump."""
+    """Return the yaw of the object's most horizontal axis; grasps relative to it do not jump."""
     axis = rotation[:, int(np.argmin(np.abs(rotation[2])))]
     return math.atan2(axis[1], axis[0])
 
 
 def _hand_points(position: Array, yaw: float) -> Array:
-    """World positions of points that sample the open hand: finger tips and palm."""
+    """Return world positions that sample the surface of the open hand."""
     along = np.array([math.cos(yaw), math.sin(yaw), 0.0])
     across = np.array([-along[1], along[0], 0.0])
     up = np.array([0.0, 0.0, 1.0])
@@ -167,7 +168,7 @@ def _hand_points(position: Array, yaw: float) -> Array:
 
 
 def _is_kept(world: World, positions: Array, yaws: Array) -> Array:
-    """1 for grasps that the hand is already around, else 0."""
+    """Return 1 for grasps that the hand is already around, else 0."""
     near = np.linalg.norm(positions - world.eef_position, axis=1) < _KEEP_RADIUS
     turn = np.abs(yaws - world.finger_yaw)
     aligned = np.minimum(turn, math.pi - turn) < math.pi / _ANGLES

@@ -1,8 +1,8 @@
-"""Picking an object up and putting it on or into something, decided from the state alone.
+"""Picks an object up and puts it on or into a target.
 
-Every step asks the same questions in the same order: is the object held, where is the hand, how
-far are the fingers apart. There is no phase variable and no clock, so the expert recovers from
-any disturbance, and a policy that sees only the present can imitate it.
+Every step makes the same tests in the same order: is the object held, where is the hand, how far
+apart are the fingers. There is no phase variable and no clock. So the expert recovers from
+disturbances, and a policy that sees only the present state can imitate it.
 """
 
 import math
@@ -11,58 +11,50 @@ import numpy as np
 
 from benchmarks.libero.expert.grasp import Grasp, choose_grasp
 from benchmarks.libero.expert.place import Place, choose_place
-from benchmarks.libero.expert.world import (
-    CLOSE,
-    OPEN,
-    Array,
-    Predicate,
-    World,
-    hold_still,
-    servo,
-    wrap_yaw,
-)
+from benchmarks.libero.expert.rotations import Array, wrap_yaw
+from benchmarks.libero.expert.world import CLOSE, OPEN, Predicate, World, hold_still, servo
 from harness.contracts.environment import Action
 
-# Faster fingers are on their way, which tells opening from closing; slower ones only slip.
+# Fingers faster than this are opening or closing; slower fingers only slip.
 _FINGER_MOVING = 0.05
 _FINGERS_OPEN = 0.07
 _FINGERS_WIDE = 0.065
 _FINGERS_SHUT = 0.004
-# A hand slower than this has arrived, or has been stopped by what it touches.
+# A hand slower than this has arrived, or an obstacle has stopped it.
 _STOPPED = 0.02
 
 # How near the hand must be to a grasp before the fingers close.
 _GRASP_TOLERANCE = 0.010
-# Once the fingers are closing they may push the object this far.
+# Closing fingers may push the object this far.
 _CLOSING_TOLERANCE = 0.025
 _YAW_TOLERANCE = 0.12
-# A radian of yaw counts like this many metres off the target: it is half the hand's width.
+# A radian of yaw error counts like this many metres of position error: half the hand's width.
 _TURN_LENGTH = 0.1
-# A hand that comes from a drawer or a knob points elsewhere and must turn down first.
+# A hand that comes from a drawer or a knob is tilted and must first turn down.
 _TILT_TOLERANCE = 0.25
 
-# The empty hand's finger tips pass this far above what is in the way.
+# The empty hand's finger tips pass this far above obstacles.
 _REACH_MARGIN = 0.04
 _HAND_RADIUS = 0.10
-# A carried object's bottom passes this far above what is in the way.
+# A carried object's bottom passes this far above obstacles.
 _CARRY_MARGIN = 0.03
 _PLACE_TOLERANCE = 0.010
-# An object is let go at most this far above where it will rest.
+# The hand releases an object at most this far above its place of rest.
 _RELEASE_HEIGHT = 0.004
-# Inside this distance the hand may come down; each metre outside keeps it four metres higher,
-# which makes a funnel over the target.
+# Inside this radius the hand may come down. Each metre outside keeps it four metres higher, which
+# makes a funnel above the target.
 _FUNNEL_SLOPE = 4.0
 _FUNNEL_RADIUS = 0.007
-# Sideways motion fades out as the hand falls short of its height by this much.
+# Sideways motion stops when the hand is lower than its goal by this much.
 _RISE_MARGIN = 0.03
-# A thin rim is held with only a few newtons: a jerk at lift-off pulls it out of the fingers.
+# The fingers hold a thin rim with a few newtons only; a jerk at lift-off would pull it out.
 _GENTLE_SPEED = 0.5
-# Fingers this near to each other hold a rim.
+# Fingers nearer than this hold a rim.
 _THIN = 0.015
 
 
 def act(world: World, predicate: Predicate) -> Action:
-    """Returns the next action of a pick-and-place.
+    """Return the next action of a pick-and-place.
 
     Args:
         world: The simulation.
@@ -79,7 +71,7 @@ def act(world: World, predicate: Predicate) -> Action:
 
 
 def reach(world: World, name: str) -> Action:
-    """Returns the next action of an empty hand that goes to an object and takes it."""
+    """Return the next action of an empty hand toward grasping an object."""
     grasp = choose_grasp(world, name)
     if _is_around(world, grasp):
         if _may_close(world):
@@ -102,7 +94,7 @@ def reach(world: World, name: str) -> Action:
 
 
 def carry(world: World, name: str, place: Place) -> Action:
-    """Returns the next action of a hand that holds an object and brings it to a place."""
+    """Return the next action of a hand that carries an object to a place."""
     anchor = world.center(name) if place.by_center else world.position(name)
     low, high = world.extent(name)
     offset = place.position[:2] - anchor[:2]
@@ -119,7 +111,7 @@ def carry(world: World, name: str, place: Place) -> Action:
     height = min(hover, _FUNNEL_SLOPE * misfit)
     eef = world.eef_position
     goal = eef + np.array([*offset, height - drop])
-    # The object turns only at its height, where it cannot hit its neighbours.
+    # The object turns only at carrying height, where it cannot hit its neighbours.
     yaw = place.yaw if drop > hover - _CARRY_MARGIN else None
     thin = world.finger_opening < _THIN
     gentle = arrived or (thin and drop < hover - _CARRY_MARGIN)
@@ -128,7 +120,7 @@ def carry(world: World, name: str, place: Place) -> Action:
 
 
 def _rise_before_moving(position: Array, goal: Array) -> Array:
-    """Keeps a hand that is lower than its goal from moving sideways."""
+    """Return a goal that rises first: a hand below its goal must not move sideways."""
     deficit = goal[2] - position[2]
     share = float(np.clip(1.0 - deficit / _RISE_MARGIN, 0.0, 1.0))
     return np.array([*(position[:2] + share * (goal - position)[:2]), goal[2]])
@@ -140,7 +132,7 @@ def _yaw_error(world: World, yaw: float) -> float:
 
 
 def _is_around(world: World, grasp: Grasp) -> bool:
-    """Whether the fingers are where they can close on the object."""
+    """Return whether the fingers can close on the object from where they are."""
     offset = world.eef_position - grasp.position
     sideways = float(np.linalg.norm(offset[:2]))
     closing = world.finger_opening < _FINGERS_OPEN
@@ -153,7 +145,7 @@ def _is_around(world: World, grasp: Grasp) -> bool:
 
 
 def _may_close(world: World) -> bool:
-    """Whether fingers around an object shall close, rather than open for another try."""
+    """Return whether fingers around an object should close, not open for another attempt."""
     opening = world.finger_speed > _FINGER_MOVING
     shut_on_nothing = world.finger_opening < _FINGERS_SHUT
     return not opening and not shut_on_nothing

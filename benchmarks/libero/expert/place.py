@@ -1,13 +1,14 @@
-"""Where to put an object so that a predicate becomes true and stays true."""
+"""Chooses where to put an object so that a predicate becomes true and stays true."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.libero.expert.world import Array, Predicate, World
+from benchmarks.libero.expert.rotations import Array
+from benchmarks.libero.expert.world import Predicate, World
 
-# A region whose sides differ by this ratio is a slot, which an object must be turned to enter.
+# A region whose sides differ by this ratio is a slot; the object must turn to enter it.
 _SLOT_RATIO = 1.5
 # Objects that share a region stand this far apart.
 _GAP = 0.01
@@ -17,13 +18,13 @@ _USABLE_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Place:
-    """The pose at which a held object is let go.
+    """The pose at which the hand releases an object.
 
     Attributes:
-        position: x and y of the object, and as z the height of its bottom. Contact with what is
-            below may stop the object earlier.
-        yaw: Finger-axis yaw of the hand, or None where any will do.
-        by_center: Whether x and y are those of the object's middle, rather than of its body.
+        position: x and y of the object, and the height of its bottom. Contact may stop the object
+            higher up.
+        yaw: Finger-axis yaw of the hand; None if any yaw will do.
+        by_center: Whether x and y are those of the object's middle instead of its body frame.
     """
 
     position: Array
@@ -32,7 +33,7 @@ class Place:
 
 
 def choose_place(world: World, predicate: Predicate) -> Place:
-    """Returns where to let go of the object of an ``on`` or ``in`` predicate."""
+    """Return where to let go of the object of an ``on`` or ``in`` predicate."""
     relation, _, target = predicate
     position = world.position(target)
     if world.is_object(target):
@@ -42,7 +43,7 @@ def choose_place(world: World, predicate: Predicate) -> Place:
     position[0] += _slot_offset(world, predicate, half[0])
     if relation == "on":
         return Place(position)
-    # Let go at the rim: a hand that goes deeper would touch the walls.
+    # Release at the rim: a deeper hand would touch the walls.
     position[2] += half[2]
     is_slot = max(half[:2]) > _SLOT_RATIO * min(half[:2])
     yaw = (0.0 if half[0] < half[1] else math.pi / 2) if is_slot else None
@@ -50,7 +51,7 @@ def choose_place(world: World, predicate: Predicate) -> Place:
 
 
 def _slot_offset(world: World, predicate: Predicate, half: float) -> float:
-    """Offset along x that keeps objects with the same region apart, in the goal's order."""
+    """Return the offset along x that keeps objects in one region apart, in the goal's order."""
     relation, name, target = predicate
     sharing = [other[1] for other in world.goal if other[0] == relation and other[2:] == (target,)]
     if len(sharing) < 2:

@@ -1,33 +1,32 @@
-"""Pushing plates and bowls along the table, decided from the state alone."""
+"""Pushes plates and bowls along the table."""
 
 import numpy as np
 
-from benchmarks.libero.expert.fixtures import UP
-from benchmarks.libero.expert.rotations import HOME_YAW
-from benchmarks.libero.expert.world import CLOSE, Array, Predicate, World, servo
+from benchmarks.libero.expert.rotations import HOME_YAW, UP, Array
+from benchmarks.libero.expert.world import CLOSE, Predicate, World, servo
 from harness.contracts.environment import Action
 
 # Height of the finger pads above the dish's underside when the tips touch its floor.
 _TOUCH_HEIGHT = 0.018
 # The set point lies this far below the floor: the tips press on it and do not slip.
 _PRESS = 0.008
-# The tips go down this far from the dish's center, on the side it shall go to. A dish that is
-# led from its front follows; one that is pushed from behind turns away.
+# The tips go down this far from the dish's center, on the side of the goal. A dish that is pulled
+# from its front follows; a dish that is pushed from behind turns away.
 _FORWARD = 0.02
 # The tips pass this far above the rim.
 _RIM_MARGIN = 0.06
 # The set point lies this far ahead of the hand, which sets the speed.
 _LEAD = 0.03
-# Within this share of the dish's radius the tips are inside its rim.
+# Within this share of the dish's radius, the tips are inside its rim.
 _INSIDE = 0.75
-# Down to this height above the touching height the hand counts as lowered.
+# Below this height above the touching height, the hand counts as lowered.
 _LOWERED = 0.008
 _ABOVE_TOLERANCE = 0.012
 _FINGERS_SHUT = 0.01
 
 
 def push(world: World, predicate: Predicate) -> Action:
-    """Returns the next action that pushes a plate along the table into a region.
+    """Return the next action that pushes a plate along the table into a region.
 
     Args:
         world: The simulation.
@@ -38,15 +37,15 @@ def push(world: World, predicate: Predicate) -> Action:
 
 
 def push_toward(world: World, name: str, goal: Array) -> Action:
-    """Returns the next action that pushes a dish along the table toward a point.
+    """Return the next action that pushes a dish along the table toward a point.
 
-    The closed fingers press on the floor of the dish and push against the inside of its rim.
-    Behind the dish there may be no room for a hand.
+    The closed fingers press on the floor of the dish and push against the inside of its rim,
+    because there may be no room for a hand behind the dish.
 
     Args:
         world: The simulation.
         name: A plate or a bowl.
-        goal: Where its center shall go; only x and y count.
+        goal: The goal of its center; only x and y count.
     """
     low, high = world.extent(name)
     center = (low + high) / 2
@@ -74,7 +73,7 @@ def push_toward(world: World, name: str, goal: Array) -> Action:
 
 
 def leave_dish(world: World, name: str) -> Action | None:
-    """Returns the action that lifts the hand out of a dish, or None when it is not in it."""
+    """Return the action that lifts the hand out of a dish; None if it is not inside."""
     low, high = world.extent(name)
     position = world.eef_position
     within = np.all((low < position) & (position < high + _RIM_MARGIN / 2 * UP))

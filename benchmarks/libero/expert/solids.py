@@ -1,4 +1,4 @@
-"""Distances and contacts between the solids of a MuJoCo model, taken as oriented boxes."""
+"""Distances and contacts of a MuJoCo model's solids, taken as oriented boxes."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,18 +12,18 @@ from benchmarks.libero.expert.rotations import Array
 Indices = NDArray[np.int64]
 
 _UNIT_CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
-# Distances are cut off here: what is farther is not worth telling apart.
+# Larger distances are cut off, because they make no difference to the expert.
 _REACH = 0.05
 
 
 class Solids:
     """The colliding geoms of a model, grouped by the root body of their object.
 
-    LIBERO builds its objects from boxes, so bounding boxes of geoms are exact for nearly all.
+    LIBERO builds its objects from boxes, so the geoms' bounding boxes are exact for nearly all.
 
     Args:
         model: The MuJoCo model.
-        data: Its state, read anew at each call.
+        data: Its state, read again at each call.
         robot_root: Root body of the robot, which never counts as an obstacle.
     """
 
@@ -33,7 +33,7 @@ class Solids:
         self._robot_root = robot_root
 
     def vertices(self, root: int) -> Array:
-        """Corners of the boxes of one object, shape (n, 3)."""
+        """Return the corners of the boxes of one object, shape (n, 3)."""
         centers, rotations, halves = self._boxes(
             np.flatnonzero(self._is_solid & (self._roots == root))
         )
@@ -41,7 +41,7 @@ class Solids:
         return (np.einsum("gij,gkj->gki", rotations, corners) + centers[:, None, :]).reshape(-1, 3)
 
     def distance(self, points: Array, ignored_roots: Sequence[int]) -> Array:
-        """Distance from each point, shape (..., 3), to the nearest box; zero inside."""
+        """Return the distance from each point, shape (..., 3), to the nearest box; zero inside."""
         flat = points.reshape(-1, 3)
         centers, rotations, halves = self._boxes(self._obstacles(ignored_roots))
         low, high = flat.min(axis=0) - _REACH, flat.max(axis=0) + _REACH
@@ -58,10 +58,10 @@ class Solids:
     def height(
         self, start: Array, end: Array, radius: float, ignored_roots: Sequence[int]
     ) -> float:
-        """Top of the highest box under a path of the given half width."""
+        """Return the top of the highest box under a path of the given half width."""
         centers, rotations, halves = self._boxes(self._obstacles(ignored_roots))
         span = _span(rotations, halves)
-        # Steps no longer than the radius: no box slips through between two samples.
+        # Steps are no longer than the radius, so two samples cannot miss a box between them.
         count = 2 + int(np.linalg.norm(end[:2] - start[:2]) / radius)
         path = np.linspace(start[:2], end[:2], count)
         gaps = np.abs(path[None] - centers[:, None, :2]) - span[:, None, :2]
@@ -69,7 +69,7 @@ class Solids:
         return float((centers + span)[under, 2].max(initial=-np.inf))
 
     def bodies_touching(self, root: int) -> set[int]:
-        """Bodies in contact with an object, its own bodies excepted."""
+        """Return the bodies in contact with an object, without its own bodies."""
         bodies = self._model.geom_bodyid[self._data.contact.geom].reshape(-1, 2)
         pairs = np.concatenate([bodies, bodies[:, ::-1]])
         roots = self._model.body_rootid[pairs]
@@ -89,7 +89,7 @@ class Solids:
         return np.flatnonzero(self._is_solid & ~planes & ~np.isin(self._roots, ignored_roots))
 
     def _boxes(self, geoms: Indices) -> tuple[Array, Array, Array]:
-        """Centers, rotations and half sizes of the geoms' bounding boxes."""
+        """Return centers, rotations and half sizes of the geoms' bounding boxes."""
         rotations = self._data.geom_xmat[geoms].reshape(-1, 3, 3)
         bounds = self._model.geom_aabb[geoms]
         offsets = (rotations @ bounds[:, :3, None])[..., 0]
@@ -97,5 +97,5 @@ class Solids:
 
 
 def _span(rotations: Array, halves: Array) -> Array:
-    """Half sizes of the boxes' axis-aligned bounds."""
+    """Return half sizes of the boxes' axis-aligned bounds."""
     return (np.abs(rotations) @ halves[:, :, None])[..., 0]

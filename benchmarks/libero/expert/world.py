@@ -1,7 +1,7 @@
-"""Read-only view of a LIBERO simulation, and the servo law that turns a pose into an action.
+"""A read-only view of a LIBERO simulation, and the servo law from a pose to an action.
 
-Everything the scripted expert knows comes through :class:`World`. It reads the simulator and
-never writes to it, so an expert built on it can only act through its actions.
+The scripted expert reads the simulator only through :class:`World`, which never writes to it. So
+the expert can influence the simulation only by its actions.
 """
 
 import math
@@ -13,7 +13,6 @@ import mujoco
 import numpy as np
 
 from benchmarks.libero.expert.rotations import (
-    HOME_YAW,
     Array,
     downward_rotation,
     rotation_between,
@@ -21,20 +20,6 @@ from benchmarks.libero.expert.rotations import (
 )
 from benchmarks.libero.expert.solids import Solids
 from harness.contracts.environment import Action
-
-__all__ = [
-    "CLOSE",
-    "HOME_YAW",
-    "OPEN",
-    "Array",
-    "Predicate",
-    "World",
-    "downward_rotation",
-    "hold_still",
-    "rotation_between",
-    "servo",
-    "wrap_yaw",
-]
 
 Predicate = tuple[str, ...]
 
@@ -44,19 +29,19 @@ CLOSE = 1.0
 # OSC_POSE moves its set point by action * 0.05 m and action * 0.5 rad from the current pose.
 _METRES_PER_ACTION = 0.05
 _RADIANS_PER_ACTION = 0.5
-# The controller is critically damped at 1. A little more overcomes the joints' dry friction, which
-# near full stretch holds the arm a centimetre short, and overshoots by less than 2 %.
+# With gain 1 the controller is critically damped, but near full stretch the joints' dry friction
+# stops the arm a centimetre short. This gain overcomes it and overshoots by less than 2 %.
 _POSITION_GAIN = 1.5
 _ROTATION_GAIN = 0.6
-# Faster turns make the impedance controller lag in position too.
+# Faster turns make the impedance controller lag in position, too.
 _MAX_TURN = 0.6
 
 
 class World:
-    """What can be read from one LIBERO environment, by the names of its BDDL file.
+    """A view of one LIBERO environment; names are those of its BDDL file.
 
-    Geometry that is constant for a model is kept; all else is read anew at each access. Build a
-    new ``World`` when the environment loads a new model (``hard_reset=True``).
+    Geometry that is constant for a model is cached; everything else is read at each access. Build
+    a new ``World`` when the environment loads a new model (``hard_reset=True``).
 
     Args:
         env: The robosuite environment, ``ControlEnv.env``.
@@ -83,7 +68,7 @@ class World:
         return tuple((state[0].lower(), *state[1:]) for state in states)
 
     def holds(self, predicate: Predicate) -> bool:
-        """Whether a predicate is true now, by the environment's own judgement."""
+        """Return whether the environment's own check finds a predicate true now."""
         return bool(self.env._eval_predicate(list(predicate)))
 
     # --- the hand ---
@@ -119,6 +104,10 @@ class World:
         """Angle in radians by which the hand points away from straight down."""
         return math.acos(float(np.clip(-self.eef_rotation[2, 2], -1.0, 1.0)))
 
+    def turn_to(self, rotation: Array) -> float:
+        """Return the angle between the hand and a rotation, in radians."""
+        return float(np.linalg.norm(rotation_between(self.eef_rotation, rotation)))
+
     @property
     def finger_opening(self) -> float:
         """Distance between the finger pads: 0 when shut, 0.08 m when wide open."""
@@ -147,7 +136,7 @@ class World:
     # --- objects and regions ---
 
     def is_object(self, name: str) -> bool:
-        """Whether ``name`` is an object or fixture with a body, rather than a region."""
+        """Return whether ``name`` is an object or fixture with a body, not a region."""
         return name in self.env.obj_body_id
 
     def position(self, name: str) -> Array:
@@ -167,7 +156,7 @@ class World:
         return np.asarray(self.env.object_sites_dict[region].size, float)
 
     def is_articulated(self, region: str) -> bool:
-        """Whether a region belongs to a part that moves on a joint, such as a drawer."""
+        """Return whether a region belongs to a part that moves on a joint, such as a drawer."""
         return bool(self.env.object_sites_dict[region].joints)
 
     # --- collision geometry ---
@@ -206,7 +195,7 @@ class World:
         Args:
             start: One end of the path; only its x and y count.
             end: The other end.
-            radius: Half the width of what moves.
+            radius: Half the width of the moving object.
             ignore: Objects that do not count.
         """
         return self._solids.height(start, end, radius, [self._root(name) for name in ignore])
@@ -214,14 +203,14 @@ class World:
     # --- contacts ---
 
     def is_grasped(self, name: str) -> bool:
-        """Whether both fingers touch an object."""
+        """Return whether both fingers touch an object."""
         touching = self._solids.bodies_touching(self._root(name))
         return not touching.isdisjoint(self._left_finger) and not touching.isdisjoint(
             self._right_finger
         )
 
     def is_supported(self, name: str) -> bool:
-        """Whether an object touches anything that is not the robot."""
+        """Return whether an object touches anything that is not the robot."""
         own = self._root(name)
         touching = self._solids.bodies_touching(own)
         return any(self.model.body_rootid[body] not in (own, self._robot_root) for body in touching)
@@ -248,12 +237,12 @@ def servo(
     max_speed: float = 1.0,
     rotation: Array | None = None,
 ) -> Action:
-    """Returns the action that moves the hand toward a pose.
+    """Return the action that moves the hand toward a pose.
 
     Args:
         world: The simulation.
-        target_position: Where the point between the finger tips shall go.
-        yaw: Finger-axis yaw of a hand that points down, or None to keep the current yaw.
+        target_position: The goal of the point between the finger tips.
+        yaw: Finger-axis yaw of a hand that points down; None keeps the current yaw.
         gripper: ``OPEN`` or ``CLOSE``.
         max_speed: Cap on the length of the translation part of the action, in (0, 1].
         rotation: Full hand rotation, for a hand that does not point down; replaces ``yaw``.
@@ -273,5 +262,5 @@ def servo(
 
 
 def hold_still(gripper: float) -> Action:
-    """Returns the action that leaves the hand where it is."""
+    """Return the action that leaves the hand where it is."""
     return np.array([0, 0, 0, 0, 0, 0, gripper], np.float32)
