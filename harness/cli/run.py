@@ -149,7 +149,7 @@ def run_plan(plan: "Plan", out: Path, video: Videos, backend: "Backend", workers
                 markup=False,
             )
             return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
-    different = video != "none" and film(run, work, video)
+    different = film(run, work, video)
     show_report(write_report([run], run.path / "tables", ("md", "csv", "html")))
     if different:
         return EXIT_DIFFERENT
@@ -158,6 +158,8 @@ def run_plan(plan: "Plan", out: Path, video: Videos, backend: "Backend", workers
 
 def film(run: "Run", work: "Work", video: Videos) -> bool:
     """Film episodes by replaying their actions; return whether a replay differed."""
+    if video == "none":
+        return False
     from harness.backends.replayers import Replayers
     from harness.cli.output import notes
 

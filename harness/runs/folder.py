@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness import __version__
 from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.protocol import ProtocolLabel
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.runs.plan import Work
 
@@ -280,7 +281,8 @@ def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
         "ablations": ", ".join(sorted(plan.get("ablations", []))),
     }
     for request in plan.get("benchmarks", []):
-        name = f"{request['name']} under {request['protocol']}"
+        protocol = ProtocolLabel.parse(request["protocol"]).name
+        name = f"{request['name']} under {protocol}"
         flat[f"tasks of {name}"] = ", ".join(sorted(request["tasks"]))
     return flat
 
@@ -288,7 +290,7 @@ def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _rules(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return every rule of every protocol, by name."""
     return {
-        f"{rule} of {label.partition('@')[0]}": value
+        f"{rule} of {ProtocolLabel.parse(label).name}": value
         for label, card in facts.get("protocols", {}).items()
         for rule, value in card["rules"].items()
     }

@@ -13,6 +13,7 @@ from assay_points import Broken, PointEnv
 
 from harness.backends.inline import run_inline
 from harness.cli import main as run_eval
+from harness.cli.run import default_folder, film
 from harness.contracts.errors import UsageError
 from harness.runs.folder import Run, RunWriter
 from harness.runs.plan import BenchmarkRequest, Plan
@@ -165,7 +166,7 @@ def test_another_plan_in_the_same_folder_is_refused(
     assert run(tmp_path, "--seed", "8", "--protocol", "short") == 2
     shown = " ".join(capsys.readouterr().err.split())
     assert "seed: 7 there, 8 here" in shown
-    assert "tasks of points_two under short: none there, left, right here" in shown
+    assert "tasks of points_two under points/short: none there, left, right here" in shown
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_a_run_s_own_folder_is_named_for_what_it_compares(
     policies: tuple[str, ...], folder: str
 ) -> None:
     plan = Plan(policies, (BenchmarkRequest("points"),), 1)
-    assert run_eval.default_folder(plan) == run_eval.RESULTS / folder
+    assert default_folder(plan) == Path("results") / folder
 
 
 def test_two_writers_never_share_a_folder(tmp_path: Path) -> None:
@@ -226,9 +227,9 @@ def test_without_films_the_log_is_not_read_again(tmp_path: Path) -> None:
     work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 1))
     run = Run(tmp_path)
     run.log_path.write_text("no record\n")
-    run_eval.film(run, work, "none")
+    film(run, work, "none")
     with pytest.raises(UsageError, match="is damaged"):
-        run_eval.film(run, work, "failures")
+        film(run, work, "failures")
 
 
 def test_a_line_holds_what_the_readme_promises(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from harness.runs.block import Block
 from ray import cloudpickle
 
 from harness.backends.ray.backend import connect
@@ -24,8 +25,7 @@ from harness.contracts.errors import UsageError
 from harness.contracts.registry import families
 from harness.contracts.spec import EpisodeSpec, policy_stream
 from harness.contracts.venv import ENGINE, VirtualEnv
-from harness.inference.serialization import from_plain, plain_stream, to_plain, whole_stream
-from harness.runs.block import Block
+from harness.inference.serialization import from_plain, plain_stream, stream_from_plain, to_plain
 from harness.runs.folder import Run
 from harness.venvs.build import build
 from tests.helpers.wheels import write_wheel, write_wheels
