@@ -1,8 +1,8 @@
-"""Upstream's tracks and their tasks, known without a checkout."""
+"""VLABench's tracks and their tasks, listed without a checkout."""
 
 from dataclasses import dataclass
 
-TASKS = (
+_TASKS = (
     "select_painting",
     "select_book",
     "select_drink",
@@ -14,11 +14,11 @@ TASKS = (
     "add_condiment",
     "insert_flower",
 )
-COMMON_SENSE = {
+_COMMON_SENSE = {
     "select_poker": "select_nth_largest_poker",
     "select_mahjong": "select_unique_type_mahjong",
 }
-"""The tasks that track 3 puts in the place of two others."""
+"""The tasks that replace two others in track 3."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +26,32 @@ class Track:
     """One of upstream's evaluation tracks.
 
     Attributes:
-        file: Its file of episodes, without the ending.
-        tasks: Its tasks.
+        file: The name of its episode file, without the suffix.
+        tasks: The names of its tasks.
     """
 
     file: str
-    tasks: tuple[str, ...] = TASKS
+    tasks: tuple[str, ...] = _TASKS
 
     def episodes(self, task: str) -> int:
-        """Return how many episodes the track has of a task."""
+        """Return the number of episodes that the track has of a task."""
         return 10 if (self.file, task) == ("track_2_cross_category", "insert_flower") else 50
 
 
 TRACKS = {
     "track1": Track("track_1_in_distribution"),
     "track2": Track("track_2_cross_category"),
-    "track3": Track("track_3_common_sense", tuple(COMMON_SENSE.get(task, task) for task in TASKS)),
+    "track3": Track(
+        "track_3_common_sense", tuple(_COMMON_SENSE.get(task, task) for task in _TASKS)
+    ),
     "track4": Track("track_4_semantic_instruction"),
     "track6": Track("track_6_unseen_texture"),
 }
-"""By the short name of the track's protocol card."""
+"""The tracks by the short names of their protocol cards."""
 
 BENCHMARKS = {f"vlabench_{name}": track for name, track in TRACKS.items()}
 
 
 def short_name(benchmark: str) -> str:
-    """Return the short name of a benchmark's track, which is that of its card."""
+    """Return the short name of a benchmark's protocol card."""
     return benchmark.removeprefix("vlabench_")

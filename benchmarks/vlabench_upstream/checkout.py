@@ -1,4 +1,4 @@
-"""A user's VLABench checkout: where it is, what it lacks, and which one it is."""
+"""The user's VLABench checkout: its folder, its problems and its digest."""
 
 import ast
 import hashlib
@@ -8,20 +8,21 @@ from pathlib import Path
 
 from benchmarks.vlabench_upstream.catalog import TRACKS
 
-VARIABLE = "VLABENCH_ROOT"
-PAGE = "https://github.com/OpenMOSS/VLABench"
+_VARIABLE = "VLABENCH_ROOT"
+_PAGE = "https://github.com/OpenMOSS/VLABench"
 EVALUATOR = Path("evaluation", "evaluator", "base.py")
-EPISODES = Path("configs", "evaluation", "tracks")
-ASSETS = (Path("assets", "obj", "meshes"), Path("assets", "scenes"))
-"""What upstream's script downloads; the robots come with the checkout."""
+TRACK_FILES = Path("configs", "evaluation", "tracks")
+_ASSETS = (Path("assets", "obj", "meshes"), Path("assets", "scenes"))
+"""The folders that upstream's script downloads. The robots are part of the repository."""
 
 
 def find() -> Path | None:
-    """Return the package's folder in the checkout that VLABENCH_ROOT names, or None.
+    """Return the package's folder in the checkout of VLABENCH_ROOT, or None if it is not set.
 
-    Upstream's own variable names the package; here the repository's folder will do as well.
+    Upstream's code expects the package's folder in this variable. Here the repository's folder
+    works, too.
     """
-    given = os.environ.get(VARIABLE)
+    given = os.environ.get(_VARIABLE)
     if not given:
         return None
     root = Path(given).absolute()
@@ -29,36 +30,39 @@ def find() -> Path | None:
 
 
 def problem() -> str | None:
-    """Return why nothing can run with the checkout and what mends it, or None."""
+    """Return why the checkout cannot run, with the command that fixes it, or None."""
     root = find()
     if root is None:
         return (
-            f"VLABench's own backend drives a checkout; run: git clone {PAGE} and set "
-            f"{VARIABLE} to its folder (see docs/vlabench-upstream.md)"
+            f"VLABench's tracks need a checkout; run: git clone {_PAGE} and set {_VARIABLE} to "
+            f"its folder (see docs/vlabench-upstream.md)"
         )
     if not (root / "envs" / "__init__.py").is_file():
-        return f"{VARIABLE}={root} holds no VLABench; run: git clone {PAGE} and name its folder"
+        return (
+            f"{_VARIABLE}={root} holds no VLABench; run: git clone {_PAGE} and set {_VARIABLE} to "
+            f"its folder"
+        )
     if counts_plans_as_success(root / EVALUATOR):
         return (
-            f"{root} counts a solved inverse kinematics as a solved task in {EVALUATOR}, which "
-            f"upstream has mended (#57); run: git -C {root.parent} pull"
+            f"{root} counts a solved inverse kinematics as a solved task in {EVALUATOR}; upstream "
+            f"fixed this (#57); run: git -C {root.parent} pull"
         )
     for track in TRACKS.values():
-        if not (root / EPISODES / f"{track.file}.json").is_file():
-            return f"{root / EPISODES} lacks {track.file}.json; run: git -C {root} checkout ."
-    for folder in ASSETS:
+        if not (root / TRACK_FILES / f"{track.file}.json").is_file():
+            return f"{root / TRACK_FILES} lacks {track.file}.json; run: git -C {root} checkout ."
+    for folder in _ASSETS:
         if not (root / folder).is_dir():
             return (
-                f"{root / folder} is not there: VLABench's assets are a download of their own; "
-                f"run in {root.parent}: python scripts/download_assets.py (see {PAGE})"
+                f"{root / folder} is missing: VLABench's assets need a download; run in "
+                f"{root.parent}: python scripts/download_assets.py (see {_PAGE})"
             )
     return None
 
 
 def counts_plans_as_success(evaluator: Path) -> bool:
-    """Return whether an evaluator reports as success what its inverse kinematics returned.
+    """Return whether an evaluator reports the success of its inverse kinematics as the task's.
 
-    One that cannot be read, or reports no success that could be checked, is not trusted either.
+    The result is also True for an evaluator that cannot be parsed or reports no success.
     """
     try:
         tree = ast.parse(evaluator.read_text())

@@ -1,11 +1,11 @@
-"""A task of a VLABench track as a Gymnasium environment, stepped by upstream's own code.
+"""A task of a VLABench track as a Gymnasium environment, stepped by upstream's code.
 
 Non-obvious behaviours:
-- Every episode builds its simulator anew, as upstream's evaluator does.
-- Only the pictures that somebody looks at are drawn: upstream's `get_observation` draws each camera
-  three times and makes two point clouds.
-- Success is the end of upstream's episode: all conditions hold after a control step. What its
-  evaluator catches and drops is raised here, and becomes an error that is reported.
+- Every episode builds a new simulator, as in upstream's evaluator.
+- Only requested images are rendered. Upstream's `get_observation` renders each camera three times
+  and makes two point clouds.
+- An episode succeeds when all conditions hold after a control step, as in upstream.
+- Upstream's evaluator drops episodes with exceptions. Here they become recorded errors.
 """
 
 import gc
@@ -21,7 +21,7 @@ from benchmarks.vlabench_upstream.source import source
 from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
 from harness.contracts.vectors import Layout, Part
 
-FINGERS_OPEN, FINGERS = 0.04, 2
+_FINGERS_OPEN, _FINGERS = 0.04, 2
 STATE = Layout(
     (
         Part("eef_position", 3, "m, robot's base"),
@@ -36,15 +36,15 @@ ACTION = Layout(
         Part("gripper", 1, "0.1 or more open, less closed"),
     )
 )
-LOW = (-0.6, -0.1, -0.1, -np.pi, -np.pi, -np.pi, 0.0)
-HIGH = (0.6, 0.9, 0.9, np.pi, np.pi, np.pi, 1.0)
-"""The robot's surroundings: for who draws actions at random; nothing is clipped."""
-PRINTABLE = frozenset(map(chr, range(32, 127)))
-LONGEST_INSTRUCTION = 500
+_LOW = (-0.6, -0.1, -0.1, -np.pi, -np.pi, -np.pi, 0.0)
+_HIGH = (0.6, 0.9, 0.9, np.pi, np.pi, np.pi, 1.0)
+"""The bounds for random actions; actions outside them are not clipped."""
+_PRINTABLE = frozenset(map(chr, range(32, 127)))
+_MAX_INSTRUCTION = 500
 
 
 class UpstreamEnv(BenchmarkEnv):
-    """One task of one track."""
+    """A task of a track."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class UpstreamEnv(BenchmarkEnv):
         """Read the task's episodes.
 
         Raises:
-            UsageError: The checkout lacks something.
+            UsageError: The checkout is missing or incomplete.
         """
         super().__init__(render_mode)
         self.protocol, self._task = protocol, task
@@ -74,14 +74,14 @@ class UpstreamEnv(BenchmarkEnv):
         self.observation_space: spaces.Space[Any] = spaces.Dict(
             image=spaces.Dict({role: spaces.Box(0, 255, size, np.uint8) for role in self.cameras}),
             state=spaces.Box(-np.inf, np.inf, (STATE.size,), np.float32),
-            instruction=spaces.Text(LONGEST_INSTRUCTION, charset=PRINTABLE),
+            instruction=spaces.Text(_MAX_INSTRUCTION, charset=_PRINTABLE),
         )
-        low, high = (np.array(bound, np.float32) for bound in (LOW, HIGH))
+        low, high = (np.array(bound, np.float32) for bound in (_LOW, _HIGH))
         self.action_space = spaces.Box(low, high)
 
     @property
     def idle_action(self) -> Action:  # type: ignore[override]
-        """The action that keeps the gripper where it is now."""
+        """The action that holds the gripper's current pose."""
         state = self._state()
         return np.append(state[:-1], 1 - state[-1])
 
@@ -96,19 +96,19 @@ class UpstreamEnv(BenchmarkEnv):
     def _advance(self, action: Action) -> StepOutcome:
         position = action[:3].astype(float) + self._base
         quaternion = self._source.euler_to_quaternion(*action[3:6].astype(float))
-        # Whether a pose was found is no matter: upstream's evaluator goes where its search ended.
+        # As in upstream's evaluator, the arm moves to where the search ended, solved or not.
         _, joints = self._sim.robot.get_qpos_from_ee_pos(
             physics=self._sim.physics, pos=position, quat=quaternion
         )
-        opening = FINGERS_OPEN if action[6] >= self.protocol.open_from else 0.0
-        control = np.concatenate([joints, np.full(FINGERS, opening)])
+        opening = _FINGERS_OPEN if action[6] >= self.protocol.open_from else 0.0
+        control = np.concatenate([joints, np.full(_FINGERS, opening)])
         for _ in range(self.protocol.max_substeps):
             if self._sim.step(control).last():
                 return self._outcome(True)
         return self._outcome(False)
 
     def _outcome(self, success: bool) -> StepOutcome:
-        """Return upstream's scores and the conditions that they are made of."""
+        """Return upstream's scores and conditions."""
         task, physics = self._sim.task, self._sim.physics
         names = task.config["task"]["conditions"]
         facts = {
@@ -119,14 +119,14 @@ class UpstreamEnv(BenchmarkEnv):
             facts["touched"] = all(map(bool, task.target_is_grasped.values()))
         targets = task.target_entity
         target = targets[-1] if isinstance(targets, list) else targets
-        # Upstream follows no thing that stays where it is, and raises when asked about one.
+        # Upstream tracks only targets that can move; for others its intention score raises.
         if target in task.intention_distance:
             radius = self.protocol.intention_radius
             facts["intention"] = bool(self._sim.get_intention_score(threshold=radius))
         return StepOutcome(success, float(self._sim.get_task_progress()), facts)
 
     def _state(self) -> Action:
-        """Return the gripper's pose as upstream's client of openpi sends it."""
+        """Return the state that upstream's openpi client sends."""
         state = np.asarray(self._sim.robot.get_ee_state(self._sim.physics), float)
         euler = self._source.quaternion_to_euler(state[3:7])
         return np.concatenate([state[:3] - self._base, euler, state[7:]]).astype(np.float32)
@@ -144,12 +144,12 @@ class UpstreamEnv(BenchmarkEnv):
         }
 
     def state_bytes(self) -> bytes:
-        """Return positions, velocities and activations of everything."""
+        """Return MuJoCo's positions, velocities and activations."""
         state: bytes = self._sim.physics.get_state().tobytes()
         return state
 
     def close(self) -> None:
-        """Give the simulator back; it is full of cycles."""
+        """Close the simulator and free its reference cycles."""
         if self._sim is not None:
             self._sim.close()
             self._sim = None

@@ -1,4 +1,4 @@
-"""The Python environment that upstream's code runs in."""
+"""The virtual environment of upstream's code."""
 
 from pathlib import Path
 
@@ -25,6 +25,6 @@ VENV = VirtualEnv(
     libraries=("libegl1", "libgl1", "libgomp1"),
     versions=("3.11",),
 )
-"""Upstream needs more of open3d's requirements to be imported than open3d needs to work: the last
-three are what remains of them without the notebooks. open3d 0.18 ends with Python 3.11.
+"""open3d is installed without its requirements, most of which are for notebooks. Its import needs
+the last three packages. open3d 0.18 supports Python up to 3.11.
 """

@@ -1,4 +1,4 @@
-"""Upstream's protocol: a card for each of its tracks."""
+"""The protocol cards of VLABench's tracks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,23 +8,23 @@ from pathlib import Path
 from benchmarks.vlabench_upstream import checkout
 from harness.contracts.protocol import Protocol
 
-CARDS = Path(__file__).parent / "protocols"
+_CARDS = Path(__file__).parent / "protocols"
 FAMILY = "vlabench"
 SIMULATOR = {"mujoco": "3.2.2", "dm_control": "1.0.22"}
-"""What upstream pins, and so does the environment that runs it."""
+"""The versions that upstream and the virtual environment pin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpstreamProtocol(Protocol):
-    """What else changes a score.
+    """The fields of a card for upstream's code.
 
     Attributes:
-        track: Upstream's file of episodes, without the ending.
-        task_steps: The step limit of the tasks that have one of their own.
-        max_substeps: How often an action is stepped at most before the next one.
-        intention_radius: Metres within which the gripper shows the right intention.
-        robot_base: Where the robot stands in the world; actions and states count from there.
-        open_from: The gripper's number from which on an action opens it.
+        track: The name of upstream's episode file, without the suffix.
+        task_steps: The step limits of the tasks that have their own.
+        max_substeps: The largest number of control steps for one action.
+        intention_radius: The gripper's distance to the target, in metres, that shows intention.
+        robot_base: The robot's position in the world; actions and states are relative to it.
+        open_from: The smallest gripper value that opens the gripper.
         cameras: The simulator's camera for each role.
         camera_size: Height and width of the images.
     """
@@ -40,7 +40,7 @@ class UpstreamProtocol(Protocol):
 
 
 def protocols() -> dict[str, UpstreamProtocol]:
-    """Return the cards by short name, stamped with the checkout that would run."""
+    """Return the cards by short name, with the digest of the current checkout."""
     root = checkout.find()
     sources = checkout.sources_digest(root) if root is not None and root.is_dir() else ""
     return _stamped(f"VLABench {sources}".strip())
@@ -51,5 +51,5 @@ def _stamped(source: str) -> dict[str, UpstreamProtocol]:
     simulator = ", ".join([source, *(f"{name} {number}" for name, number in SIMULATOR.items())])
     return {
         path.stem: UpstreamProtocol.load(path, FAMILY, simulator=simulator)
-        for path in sorted(CARDS.glob("*.yaml"))
+        for path in sorted(_CARDS.glob("*.yaml"))
     }

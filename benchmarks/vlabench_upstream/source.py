@@ -1,4 +1,4 @@
-"""Upstream's modules, imported as they are from the user's checkout."""
+"""Upstream's modules, imported from the user's checkout without changes."""
 
 import copy
 import json
@@ -17,37 +17,37 @@ from benchmarks.stub_module import stub_module
 from benchmarks.vlabench_upstream import checkout
 from harness.contracts.errors import UsageError
 
-NEVER_CALLED = (
+_STUBBED = (
     "openai",
     "rrt_algorithms.rrt.rrt",
     "rrt_algorithms.rrt.rrt_star",
     "rrt_algorithms.search_space.search_space",
     "rrt_algorithms.utilities.plotting",
 )
-"""What upstream imports to write instructions and to plan its demonstrations: no part of this.
+"""Modules that upstream imports only to write instructions and to plan demonstrations.
 
-The planner is in no package registry. Who has installed them keeps them.
+The planner is in no package registry. Installed modules are not replaced.
 """
 
 
 class Source:
-    """What of upstream an evaluation calls."""
+    """The parts of upstream that an evaluation calls."""
 
     def __init__(self, root: Path) -> None:
-        """Import it from the package's folder `root`."""
-        # MuJoCo reads the backend when it is imported, and fails there if it is missing.
+        """Import them from the package's folder `root`."""
+        # MuJoCo reads MUJOCO_GL at import and fails if that backend is missing.
         os.environ["MUJOCO_GL"] = choose_gl()
         sys.path.insert(0, str(root.parent))
-        for name in NEVER_CALLED:
+        for name in _STUBBED:
             stub_module(name)
         self._root = root
         self._envs = import_module("VLABench.envs")
         for name in ("VLABench.tasks", "VLABench.robots"):
-            import_module(name)  # Each registers what it holds.
+            import_module(name)  # The import registers tasks and robots.
         maths = import_module("VLABench.utils.utils")
         self.quaternion_to_euler: Any = maths.quaternion_to_euler
         self.euler_to_quaternion: Any = maths.euler_to_quaternion
-        # Loading an environment writes into these, so that an episode would depend on the last one.
+        # Loading an environment changes these, so they are reset before each episode.
         self._settings = {
             name: copy.deepcopy(getattr(self._envs, name))
             for name in ("TASK_CONFIG", "ROBOT_CONFIG")
@@ -55,17 +55,17 @@ class Source:
 
     def episodes(self, track: str, task: str) -> list[dict[str, Any]]:
         """Return a track's episodes of a task."""
-        text = (self._root / checkout.EPISODES / f"{track}.json").read_text()
-        found: list[dict[str, Any]] = json.loads(text)[task]
-        return found
+        text = (self._root / checkout.TRACK_FILES / f"{track}.json").read_text()
+        episodes: list[dict[str, Any]] = json.loads(text)[task]
+        return episodes
 
     def load(self, task: str, episode: dict[str, Any], scene: int) -> Any:
-        """Return upstream's environment of an episode, as its evaluator makes one."""
+        """Return upstream's environment of an episode, made as in its evaluator."""
         for name, pristine in self._settings.items():
             settings = getattr(self._envs, name)
             settings.clear()
             settings.update(copy.deepcopy(pristine))
-        # Tasks draw from the streams of the whole process before the episode overrides it.
+        # Tasks use the global random streams before the episode's settings apply.
         random.seed(scene)
         np.random.seed(scene)
         env = self._envs.load_env(
@@ -74,7 +74,7 @@ class Source:
             episode_config=copy.deepcopy(episode),
             random_init=False,
             eval=False,
-            run_mode="eval",  # Without it upstream keeps no account of the scores.
+            run_mode="eval",  # Other modes compute no scores.
         )
         env.random_state.seed(scene)
         env.reset()
@@ -83,10 +83,10 @@ class Source:
 
 @cache
 def source() -> Source:
-    """Return upstream, imported once a process.
+    """Return upstream's modules, imported once in a process.
 
     Raises:
-        UsageError: The checkout lacks something.
+        UsageError: The checkout is missing or incomplete.
     """
     problem, root = checkout.problem(), checkout.find()
     if problem or root is None:

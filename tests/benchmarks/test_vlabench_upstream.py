@@ -1,4 +1,4 @@
-"""VLABench's upstream backend on a stand-in checkout, and on a real one where there is one."""
+"""VLABench's upstream backend with a stand-in checkout, and with a real one if it is there."""
 
 import os
 import sys
@@ -12,10 +12,11 @@ import pytest
 
 from benchmarks.vlabench_upstream import VLABenchUpstream, checkout
 from benchmarks.vlabench_upstream.catalog import BENCHMARKS
-from benchmarks.vlabench_upstream.needs import PYTHON
+from benchmarks.vlabench_upstream.needs import VENV
 from benchmarks.vlabench_upstream.protocol import UpstreamProtocol
 from benchmarks.vlabench_upstream.source import source
 from harness.cli import main as run_eval
+from harness.cli.codes import EXIT_INCOMPLETE
 from harness.contracts.environment import BenchmarkEnv, StepOutcome
 from harness.contracts.registry import families
 from harness.runs.folder import Run
@@ -28,16 +29,16 @@ DOWN = (np.pi, 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
-def whole_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def complete_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_checkout(tmp_path_factory.mktemp("vlabench") / "checkout")
 
 
 @pytest.fixture
-def stand_in(whole_checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("VLABENCH_ROOT", str(whole_checkout))
+def stand_in(complete_checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("VLABENCH_ROOT", str(complete_checkout))
     path, modules = list(sys.path), set(sys.modules)
     source.cache_clear()
-    yield whole_checkout
+    yield complete_checkout
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         del sys.modules[name]
@@ -54,7 +55,7 @@ def go(env: BenchmarkEnv, position: np.ndarray[Any, Any], gripper: float) -> Ste
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_an_episode_by_upstreams_scores() -> None:
+def test_an_episode_has_upstreams_scores() -> None:
     env = make()
     assert env.max_steps == 100
     first = env.begin(3, 7)
@@ -69,7 +70,7 @@ def test_an_episode_by_upstreams_scores() -> None:
     card = env._sim.card - np.array([0.0, -0.4, 0.78])
     near = go(env, card + np.array([0.0, 0.0, 0.08]), 1.0)
     assert (near.progress, near.subgoals["intention"]) == (0.0, True)
-    # 0.09 closes and 0.1 opens: the gripper's number is the opening's, the state's the closing's.
+    # In an action 0.09 closes the gripper and 0.1 opens it. In the state 1 means closed.
     held = go(env, card, 0.09)
     assert held.progress == pytest.approx(2 / 3)
     assert env.observe(())["state"][-1] == 1.0
@@ -90,11 +91,11 @@ def test_an_episode_by_upstreams_scores() -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_an_episode_follows_from_its_spec_whatever_was_played_before() -> None:
+def test_an_episode_does_not_depend_on_earlier_episodes() -> None:
     env = make("select_toy")
     env.begin(0, 7)
     fresh = env.state_bytes()
-    other = make("select_poker")  # It writes into upstream's settings of the whole process.
+    other = make("select_poker")  # This changes upstream's global settings.
     other.begin(0, 7)
     env.begin(1, 7)
     assert env.state_bytes() != fresh
@@ -105,7 +106,7 @@ def test_an_episode_follows_from_its_spec_whatever_was_played_before() -> None:
     np.testing.assert_allclose(moved, 0, atol=1e-5)
 
 
-def test_every_track_and_its_cards_without_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracks_and_cards_are_listed_without_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VLABENCH_ROOT", raising=False)
     family = VLABenchUpstream()
     assert {len(family.tasks(name)) for name in family.benchmarks()} == {10}
@@ -123,16 +124,16 @@ def test_every_track_and_its_cards_without_a_checkout(monkeypatch: pytest.Monkey
 
 
 BUG = "success, action = env.robot.get_qpos_from_ee_pos"
-MENDED = "_, action = env.robot.get_qpos_from_ee_pos"
+FIXED = "_, action = env.robot.get_qpos_from_ee_pos"
 
 
-def test_a_checkout_that_counts_plans_is_refused(
-    whole_checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_checkout_that_counts_solved_kinematics_is_refused(
+    complete_checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not checkout.counts_plans_as_success(whole_checkout / "VLABench" / checkout.EVALUATOR)
+    assert not checkout.counts_plans_as_success(complete_checkout / "VLABench" / checkout.EVALUATOR)
     old = copy_checkout(tmp_path / "old")
     evaluator = old / "VLABench" / checkout.EVALUATOR
-    evaluator.write_text(evaluator.read_text().replace(MENDED, BUG))
+    evaluator.write_text(evaluator.read_text().replace(FIXED, BUG))
     monkeypatch.setenv("VLABENCH_ROOT", str(old))
     assert "counts a solved inverse kinematics" in str(checkout.problem())
     evaluator.write_text("def evaluate(:\n")
@@ -140,7 +141,7 @@ def test_a_checkout_that_counts_plans_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("lacks", "said"),
+    ("missing", "message"),
     [
         ("assets/scenes", "python scripts/download_assets.py"),
         ("assets/obj/meshes", "python scripts/download_assets.py"),
@@ -148,22 +149,22 @@ def test_a_checkout_that_counts_plans_is_refused(
         ("configs/evaluation/tracks", "lacks track_1_in_distribution.json"),
     ],
 )
-def test_what_a_checkout_lacks_is_named(
-    lacks: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_error_names_the_missing_part_of_a_checkout(
+    missing: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = copy_checkout(tmp_path / "checkout") / "VLABench"
     monkeypatch.setenv("VLABENCH_ROOT", str(root.parent))
     assert checkout.problem() is None
-    (root / lacks).rename(tmp_path / "gone")
-    assert said in str(checkout.problem())
+    (root / missing).rename(tmp_path / "gone")
+    assert message in str(checkout.problem())
 
 
-def test_another_checkout_is_another_protocol(
-    whole_checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_label_depends_on_the_checkout(
+    complete_checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = copy_checkout(tmp_path / "other")
     labels = []
-    for root in (whole_checkout, other):
+    for root in (complete_checkout, other):
         monkeypatch.setenv("VLABENCH_ROOT", str(root))
         labels.append(VLABenchUpstream().protocols()["track1"].label)
     (other / "VLABench" / "tasks" / "__init__.py").write_text('"""Changed."""\n')
@@ -172,22 +173,22 @@ def test_another_checkout_is_another_protocol(
     checkout.sources_digest.cache_clear()
 
 
-def test_a_run_in_its_python_keeps_every_crash(
-    whole_checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_in_the_virtual_environment_records_every_crash(
+    complete_checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_wheels(tmp_path / "wheels")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setenv("ASSAY_ENVS", str(tmp_path / "envs"))
-    monkeypatch.setenv("VLABENCH_ROOT", str(whole_checkout))
-    # The stand-in needs none of upstream's packages.
-    bare = replace(PYTHON, packages=(), alone=(), constraints=None, imports=(), versions=())
-    monkeypatch.setattr(families()["vlabench_upstream"], "python", bare)
+    monkeypatch.setenv("VLABENCH_ROOT", str(complete_checkout))
+    # The stand-in checkout does not import upstream's packages.
+    bare = replace(VENV, packages=(), alone=(), constraints=None, imports=(), versions=())
+    monkeypatch.setattr(families()["vlabench_upstream"], "venv", bare)
     assert build(bare, print)
     out = tmp_path / "run"
     arguments = ["run", "--policy", "zero", "--benchmark", "vlabench_track1", "--workers", "1"]
     arguments += ["--tasks", "select_toy", "--episodes", "3", "--out", str(out)]
-    assert run_eval.main(arguments) == run_eval.EXIT_INCOMPLETE
+    assert run_eval.main(arguments) == EXIT_INCOMPLETE
     records = sorted(Run.existing(out).records().values(), key=lambda r: r.spec.episode)
     assert [record.outcome for record in records] == ["failure", "failure", "error"]
     assert records[BROKEN].reason == "ValueError: this episode does not load"
@@ -195,11 +196,11 @@ def test_a_run_in_its_python_keeps_every_crash(
 
 
 @pytest.mark.skipif(not REAL, reason="VLABENCH_ROOT names no VLABench checkout")
-def test_a_real_checkout_plays_the_same_episode_twice(tmp_path: Path) -> None:
-    python = families()["vlabench_upstream"].venv
-    assert python is not None
-    if python.problem():
-        pytest.skip(str(python.problem()))
+def test_a_real_checkout_repeats_an_episode_exactly(tmp_path: Path) -> None:
+    venv = families()["vlabench_upstream"].venv
+    assert venv is not None
+    if venv.problem():
+        pytest.skip(str(venv.problem()))
     found = []
     for name in ("first", "second"):
         arguments = ["run", "--policy", "zero", "--benchmark", "vlabench_track1/select_poker"]

@@ -1,4 +1,4 @@
-"""Writes the episodes of the stand-in checkout: a card in as many places as there are episodes."""
+"""Writes the episode files of the stand-in checkout; each episode has its own card position."""
 
 import json
 import shutil
@@ -8,11 +8,11 @@ from benchmarks.vlabench_upstream.catalog import TRACKS
 
 CHECKOUT = Path(__file__).parents[1] / "benchmarks" / "vlabench_checkout"
 BROKEN = 2
-"""The episode of select_toy that does not load."""
+"""The episode of select_toy that fails to load."""
 
 
 def copy_checkout(target: Path) -> Path:
-    """Return a copy of the stand-in with every track's episodes in it."""
+    """Copy the stand-in checkout and add the episode files of all tracks."""
     shutil.copytree(CHECKOUT, target, ignore=shutil.ignore_patterns("__pycache__"))
     for track in TRACKS.values():
         episodes = {
