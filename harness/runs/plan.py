@@ -11,7 +11,7 @@ from harness.contracts.ablation import ABLATIONS
 from harness.contracts.benchmark import Benchmark
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.policy import Policy
-from harness.contracts.protocol import Protocol
+from harness.contracts.protocol import Protocol, ProtocolLabel
 from harness.contracts.registry import find_benchmark, make_policy
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
@@ -253,15 +253,25 @@ def _resolve_setup(request: BenchmarkRequest, episodes: int) -> BenchmarkSetup:
 def _resolve_protocol(family: Benchmark, request: BenchmarkRequest) -> Protocol:
     """Find the protocol that a request names by its card, or by the label of a recorded run."""
     named, options = _protocol_options(request.protocol)
-    wanted = named.removeprefix(f"{family.name}/") or family.protocol_of(request.name)
-    protocol = family.protocol(wanted.partition("@")[0], options)
-    if "@" in wanted and wanted != protocol.label.removeprefix(f"{family.name}/"):
-        raise UsageError(
-            f"{named} was recorded; here the protocol is {protocol.label} "
-            f"({protocol.rules.get('simulator')})"
-        )
+    if "@" not in named:
+        card = named.removeprefix(f"{family.name}/") or family.protocol_of(request.name)
+        protocol = family.protocol(card, options)
+    else:
+        protocol = family.protocol(_label(named).card, options)
+        if protocol.label != named:
+            raise UsageError(
+                f"the protocol was {named}; here it is {protocol.label} "
+                f"({protocol.rules.get('simulator')})"
+            )
     protocol.limit(request.name)
     return protocol
+
+
+def _label(text: str) -> ProtocolLabel:
+    try:
+        return ProtocolLabel.parse(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _protocol_options(text: str) -> tuple[str, dict[str, str]]:

@@ -1,6 +1,6 @@
-"""Wheels from which a Python environment of its own is built without a network, in seconds.
+"""Wheels that build a virtual environment in seconds, without a network.
 
-Those of the engine's requirements are empty: that of Ray puts this process's packages on the path.
+The wheels of the engine's requirements are empty. Ray's puts this process's packages on the path.
 """
 
 import sysconfig

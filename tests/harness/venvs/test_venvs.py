@@ -1,4 +1,4 @@
-"""Benchmarks with a Python of their own: built once, played there, the same bytes."""
+"""Benchmarks with a virtual environment: built once, played there, with the same bytes."""
 
 import json
 import os
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from harness.runs.block import Block
 from ray import cloudpickle
 
 from harness.backends.ray.backend import connect
@@ -70,7 +69,7 @@ def evaluate(out: Path, *arguments: str) -> dict[str, dict[str, Any]]:
     return {key: record.deterministic() for key, record in records.items()}
 
 
-def test_several_benchmarks_in_one_run_each_in_its_python(envs: Path, tmp_path: Path) -> None:
+def test_benchmarks_in_one_run_use_their_own_environments(envs: Path, tmp_path: Path) -> None:
     what = ("--policy", "homing", "random", "--episodes", "3")
     where = ("--benchmark", "points_two", "points_apart")
     inline = evaluate(tmp_path / "inline", *what, *where)
@@ -85,7 +84,7 @@ def test_several_benchmarks_in_one_run_each_in_its_python(envs: Path, tmp_path: 
     assert by_benchmark["points_two"].isdisjoint(by_benchmark["points_apart"])
 
 
-def test_what_ran_apart_is_replayed_and_filmed_apart(
+def test_replay_and_video_use_the_environment(
     envs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, film = tmp_path / "run", tmp_path / "film.mp4"
@@ -100,7 +99,7 @@ def test_what_ran_apart_is_replayed_and_filmed_apart(
     assert film.stat().st_size > 0
 
 
-def test_the_other_numpy_plays_the_same(
+def test_another_numpy_gives_the_same_records(
     wheels: Path, envs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = tmp_path / "fetched"
@@ -116,14 +115,14 @@ def test_the_other_numpy_plays_the_same(
     this = evaluate(tmp_path / "this", *what)
     monkeypatch.setenv("ASSAY_ENVS", str(tmp_path / "envs"))
     other = replace(DECLARED, packages=(*DECLARED.packages, NUMPY))
-    monkeypatch.setattr(families()["points_apart"], "python", other)
+    monkeypatch.setattr(families()["points_apart"], "venv", other)
     assert build(other, print)
     assert evaluate(tmp_path / "other", *what) == this
     versions = {r.versions["numpy"] for r in Run.existing(tmp_path / "other").records().values()}
     assert versions == {NUMPY.partition("==")[2]}
 
 
-def test_nothing_that_travels_names_numpy() -> None:
+def test_plain_messages_hold_no_numpy_object() -> None:
     stream = policy_stream(EpisodeSpec("p", "b", "t", 0, 7, "c"), 3)
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)[:, ::2]
     observation = {"image": {"main": image}, "state": np.ones(2, np.float32), "instruction": "go"}
@@ -139,7 +138,7 @@ def test_nothing_that_travels_names_numpy() -> None:
     np.testing.assert_array_equal(again.normal(size=9), stream.normal(size=9))
 
 
-def test_a_worker_imports_what_its_environment_has_and_no_statistics() -> None:
+def test_a_worker_imports_only_packages_of_its_environment() -> None:
     code = (
         "import sys, json, harness.backends.ray.env_actor, harness.backends.replay; "
         "print(json.dumps({name: getattr(m, '__file__', '') for name, m in sys.modules.items()}))"
@@ -160,7 +159,7 @@ def imports(path: Path) -> set[str]:
     return {words[1].partition(".")[0] for words in lines if words[:1] in (["import"], ["from"])}
 
 
-def test_what_is_not_built_is_named_with_its_command(
+def test_an_environment_that_is_not_built_is_named_with_its_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ASSAY_ENVS", str(tmp_path))
@@ -195,7 +194,7 @@ def test_the_command_builds_once_and_again_when_the_declaration_changed(
     assert os.listdir(tmp_path) == [".points_apart.lock"]
 
 
-def test_what_is_shared_is_found_there_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_folders_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_ENVS", str(tmp_path))
     sharing = replace(DECLARED, name="sharing", shares=("drivers",))
     assert sharing.stamp != DECLARED.stamp
@@ -204,7 +203,7 @@ def test_what_is_shared_is_found_there_too(tmp_path: Path, monkeypatch: pytest.M
     assert link.readlink() == Path(sys.prefix) / "share" / "assay" / "drivers"
 
 
-def test_an_environment_that_cannot_import_is_no_environment(
+def test_an_environment_that_cannot_import_is_not_built(
     wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASSAY_ENVS", str(tmp_path))
@@ -221,23 +220,23 @@ def test_an_environment_that_cannot_import_is_no_environment(
     assert os.listdir(tmp_path) == [".blind.lock"]
 
 
-def test_a_python_that_has_none_of_the_packages_is_named() -> None:
+def test_a_python_version_without_packages_is_named() -> None:
     old = replace(DECLARED, versions=("2.7",))
-    with pytest.raises(UsageError, match=r"exist for Python 2\.7, and this is 3\..*PYTHON=python2"):
+    with pytest.raises(UsageError, match=r"support Python 2\.7, and this is 3\..*PYTHON=python2"):
         build(old, print)
     with pytest.raises(UsageError, match="must not pin ray"):
         _ = replace(DECLARED, packages=("ray==1",)).requirements
 
 
-def one(task: str, episode: int) -> Block:
-    return Block((EpisodeSpec("p", "b", task, episode, 0, "c"),))
+def one(task: str, episode: int) -> EpisodeSpec:
+    return EpisodeSpec("p", "b", task, episode, 0, "c")
 
 
-def test_a_worker_takes_tasks_of_its_python_first_and_then_others() -> None:
-    blocks = [one(task, k) for task in ("a1", "b1", "a2") for k in range(2)]
-    schedule = Schedule(blocks, lambda block: block.task[0])
+def test_a_worker_takes_tasks_of_its_own_python_first() -> None:
+    specs = [one(task, k) for task in ("a1", "b1", "a2") for k in range(2)]
+    schedule = Schedule(specs, lambda spec: spec.task[0])
     assert schedule.interpreters == ["a", "b", "a"]
-    assert [schedule.next("x", "a") for _ in range(4)] == [*blocks[:2], *blocks[4:]]
+    assert [schedule.next("x", "a") for _ in range(4)] == [*specs[:2], *specs[4:]]
     foreign = schedule.next("x", "a")
     assert foreign == one("b1", 0)
     schedule.put_back(foreign)
