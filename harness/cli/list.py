@@ -66,12 +66,12 @@ def _families() -> Iterator["Benchmark"]:
 
     yield from families().values()
     for problem in broken_families().values():
-        notes().print(problem, style="yellow", markup=False)
+        notes().print(problem, style="yellow", markup=False, soft_wrap=True)
 
 
 def _cannot_run(family: "Benchmark") -> bool:
     """Show a benchmark family's problem, if it has one."""
     problem = family.problem(images=False)
     if problem:
-        notes().print(problem, style="yellow", markup=False)
+        notes().print(problem, style="yellow", markup=False, soft_wrap=True)
     return problem is not None

@@ -15,6 +15,7 @@ from harness.cli.exit import exit_code
 from harness.cli.list import ListCommand
 from harness.cli.power import PowerCommand
 from harness.cli.quick_start import QuickStart
+from harness.cli.record import RecordCommand
 from harness.cli.replay import ReplayCommand
 from harness.cli.report import ReportCommand
 from harness.cli.run import RunCommand
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "power": PowerCommand,
     "audit": AuditCommand,
     "replay": ReplayCommand,
+    "record": RecordCommand,
     "serve": ServeCommand,
     "list": ListCommand,
     "env": EnvCommand,

@@ -46,3 +46,11 @@ class ProgressView(Bar):
     def _count(self, record: EpisodeRecord) -> None:
         self._scored += record.outcome != "error"
         self._successes += record.outcome == "success"
+
+
+class UnscoredView(ProgressView):
+    """Shows no success rate, for episodes that are recorded only in part."""
+
+    def figures(self) -> str:
+        """Return a text in place of the rate."""
+        return "not scored"

@@ -10,6 +10,7 @@ import tyro
 
 from harness.cli.codes import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.extras import install_hint
 
 if TYPE_CHECKING:
     from harness.runs.evaluate import Backend
@@ -150,10 +151,23 @@ def run_plan(plan: "Plan", out: Path, video: Videos, backend: "Backend", workers
             )
             return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
     different = film(run, work, video)
-    show_report(write_report([run], run.path / "tables", ("md", "csv", "html")))
+    show_report(write_report([run], run.path / "tables", _formats()))
     if different:
         return EXIT_DIFFERENT
     return 0 if complete else EXIT_INCOMPLETE
+
+
+def _formats() -> tuple[str, ...]:
+    """Return the formats that the installed packages can write."""
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ModuleNotFoundError as error:
+        from harness.cli.output import notes
+
+        notes().print(f"no page without {error.name}; run: {install_hint(error)}", markup=False)
+        return ("md", "csv")
+    return ("md", "csv", "html")
 
 
 def film(run: "Run", work: "Work", video: Videos) -> bool:

@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from harness.backends.inline import run_inline
 from harness.cli import main as run_eval
 from harness.cli.run import default_folder, film
 from harness.contracts.errors import UsageError
+from harness.contracts.record import EpisodeRecord
+from harness.contracts.spec import EpisodeSpec
 from harness.runs.folder import Run, RunWriter
 from harness.runs.plan import BenchmarkRequest, Plan
 
@@ -24,6 +27,9 @@ pytestmark = pytest.mark.usefixtures("points")
 def run(out: Path, *extra: str, policy: str = "homing", episodes: int = 3) -> int:
     arguments = ["run", "--policy", policy, "--benchmark", "points_two"]
     return run_eval.main([*arguments, "--episodes", str(episodes), "--out", str(out), *extra])
+
+
+SAME = ("--policy", "homing", "--benchmark", "points_two", "--episodes", "3")
 
 
 def outcomes(out: Path) -> list[dict[str, Any]]:
@@ -232,16 +238,41 @@ def test_without_films_the_log_is_not_read_again(tmp_path: Path) -> None:
         film(run, work, "failures")
 
 
-def test_a_line_holds_what_the_readme_promises(tmp_path: Path) -> None:
+def test_a_damaged_line_may_be_of_any_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path)
+    log = tmp_path / "episodes.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"\xff\xfe broken\n" + b"".join(lines[1:]))
+    for arguments in (["report", str(tmp_path)], ["run", "--out", str(tmp_path), *SAME]):
+        assert run_eval.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert "episodes.jsonl:1 is damaged" in " ".join(error.split())
+
+
+def test_a_line_holds_every_field_of_spec_and_record(tmp_path: Path) -> None:
     run(tmp_path)
     line = json.loads((tmp_path / "episodes.jsonl").read_text().splitlines()[0])
-    promised = (
-        "key policy benchmark task episode seed protocol outcome success progress subgoals steps "
-        "reason actions_sha256 state_sha256 started timing cpu gpu chunks evaluations batches "
-        "retries worker replica "
-        "versions"
-    )
-    assert set(line) >= set(promised.split(" "))
+    spec, record = ({f.name for f in fields(kind)} for kind in (EpisodeSpec, EpisodeRecord))
+    assert set(line) == {"key"} | spec | (record - {"spec"})
+
+
+def test_a_video_that_differs_from_its_record_shows_in_the_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path) == 0
+    for actions in (tmp_path / "actions").iterdir():
+        np.save(actions, 0.5 * np.load(actions))
+    assert run(tmp_path, "--video", "failures") == 4
+    assert "replay differs: state_sha256" in " ".join(capsys.readouterr().err.split())
+
+
+def test_formats_may_have_spaces_between_them(tmp_path: Path) -> None:
+    run(tmp_path)
+    out = tmp_path / "report"
+    assert run_eval.main(["report", str(tmp_path), "--format", "md, csv", "--out", str(out)]) == 0
+    assert {path.suffix for path in out.iterdir()} == {".md", ".csv"}
 
 
 def test_the_backend_yields_each_episode_once() -> None:
