@@ -1,10 +1,12 @@
-"""LIBERO's suites, cards and initial states, read without starting a simulator."""
+"""LIBERO's suites, cards and initial states, without a simulator."""
 
 import io
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ import pytest
 from benchmarks.libero import Libero, catalog
 from benchmarks.libero.env import axis_angle
 from benchmarks.libero.init_states import load_init_states
-from benchmarks.libero.protocol import CARDS, protocols
+from benchmarks.libero.protocol import CARDS, LiberoProtocol, protocols
+from harness.contracts.protocol import Protocol
 
 STANDARD = {
     "libero_spatial": 10,
@@ -24,27 +27,27 @@ STANDARD = {
 }
 
 
-def test_the_standard_suites_come_first_and_are_whole() -> None:
+def test_the_standard_suites_come_first_and_are_complete() -> None:
     suites = catalog.suites()
     assert {name: len(suites[name]) for name in list(suites)[:5]} == STANDARD
     assert {len(task.states) for name in STANDARD for task in suites[name]} == {50}
 
 
-def test_libero_pro_is_there() -> None:
+def test_libero_pro_suites_are_listed() -> None:
     names = [
         f"libero_{s}_{p}" for s in ("spatial", "object", "goal", "10") for p in ("swap", "lan")
     ]
     assert set(names) <= set(catalog.suites())
 
 
-def test_a_perturbed_instruction_comes_from_the_task_file() -> None:
+def test_a_perturbed_instruction_comes_from_the_bddl_file() -> None:
     plain, reworded = (catalog.suites()[name][0] for name in ("libero_goal", "libero_goal_lan"))
     assert plain.name == reworded.name == "open_the_middle_drawer_of_the_cabinet"
     assert plain.instruction == "open the middle drawer of the cabinet"
     assert "middle drawer" in reworded.instruction != plain.instruction
 
 
-def test_the_task_order_and_instructions_are_liberos_own() -> None:
+def test_task_order_and_instructions_equal_liberos_own() -> None:
     from libero.libero import benchmark  # type: ignore[import-untyped]
 
     for name in STANDARD:
@@ -63,15 +66,18 @@ def test_listing_imports_no_simulator() -> None:
 
 
 @pytest.mark.parametrize("card", sorted(CARDS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_field_of_a_card_has_its_source(card: Path) -> None:
+def test_every_field_of_a_card_names_a_file_at_a_commit(card: Path) -> None:
     protocol = protocols()[card.stem]
+    given = {"max_steps", "replan", "episodes_per_task"}
+    given |= {f.name for f in fields(LiberoProtocol)} - {f.name for f in fields(Protocol)}
+    assert set(protocol.sources) == given
     for name, source in protocol.sources.items():
-        assert "@" in source or "/" in source, f"{name}: {source}"
+        assert re.match(r"[\w-]+@[0-9a-f]{7} ", source), f"{name}: {source}"
     assert {protocol.limit(suite) for suite in Libero().benchmarks()} <= set(range(200, 601))
     assert "mujoco 3.3.2" in protocol.simulator
 
 
-def test_the_cards_differ_where_their_sources_do() -> None:
+def test_the_cards_have_the_values_of_their_sources() -> None:
     cards = protocols()
     assert set(cards) >= {"openpi", "openvla", "openvla-oft", "lerobot", "original"}
     assert len({card.label.partition("@")[2] for card in cards.values()}) == len(cards)
@@ -83,18 +89,18 @@ def test_the_cards_differ_where_their_sources_do() -> None:
 
 
 @pytest.mark.parametrize("pickle_protocol", [2, 4])
-def test_upstreams_pickled_states_are_read_without_unpickling(
+def test_pickled_initial_states_are_read_without_unpickling(
     tmp_path: Path, pickle_protocol: int
 ) -> None:
     states = np.random.default_rng(0).normal(size=(50, 77))
     file = tmp_path / "task.pruned_init"
     with zipfile.ZipFile(file, "w") as archive:
-        # What torch.save writes for a numpy array: the pickle, inside a zip.
+        # torch.save writes a numpy array as a pickle inside a zip.
         archive.writestr("task/data.pkl", pickle.dumps(states, protocol=pickle_protocol))
     np.testing.assert_array_equal(load_init_states(file), states)
 
 
-def test_a_hostile_file_of_states_runs_nothing(tmp_path: Path) -> None:
+def test_a_malicious_pickle_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     class Hostile:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return io.open, (str(tmp_path / "made"), "w")  # type: ignore[return-value]
@@ -107,9 +113,9 @@ def test_a_hostile_file_of_states_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_axis_angle_is_the_formula_of_the_field() -> None:
+def test_axis_angle_is_not_folded() -> None:
     np.testing.assert_allclose(axis_angle(np.array([0.0, 0.0, 0.0, 1.0])), np.zeros(3))
     half = np.array([np.sin(0.4), 0.0, 0.0, np.cos(0.4)])
     np.testing.assert_allclose(axis_angle(half), [0.8, 0.0, 0.0])
-    # Not folded: the antipodal quaternion gives the long way round.
+    # The antipodal quaternion gives the long way round.
     np.testing.assert_allclose(axis_angle(-half), [-(2 * np.pi - 0.8), 0.0, 0.0])

@@ -1,4 +1,4 @@
-"""The command line on the real LIBERO, in processes of its own."""
+"""The command line with the real LIBERO, in subprocesses."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 
 from harness.runs.folder import Run
 
-pytestmark = pytest.mark.libero
+pytestmark = [pytest.mark.libero, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -46,7 +46,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_another_order_gives_the_same_records(whole_run: Path, tmp_path: Path) -> None:
+def test_the_order_of_tasks_does_not_change_the_records(whole_run: Path, tmp_path: Path) -> None:
     evaluate(tmp_path, tasks="3 0")
     assert outcomes(tmp_path) == outcomes(whole_run)
 
@@ -65,7 +65,7 @@ def test_a_killed_run_continues_to_the_same_records(whole_run: Path, tmp_path: P
     assert log.read_text().count("\n") == 4
 
 
-def test_replaying_a_run_gives_its_actions_and_states(whole_run: Path, tmp_path: Path) -> None:
+def test_the_replay_policy_repeats_actions_and_states(whole_run: Path, tmp_path: Path) -> None:
     evaluate(tmp_path, policy=f"replay:{whole_run}")
     compared = ("task", "episode", "actions_sha256", "state_sha256")
     hashes = [
@@ -76,18 +76,18 @@ def test_replaying_a_run_gives_its_actions_and_states(whole_run: Path, tmp_path:
 
 
 @pytest.mark.parametrize("backend", ["disabled", "osmesa"])
-def test_states_need_no_gl_library_and_any_backend_gives_the_same(
+def test_records_are_the_same_with_every_gl_backend(
     whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     monkeypatch.setenv("MUJOCO_GL", backend)
-    # MuJoCo has set it for the backend of this process.
+    # MuJoCo has set this variable for the backend of the present process.
     monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
     evaluate(tmp_path)
     assert outcomes(tmp_path) == outcomes(whole_run)
 
 
 @pytest.mark.rendering
-def test_a_video_proves_the_replay(whole_run: Path, tmp_path: Path) -> None:
+def test_replay_reports_identical_and_writes_a_video(whole_run: Path, tmp_path: Path) -> None:
     import imageio.v2 as imageio
 
     key = next(iter(Run.existing(whole_run).records()))
@@ -106,7 +106,7 @@ def test_a_video_proves_the_replay(whole_run: Path, tmp_path: Path) -> None:
     assert frames == 281
 
 
-def test_stdout_holds_the_table_alone(whole_run: Path) -> None:
+def test_stdout_contains_only_the_table(whole_run: Path) -> None:
     done = evaluate(whole_run)
     assert done.stdout.startswith("# Results\n")
     assert "[info]" not in done.stdout + done.stderr
@@ -118,7 +118,7 @@ def test_stdout_holds_the_table_alone(whole_run: Path) -> None:
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="hiding libraries takes root"
 )
-def test_states_need_no_gl_library_to_be_installed(whole_run: Path, tmp_path: Path) -> None:
+def test_records_are_the_same_without_any_gl_library(whole_run: Path, tmp_path: Path) -> None:
     hidden = 'for f in /usr/lib/*/lib{GL,EGL,GLX,OpenGL,OSMesa}*.so*; do [ -L "$f" ] || '
     hidden += '[ ! -e "$f" ] || mount --bind /dev/null "$f"; done; '
     script = f"{hidden} env -u MUJOCO_GL -u PYOPENGL_PLATFORM {shlex.join(command(tmp_path))}"

@@ -1,4 +1,4 @@
-"""LIBERO's simulator through the adapter, against LIBERO's own environment."""
+"""The LIBERO adapter, compared with LIBERO's own environment."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +15,9 @@ from benchmarks.libero import Libero, catalog
 from benchmarks.libero.env import SENSORS, LiberoEnv, axis_angle
 from benchmarks.libero.protocol import LiberoProtocol, protocols
 from benchmarks.libero.shuffle import displace_hand
-from harness.contracts.environment import ChunkEnv
+from harness.contracts.environment import play
+from harness.contracts.policy import PolicySpec, check_compatible
+from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
 
 pytestmark = pytest.mark.libero
 SMALL = replace(protocols()["openpi"], camera_size=(64, 64))
@@ -34,7 +36,7 @@ def goal_env() -> Iterator[LiberoEnv]:
 
 
 def upstream_rollout(suite: str, task: int, episode: int) -> list[dict[str, Any]]:
-    """Play ACTIONS as every other evaluation does: all cameras at every step, a hard reset."""
+    """Play ACTIONS as other evaluations do: a hard reset, and all cameras at every step."""
     from libero.libero.envs import OffScreenRenderEnv  # type: ignore[import-untyped]
 
     files = catalog.suites()[suite][task]
@@ -55,14 +57,17 @@ def upstream_rollout(suite: str, task: int, episode: int) -> list[dict[str, Any]
 @pytest.mark.rendering
 @pytest.mark.parametrize(
     ("suite", "task"),
-    [("libero_spatial", 0), ("libero_object", 1), ("libero_goal", 7), ("libero_10", 2)],
+    [
+        pytest.param("libero_spatial", 0, marks=pytest.mark.slow),
+        pytest.param("libero_object", 1, marks=pytest.mark.slow),
+        ("libero_goal", 7),
+        pytest.param("libero_10", 2, marks=pytest.mark.slow),
+    ],
 )
-def test_looking_on_demand_is_bitwise_the_same_as_rendering_every_step(
-    suite: str, task: int
-) -> None:
+def test_rendering_on_demand_equals_rendering_at_every_step(suite: str, task: int) -> None:
     reference = upstream_rollout(suite, task, episode=4)
     env = make(suite, task)
-    env.begin(0, 7)  # An episode before must leave no trace.
+    env.begin(0, 7)  # An earlier episode must leave no trace.
     env.advance(ACTIONS[5])
     env.begin(4, 7)
     for step, action in enumerate(ACTIONS):
@@ -80,7 +85,7 @@ def test_looking_on_demand_is_bitwise_the_same_as_rendering_every_step(
     env.close()
 
 
-def test_fixtures_stand_in_the_same_place_whatever_came_before(goal_env: LiberoEnv) -> None:
+def test_fixture_positions_do_not_depend_on_earlier_episodes(goal_env: LiberoEnv) -> None:
     goal_env.begin(3, 7)
     before = goal_env.fixture_positions()
     assert any("cabinet" in name for name in before)
@@ -98,12 +103,12 @@ def test_fixtures_stand_in_the_same_place_whatever_came_before(goal_env: LiberoE
     for name, position in before.items():
         np.testing.assert_array_equal(after[name], position)
         np.testing.assert_array_equal(fresh.fixture_positions()[name], position)
-    # The seed does move them: the equalities above are no matter of course.
+    # Another seed does move them, so the equalities above can fail.
     assert any((moved[name] != position).any() for name, position in before.items())
     fresh.close()
 
 
-def test_an_episode_is_the_same_in_a_used_and_in_a_fresh_simulator(goal_env: LiberoEnv) -> None:
+def test_an_episode_is_the_same_in_a_used_and_in_a_new_simulator(goal_env: LiberoEnv) -> None:
     def final_state(env: LiberoEnv) -> bytes:
         env.begin(2, 7)
         for action in ACTIONS:
@@ -112,7 +117,7 @@ def test_an_episode_is_the_same_in_a_used_and_in_a_fresh_simulator(goal_env: Lib
 
     goal_env.begin(0, 7)
     for action in ACTIONS:
-        # The gripper ends closed, which a soft reset of robosuite's own would not undo.
+        # The gripper ends closed; robosuite's own soft reset would keep it closed.
         goal_env.advance(np.append(action[:6], np.float32(1)))
     used = final_state(goal_env)
     fresh = make()
@@ -122,20 +127,20 @@ def test_an_episode_is_the_same_in_a_used_and_in_a_fresh_simulator(goal_env: Lib
 
 
 @pytest.mark.rendering
-def test_a_chunk_advances_through_and_observes_once(goal_env: LiberoEnv) -> None:
-    stepped = []
+def test_observing_after_a_chunk_equals_observing_at_every_step(goal_env: LiberoEnv) -> None:
     goal_env.reset(seed=7, options={"episode": 1})
     for action in ACTIONS[:6]:
-        stepped.append(goal_env.step(action))
-    chunked = ChunkEnv(goal_env, length=6)
-    chunked.reset(seed=7, options={"episode": 1})
-    observation, _, terminated, truncated, info = chunked.step(ACTIONS[:6])
-    assert info["executed"] == 6
-    assert (terminated, truncated) == stepped[-1][2:4]
-    for role, image in stepped[-1][0]["image"].items():
+        stepped = goal_env.step(action)
+    goal_env.begin(1, 7)
+    outcome, executed = play(goal_env, list(ACTIONS[:6]))
+    observation, _, terminated, truncated, _ = goal_env.transition(outcome)
+    assert executed == 6
+    assert (terminated, truncated) == stepped[2:4]
+    for role, image in stepped[0]["image"].items():
         np.testing.assert_array_equal(observation["image"][role], image)
 
 
+@pytest.mark.slow
 @pytest.mark.rendering
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", ["spatial-0", "object_swap-3", "goal-9", "10-0", "90-42"])
@@ -145,20 +150,32 @@ def test_a_task_is_a_gymnasium_environment(name: str) -> None:
     env.close()
 
 
-def test_every_task_has_an_id() -> None:
+def test_every_task_has_a_gymnasium_id() -> None:
     ids = [name for name in gymnasium.registry if name.startswith("libero/")]
     assert len(ids) == sum(len(tasks) for tasks in catalog.suites().values())
 
 
 def test_the_step_limit_truncates(goal_env: LiberoEnv) -> None:
     goal_env.begin(0, 7)
-    goal_env.steps = goal_env.max_steps - 1
-    outcome = goal_env.advance(goal_env.idle_action)
-    assert not outcome.success
+    goal_env.steps = goal_env.max_steps - 2
+    for truncates in (False, True):
+        outcome = goal_env.advance(goal_env.idle_action)
+        _, _, terminated, truncated, _ = goal_env.transition(outcome)
+        assert (terminated, truncated) == (False, truncates)
     assert goal_env.steps == goal_env.max_steps
 
 
-def test_progress_counts_a_grasp_and_then_the_goal() -> None:
+def test_the_layouts_are_those_of_openpis_policies(goal_env: LiberoEnv) -> None:
+    openpi = PolicySpec(
+        "openpi",
+        cameras=("main", "wrist"),
+        state_layout=EEF_AXIS_ANGLE_STATE,
+        action_layout=EEF_DELTA_ACTION,
+    )
+    check_compatible(openpi, goal_env)
+
+
+def test_progress_counts_the_grasp_and_then_the_goal() -> None:
     env = make("libero_object", 0)
     outcome = env.begin(0, 7)
     assert outcome.progress == 0.0
@@ -176,35 +193,35 @@ def test_progress_counts_a_grasp_and_then_the_goal() -> None:
     env.close()
 
 
-def test_things_exchange_their_places_in_demonstrations_but_never_the_basket() -> None:
+def test_demonstrations_exchange_the_places_of_all_objects_but_the_basket() -> None:
     suite, files = "libero_object", catalog.suites()["libero_object"][0]
     drawn = replace(SMALL, init_states="drawn", env_seed="run+episode+task")
     env = LiberoEnv(suite, files, drawn)
     sim = env._control.env
 
-    def places(episode: int) -> dict[str, NDArray[np.float64]]:
+    def positions(episode: int) -> dict[str, NDArray[np.float64]]:
         env.begin(episode, 7)
         return {n: sim.sim.data.body_xpos[b][:2].copy() for n, b in sim.obj_body_id.items()}
 
-    first, *others = [places(episode) for episode in range(6)]
-    spots = np.array([place for name, place in first.items() if name != "basket_1"])
-    came = set()
+    first, *others = [positions(episode) for episode in range(6)]
+    centers = np.array([position for name, position in first.items() if name != "basket_1"])
+    seen = set()
     for found in others:
         assert np.linalg.norm(found["basket_1"] - first["basket_1"]) < 0.05
-        for name, place in found.items():
+        for name, position in found.items():
             if name != "basket_1":
-                distances = np.linalg.norm(spots - place, axis=1)
-                assert distances.min() < 0.08  # Each spot is a square of 5 cm.
-                came.add((name, int(distances.argmin())))
-    # Five scenes as they are defined would give each thing one spot.
-    assert len(came) > 2 * len(spots)
-    repeated = places(0)
-    for name, place in first.items():
-        np.testing.assert_array_equal(repeated[name], place)
+                distances = np.linalg.norm(centers - position, axis=1)
+                assert distances.min() < 0.08  # Each place is a square of 5 cm.
+                seen.add((name, int(distances.argmin())))
+    # Without the exchange, each object would have one place in all scenes.
+    assert len(seen) > 2 * len(centers)
+    repeated = positions(0)
+    for name, position in first.items():
+        np.testing.assert_array_equal(repeated[name], position)
     env.close()
 
 
-def test_the_hand_begins_in_demonstrations_as_differently_as_in_the_official_states() -> None:
+def test_the_hand_starts_as_varied_in_demonstrations_as_in_the_official_states() -> None:
     suite, files = "libero_object", catalog.suites()["libero_object"][0]
     official = np.array(files.states)[:, 1:8]
     env = LiberoEnv(suite, files, replace(SMALL, init_states="drawn", env_seed="run+episode"))
@@ -222,14 +239,15 @@ def test_the_hand_begins_in_demonstrations_as_differently_as_in_the_official_sta
     env.close()
 
 
-def test_a_demonstration_of_one_task_tells_nothing_of_another_s() -> None:
-    card = Libero().rehearsal(SMALL)
+def test_demonstrations_of_different_tasks_share_no_scene_seed() -> None:
+    card = Libero().demonstration_protocol(SMALL)
     assert isinstance(card, LiberoProtocol)
     seeds = {card.scene_seed(7, episode, task) for episode in range(100) for task in ("a", "b")}
     assert len(seeds) == 200
 
 
-def test_a_drawn_scene_is_upstreams_whatever_came_before() -> None:
+@pytest.mark.slow
+def test_a_drawn_scene_is_upstreams_after_any_earlier_episode() -> None:
     from libero.libero.envs import OffScreenRenderEnv
 
     stove = next(

@@ -1,22 +1,22 @@
-"""ManiSkill's tasks and protocol cards, read without importing ManiSkill."""
+"""ManiSkill's tasks and protocol cards, without importing ManiSkill."""
 
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
-import yaml
 
 from benchmarks import vulkan
 from benchmarks.maniskill import ManiSkill, catalog
-from benchmarks.maniskill.protocol import CARDS, DERIVED, protocols
+from benchmarks.maniskill.protocol import CARDS, DERIVED, ManiSkillProtocol, protocols
 from harness.contracts.errors import UsageError
 from harness.contracts.registry import find_benchmark
 from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
 
 @pytest.mark.maniskill
-def test_the_source_tells_what_maniskill_itself_registers() -> None:
+def test_the_catalog_equals_maniskills_own_registry() -> None:
     code = (
         "import mani_skill.envs; from mani_skill.utils.registration import REGISTERED_ENVS as R\n"
         "for name, spec in R.items(): print(name, spec.max_episode_steps, *spec.asset_download_ids)"
@@ -29,7 +29,7 @@ def test_the_source_tells_what_maniskill_itself_registers() -> None:
     assert all(not catalog._is_scored(name) for name in unlisted)
 
 
-def test_the_suite_is_rdts_five_and_the_whole_has_every_id() -> None:
+def test_maniskill_rdt_has_five_tasks_and_maniskill_all() -> None:
     family = find_benchmark("maniskill_rdt")
     assert isinstance(family, ManiSkill)
     assert [task.name for task in family.tasks("maniskill_rdt")] == list(catalog.RDT_TASKS)
@@ -57,17 +57,21 @@ def test_listing_imports_no_simulator() -> None:
 
 @pytest.mark.parametrize("card", sorted(CARDS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_field_of_a_card_has_its_source(card: Path) -> None:
-    fields = yaml.safe_load(card.read_text())
-    assert {"name", "summary"} <= set(fields)
-    assert all(entry["source"] for key, entry in fields.items() if key not in ("name", "summary"))
+    protocol = protocols()[card.stem]
+    required = {field.name for field in fields(ManiSkillProtocol) if field.default is MISSING}
+    required -= {"name", "sources", "instructions"}
+    optional = ("instructions", "robot", "camera_size", "undrawn", "replan")
+    required |= {name for name in optional if getattr(protocol, name)}
+    assert required <= set(protocol.sources)
+    assert all(len(source) >= 15 for source in protocol.sources.values())
 
 
-def test_rdts_seeds_are_those_of_its_script_whatever_the_runs_seed() -> None:
+def test_rdts_scene_seeds_do_not_depend_on_the_runs_seed() -> None:
     rdt = protocols()["rdt"]
     assert [rdt.scene_seed(seed, 24) for seed in (0, 7)] == [20241225, 20241225]
 
 
-def test_derived_seeds_differ_and_lie_apart_from_the_others() -> None:
+def test_derived_seeds_are_distinct_and_above_all_fixed_seeds() -> None:
     native = protocols()["native"]
     seeds = {native.scene_seed(seed, episode) for seed in range(20) for episode in range(50)}
     assert len(seeds) == 1000
@@ -75,23 +79,23 @@ def test_derived_seeds_differ_and_lie_apart_from_the_others() -> None:
     assert max(seeds) < 2**31
 
 
-def test_tasks_can_be_named_behind_their_benchmark() -> None:
+def test_a_request_can_name_benchmark_and_task() -> None:
     names = ("maniskill/PushCube-v1", "maniskill_rdt", "maniskill/1", "maniskill/PickCube-v1")
     plan = Plan(("zero",), tuple(map(BenchmarkRequest, names)), 1)
-    cells = {cell.benchmark: cell.tasks for cell in resolve(plan).cells}
-    assert cells == {
+    tasks = {setup.benchmark: setup.tasks for setup in resolve(plan).setups}
+    assert tasks == {
         "maniskill": ("PushCube-v1", list(catalog.tasks())[1], "PickCube-v1"),
         "maniskill_rdt": catalog.RDT_TASKS,
     }
 
 
-def test_a_task_cannot_be_named_in_both_ways() -> None:
+def test_a_request_cannot_name_a_task_twice() -> None:
     plan = Plan(("zero",), (BenchmarkRequest("maniskill/PushCube-v1", tasks=("0",)),), 1)
     with pytest.raises(UsageError, match="names its task; leave out --tasks"):
         resolve(plan)
 
 
-def test_without_a_driver_the_problem_names_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_vulkan_driver_the_problem_names_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vulkan, "OURS", Path("/nowhere"))
     monkeypatch.setattr(vulkan, "SYSTEM", ())
     for variable in vulkan.VARIABLES:
@@ -103,7 +107,7 @@ def test_without_a_driver_the_problem_names_the_fix(monkeypatch: pytest.MonkeyPa
     assert "run: make setup" in problem
 
 
-def test_a_driver_that_is_too_old_is_not_taken(
+def test_a_vulkan_driver_that_is_too_old_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vulkan, "OURS", tmp_path / "none.json")

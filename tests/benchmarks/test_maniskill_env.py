@@ -1,4 +1,4 @@
-"""ManiSkill's simulator through the adapter, against ManiSkill's own environment."""
+"""The ManiSkill adapter, compared with ManiSkill's own environment."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,7 @@ import benchmarks  # noqa: F401 - registers the ids
 from benchmarks.maniskill import catalog
 from benchmarks.maniskill.build import build_sim
 from benchmarks.maniskill.env import ManiSkillEnv
-from benchmarks.maniskill.milestones import TOUCHED, places
+from benchmarks.maniskill.milestones import TOUCHED, position
 from benchmarks.maniskill.protocol import ManiSkillProtocol, protocols
 from harness.contracts.environment import StepOutcome
 from harness.contracts.errors import UsageError
@@ -35,7 +35,7 @@ def wild(env: ManiSkillEnv, steps: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 def planned(env: ManiSkillEnv, episode: int, steps: int = 400) -> list[StepOutcome]:
-    """Play the planner's actions and return what each led to."""
+    """Play the planner's actions and return the outcome of each."""
     outcomes = [env.begin(episode, 7)]
     expert = env.expert()
     assert expert is not None
@@ -44,7 +44,7 @@ def planned(env: ManiSkillEnv, episode: int, steps: int = 400) -> list[StepOutco
     return outcomes
 
 
-def test_looking_on_demand_is_bitwise_the_same_as_drawing_every_step() -> None:
+def test_rendering_on_demand_equals_rendering_at_every_step() -> None:
     cameras = {"main": "base_camera", "wrist": "hand_camera", "side": "render_camera"}
     env = make("StackCube-v1", replace(RDT, cameras=cameras))
     reference = gymnasium.make(
@@ -56,7 +56,7 @@ def test_looking_on_demand_is_bitwise_the_same_as_drawing_every_step() -> None:
         sensor_configs={"width": 64, "height": 64},
         human_render_camera_configs={"width": 64, "height": 64},
     )
-    planned(env, 1, steps=90)  # An episode before must leave no trace.
+    planned(env, 1, steps=90)  # An earlier episode must leave no trace.
     observed, _ = reference.reset(seed=RDT.scene_seed(7, 4), options={"reconfigure": True})
     env.begin(4, 7)
     for step, action in enumerate(wild(env, 24)):
@@ -80,7 +80,7 @@ def test_looking_on_demand_is_bitwise_the_same_as_drawing_every_step() -> None:
 
 
 @pytest.mark.parametrize("task", ["PushCube-v1", "PlugCharger-v1", "TwoRobotStackCube-v1"])
-def test_an_episode_is_the_same_in_a_used_and_in_a_fresh_simulator(task: str) -> None:
+def test_an_episode_is_the_same_in_a_used_and_in_a_new_simulator(task: str) -> None:
     def states(env: ManiSkillEnv, episode: int) -> list[bytes]:
         env.begin(episode, 7)
         seen = [env.state_bytes()]
@@ -100,7 +100,7 @@ def test_an_episode_is_the_same_in_a_used_and_in_a_fresh_simulator(task: str) ->
 
 
 @pytest.mark.parametrize("task", catalog.RDT_TASKS)
-def test_the_planner_reaches_milestones_and_success(task: str) -> None:
+def test_the_planner_meets_all_milestones_and_succeeds(task: str) -> None:
     env = make(task)
     outcomes = planned(env, episode=0)
     last = outcomes[-1]
@@ -113,19 +113,19 @@ def test_the_planner_reaches_milestones_and_success(task: str) -> None:
     env.close()
 
 
-def test_places_are_those_of_the_simulator_s_poses() -> None:
+def test_position_equals_the_simulators_pose() -> None:
     env = make("PushCube-v1")
     env.begin(2, 7)
     sim: Any = env._sim
-    start = places(sim.obj)
+    start = position(sim.obj)
     assert planned(env, 2)[-1].subgoals["touched"]
-    assert math.dist(*places(sim.obj), *start) > TOUCHED
+    assert math.dist(position(sim.obj), start) > TOUCHED
     for thing in (sim.obj, sim.agent.tcp):
-        assert places(thing) == thing.pose.p.tolist()
+        assert [position(thing)] == thing.pose.p.tolist()
     env.close()
 
 
-def test_to_the_end_a_success_on_the_way_counts_only_if_the_protocol_says_so() -> None:
+def test_an_early_success_counts_at_the_limit_only_under_the_rule_once() -> None:
     outcomes = {}
     for rule in ("once", "at_end"):
         env = make(
@@ -139,7 +139,7 @@ def test_to_the_end_a_success_on_the_way_counts_only_if_the_protocol_says_so() -
             outcome = env.advance(expert.act())
             assert not outcome.success
         assert outcome.subgoals["success_once"]
-        # Sweep the arm through the cube's place.
+        # Sweep the arm through the cube.
         away = env.idle_action
         away[0] = 1.2
         while env.steps < 90:
@@ -150,13 +150,14 @@ def test_to_the_end_a_success_on_the_way_counts_only_if_the_protocol_says_so() -
     assert outcomes["at_end"] == (outcomes["once"][1],) * 2
 
 
-def test_the_goal_marker_shows_in_sensors_only_where_the_protocol_says_so() -> None:
+@pytest.mark.slow
+def test_sensors_show_the_goal_marker_only_with_show_hidden() -> None:
     sensors = replace(RDT, cameras={"main": "base_camera", "side": "render_camera"})
     pictures = []
     for shows in (False, True):
         env = make("PickCube-v1", replace(sensors, show_hidden=shows))
         env.begin(2, 7)
-        env.observe(["side"])  # People see the marker, which must not stay for the sensor.
+        env.observe(["side"])  # This camera shows the marker; the sensor must not.
         pictures.append(env.observe()["image"])
         env.close()
     hidden, shown = pictures
@@ -166,7 +167,8 @@ def test_the_goal_marker_shows_in_sensors_only_where_the_protocol_says_so() -> N
     assert ((green[..., 1] > 150) & (green[..., 0] < 100) & (green[..., 2] < 100)).any()
 
 
-def test_a_link_that_is_not_drawn_changes_pictures_and_nothing_else() -> None:
+@pytest.mark.slow
+def test_an_undrawn_link_changes_images_and_nothing_else() -> None:
     states, pictures = [], []
     for undrawn in ((), ("camera_link",)):
         env = make("PickCube-v1", replace(protocols()["rdt-small"], undrawn=undrawn))
@@ -181,7 +183,7 @@ def test_a_link_that_is_not_drawn_changes_pictures_and_nothing_else() -> None:
     assert 0 < changed.mean() < 0.01
 
 
-def test_two_robots_take_one_vector() -> None:
+def test_two_robots_share_one_action_vector() -> None:
     env = make("TwoRobotPickCube-v1")
     assert env.action_space.shape == (16,)
     names = [part.name for part in env.action_layout.parts]
@@ -203,7 +205,7 @@ pd_joint_vel pd_joint_pos_vel"""
 
 
 @pytest.mark.parametrize("mode", MODES.split())
-def test_idling_keeps_the_arm_where_it_is(mode: str) -> None:
+def test_the_idle_action_keeps_the_arm_in_place(mode: str) -> None:
     env = make("PickCube-v1", replace(RDT, control_mode=mode))
     env.begin(0, 7)
     before, idle = env._control.positions(), env.idle_action
@@ -213,7 +215,7 @@ def test_idling_keeps_the_arm_where_it_is(mode: str) -> None:
     env.close()
 
 
-def test_a_turn_of_one_is_a_turn_by_minus_a_tenth() -> None:
+def test_a_rotation_of_one_turns_by_minus_a_tenth() -> None:
     env = make("PickCube-v1", protocols()["rdt-ee"])
     assert env.action_layout.parts[1].meaning == "delta XYZ Euler angles, 1 = -0.1 rad"
     env.begin(0, 7)
@@ -226,6 +228,7 @@ def test_a_turn_of_one_is_a_turn_by_minus_a_tenth() -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("task", ["PickCube-v1", "TwoRobotStackCube-v1", "PushT-v1"])
 def test_a_task_is_a_gymnasium_environment(task: str) -> None:
@@ -235,7 +238,7 @@ def test_a_task_is_a_gymnasium_environment(task: str) -> None:
     env.close()
 
 
-def test_what_cannot_be_built_says_why() -> None:
+def test_a_task_that_cannot_be_built_says_why() -> None:
     with pytest.raises(UsageError, match="download_asset PickSingleYCB-v1"):
         build_sim(catalog.tasks()["PickSingleYCB-v1"], RDT)
     with pytest.raises(UsageError, match="download_asset widowxai"):
@@ -246,7 +249,7 @@ def test_what_cannot_be_built_says_why() -> None:
         make("RotateValveLevel0-v1", replace(NATIVE, state="eef"))
 
 
-def test_a_planner_that_finds_no_way_stands_still_and_fails() -> None:
+def test_a_planner_without_a_path_idles_and_fails() -> None:
     env = make("PegInsertionSide-v1", replace(RDT, first_seed=285, max_steps={"maniskill": 20}))
     outcomes = planned(env, episode=0, steps=20)
     assert len(outcomes) == 21

@@ -1,4 +1,4 @@
-"""LIBERO and ManiSkill in one run, with pictures from both."""
+"""LIBERO and ManiSkill in one run, with images from both."""
 
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ def outcomes(out: Path) -> list[dict[str, Any]]:
     return [record.deterministic() for _, record in sorted(records.items())]
 
 
+@pytest.mark.slow
 @pytest.mark.libero
 @pytest.mark.maniskill
 @pytest.mark.rendering
-def test_one_process_and_two_workers_give_the_same(
+def test_inline_and_two_workers_give_the_same_records(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "plan.yaml"
