@@ -1,18 +1,22 @@
-# Everything a newcomer needs: `make eval` and `make test`. Both set up what is missing first.
+# Everything a newcomer needs: `make eval` and `make test`. Both install what is missing first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two files side by side; the tests of one file share their fixtures.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: setup eval test lint clean
+.PHONY: setup eval test test-all lint clean
 
 setup: $(VENV)/.ready
 
 eval: setup
 	$(BIN)/python run_eval.py
 
-# Two files side by side; the tests of one share what was made for them.
 test: setup
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(PYTEST) -m "not slow"
+
+test-all: setup
+	$(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .
