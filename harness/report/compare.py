@@ -1,4 +1,4 @@
-"""Compares two policies on the same scenes, place by place, and says what may be concluded."""
+"""Compares two policies by task, by suite and overall, and states the conclusion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,21 +18,22 @@ from harness.statistics.compare import (
 from harness.statistics.family import holm
 from harness.statistics.verdict import compare_with_published, verdict
 
-TASK = ["benchmark", "task"]
-SCENE = [*TASK, "protocol", "seed", "episode"]
-MOST_LOST = 0.5
-"""The share of the smaller side's episodes that may lack a partner before pairs are given up."""
+MOST_UNPAIRED = 0.5
+"""The comparison is paired unless more than this share of the smaller side lacks a partner."""
+
+_TASK = ["benchmark", "task"]
+_SCENE = [*_TASK, "protocol", "seed", "episode"]
 
 
 @dataclass(frozen=True)
-class Place:
-    """How two policies compare on one task, one suite, or on everything.
+class ComparedTasks:
+    """Two policies compared on one task, on the tasks of a suite, or on all tasks.
 
     Attributes:
-        name: Where.
-        means: The first one's mean and the second one's.
-        comparison: The statistics, with p corrected for the other places of its kind.
-        lost: Episodes that had no partner and so were left out.
+        name: The task, the suite, or `everything`.
+        means: The mean of each policy.
+        comparison: The statistics; p is corrected for the other suites or tasks.
+        lost: Episodes without a partner, which a paired comparison omits.
     """
 
     name: str
@@ -41,114 +42,118 @@ class Place:
     lost: int
 
 
-def compare(a: pd.DataFrame, b: pd.DataFrame, metric: str, force: bool = False) -> list[Place]:
+def compare_runs(
+    a: pd.DataFrame, b: pd.DataFrame, metric: str, force: bool = False
+) -> list[ComparedTasks]:
     """Compare the episodes of two policies: all together, by suite, and by task.
 
-    Holm's correction is over the suites and, apart from them, over the tasks. The comparison of
-    everything is one question and needs none.
+    Holm's correction covers the suites and, separately, the tasks. The comparison over everything
+    is a single test and needs no correction.
 
     Raises:
-        UsageError: They have no task in common, or were scored under different protocols.
+        UsageError: The policies have no scored task in common, or their protocols differ.
     """
     a, b = _scored(a, metric), _scored(b, metric)
-    both = a[TASK].drop_duplicates().merge(b[TASK].drop_duplicates()).sort_values(TASK)
+    both = a[_TASK].drop_duplicates().merge(b[_TASK].drop_duplicates()).sort_values(_TASK)
     if both.empty:
-        raise UsageError("the two have no task in common with scored episodes")
+        raise UsageError("the policies have no task in common with scored episodes")
     a, b = a.merge(both), b.merge(both)
     protocols = sorted(set(a["protocol"])), sorted(set(b["protocol"]))
     if protocols[0] != protocols[1] and not force:
         raise UsageError(
             f"the protocols differ: {', '.join(protocols[0])} and {', '.join(protocols[1])}; a "
-            f"difference could come from the rules alone; --force compares all the same"
+            "difference could come from the protocols alone; --force compares anyway"
         )
-    everything = [_place("everything", a, b, metric)] if len(both) > 1 else []
+    everything = [_compare("everything", a, b, metric)] if len(both) > 1 else []
     suites = [
-        _place(name, a[a["benchmark"] == name], b[b["benchmark"] == name], metric)
+        _compare(name, a[a["benchmark"] == name], b[b["benchmark"] == name], metric)
         for name in both["benchmark"].unique()
     ]
     tasks = [
-        _place(f"{suite} {task}", a.merge(here), b.merge(here), metric)
+        _compare(f"{suite} {task}", a.merge(here), b.merge(here), metric)
         for suite, task in both.itertuples(index=False)
-        for here in [pd.DataFrame([(suite, task)], columns=TASK)]
+        for here in [pd.DataFrame([(suite, task)], columns=_TASK)]
     ]
     return everything + (_corrected(suites) if len(suites) > 1 else []) + _corrected(tasks)
 
 
-def markdown(places: Sequence[Place], names: tuple[str, str], metric: str) -> str:
-    """Return the comparison as a table and the verdict on its first place as a sentence."""
+def comparison_table(compared: Sequence[ComparedTasks], names: tuple[str, str], metric: str) -> str:
+    """Return the comparison as a Markdown table, with the verdict on its first row."""
     scale, digits = (100, 1) if metric == "success" else (1, 3)
     rows = []
-    for place in places:
-        gap, outcome = place.comparison.difference, verdict(place.comparison).outcome
+    for each in compared:
+        gap, outcome = each.comparison.difference, verdict(each.comparison).outcome
         low, high = (f"{scale * limit:+.{digits}f}" for limit in (gap.low, gap.high))
         rows.append(
             [
-                place.name,
-                place.comparison.episodes,
-                *(f"{scale * mean:.{digits}f}" for mean in place.means),
+                each.name,
+                each.comparison.episodes,
+                *(f"{scale * mean:.{digits}f}" for mean in each.means),
                 f"{scale * gap.estimate:+.{digits}f} [{low}, {high}]",
-                f"{place.comparison.p:.2g}",
+                f"{each.comparison.p:.2g}",
                 "not distinguishable" if outcome == "undecided" else outcome,
             ]
         )
-    headers = ["where", "n", *names, f"difference in {metric}", "p", f"{names[0]} is"]
+    headers = ["tasks", "n", *names, f"difference in {metric}", "p", f"{names[0]} is"]
     table = tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-    lost = max(place.lost for place in places)
+    tests = dict.fromkeys(each.comparison.test for each in compared)
     notes = [
-        verdict(places[0].comparison, names).sentence,
-        f"{places[0].comparison.test}; p is corrected by Holm within suites and within tasks.",
-        *([f"{lost} episodes without a partner were left out."] if lost else []),
+        verdict(compared[0].comparison, names).sentence,
+        f"Test: {', '.join(tests)}. p is Holm-corrected over suites and over tasks.",
     ]
+    lost = max(each.lost for each in compared)
+    if lost:
+        notes.append(f"{lost} episodes without a partner were omitted.")
     return table + "\n\n" + "\n".join(f"- {note}" for note in notes)
 
 
 def against_published(episodes: pd.DataFrame, method: str) -> list[str]:
-    """Say for each suite whether a policy's success rate agrees with a published method's.
+    """Return for each suite whether a policy's success rate agrees with a published method's.
 
     Raises:
-        UsageError: Nothing is published of this method on these suites.
+        UsageError: No number of this method is published for these suites.
     """
     scored, sentences, methods = _scored(episodes, "success"), [], set()
     for suite, mine in scored.groupby("benchmark", observed=True):
-        there = published(str(suite))
-        there = there[(there["task"] == "") & (there["arm"] == "")]
-        methods |= set(there["method"])
-        for row in there[there["method"] == method].to_dict("records"):
+        printed = published(str(suite))
+        printed = printed[(printed["task"] == "") & (printed["arm"] == "")]
+        methods |= set(printed["method"])
+        for row in printed[printed["method"] == method].to_dict("records"):
             n = None if pd.isna(row["n"]) else int(row["n"])
             ours = int(mine["value"].sum())
-            found = compare_with_published(ours, len(mine), row["number"] / 100, n)
-            sentences.append(f"{suite}, {method} in {row['source']}: {found.sentence}")
+            result = compare_with_published(ours, len(mine), row["number"] / 100, n)
+            sentences.append(f"{suite}, {method} in {row['source']}: {result.sentence}")
     if not sentences:
-        known = f"published there: {', '.join(sorted(methods))}" if methods else "nothing is"
+        known = f"published methods: {', '.join(sorted(methods))}" if methods else "no method is"
         raise UsageError(f"no number of {method!r} is published for these suites; {known}")
     return sentences
 
 
 def _scored(episodes: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the scenes that have a score, with the score as `value`."""
+    """Return the scored scenes, with the score as `value`."""
     scored = episodes[episodes["outcome"] != "error"]
     value = scored["outcome"].eq("success") if metric == "success" else scored["progress"]
-    frame = scored[SCENE].astype(dict.fromkeys((*TASK, "protocol"), object))
+    frame = scored[_SCENE].astype(dict.fromkeys((*_TASK, "protocol"), object))
     return frame.assign(value=value.astype(float)).dropna(subset="value")
 
 
-def _place(name: str, a: pd.DataFrame, b: pd.DataFrame, metric: str) -> Place:
-    """Compare as pairs where the scenes are the same, otherwise as they are."""
-    pairs = a.merge(b, on=SCENE, suffixes=("_a", "_b"))
+def _compare(name: str, a: pd.DataFrame, b: pd.DataFrame, metric: str) -> ComparedTasks:
+    """Compare in pairs if most scenes are the same, else unpaired."""
+    pairs = a.merge(b, on=_SCENE, suffixes=("_a", "_b"))
     success = metric == "success"
-    if len(pairs) >= (1 - MOST_LOST) * min(len(a), len(b)):
+    if len(pairs) >= (1 - MOST_UNPAIRED) * min(len(a), len(b)):
         one, two = pairs["value_a"].to_numpy(), pairs["value_b"].to_numpy()
         comparison = (paired_success if success else paired_scores)(one, two)
         lost = len(a) + len(b) - 2 * len(pairs)
     else:
         one, two, lost = a["value"].to_numpy(), b["value"].to_numpy(), 0
         comparison = (unpaired_success if success else unpaired_scores)(one, two)
-    return Place(name, (float(one.mean()), float(two.mean())), comparison, lost)
+    return ComparedTasks(name, (float(one.mean()), float(two.mean())), comparison, lost)
 
 
-def _corrected(places: Sequence[Place]) -> list[Place]:
-    corrected = holm([place.comparison.p for place in places])
+def _corrected(compared: Sequence[ComparedTasks]) -> list[ComparedTasks]:
+    corrected = holm([each.comparison.p for each in compared])
     return [
-        replace(place, comparison=replace(place.comparison, p=float(p)))
-        for place, p in zip(places, corrected, strict=True)
+        replace(each, comparison=replace(each.comparison, p=float(p)))
+        for each, p in zip(compared, corrected, strict=True)
     ]

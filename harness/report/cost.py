@@ -1,4 +1,4 @@
-"""What a run cost: seconds by what they were spent on, how busy it was, and who held it up."""
+"""What a run cost: seconds by part, how busy the workers were, and the slowest episodes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,40 +12,50 @@ from tabulate import tabulate
 from harness.report.frame import PARTS
 from harness.runs.folder import Run
 
-ARENA = ["policy", "benchmark"]
-STRAGGLER = 2.0
-"""How many times its task's median an episode takes to be named."""
-LEAST_SECONDS = 1.0
-MOST_NAMED = 3
+SLOW = 2.0
+"""An episode is listed as slow from this multiple of its task's median on."""
+SLOW_SECONDS = 1.0
+MOST_SLOW = 3
+IDLE_SECONDS = 0.05
+"""Below this, the time in which some workers had no episode left is not worth a sentence."""
+
+_GROUP = ["policy", "benchmark"]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run cost; it differs from run to run, as the results do not.
+    """What runs cost. Unlike results, costs differ when a run is repeated.
 
     Attributes:
-        parts: Wall and CPU seconds of the workers by policy, benchmark and part, and GPU seconds.
-        lines: How busy everybody was and what held the run up, in sentences.
+        parts: Wall, CPU and GPU seconds of the workers by policy, benchmark and part.
+        lines: Sentences on sessions, policy actors, slow episodes and retries.
     """
 
     parts: pd.DataFrame
     lines: tuple[str, ...]
 
     def markdown(self) -> str:
-        """Return both as GitHub's Markdown."""
+        """Return both as GitHub Markdown."""
         rows = []
-        for (policy, benchmark), group in self.parts.groupby(ARENA, sort=False):
+        for (policy, benchmark), group in self.parts.groupby(_GROUP, sort=False):
             wall = group.set_index("part")["wall_s"]
-            row = {"policy": policy, "benchmark": benchmark, "wall s": f"{wall.sum():.1f}"}
-            row |= {"CPU s": f"{group['cpu_s'].sum():.1f}", "GPU s": f"{group['gpu_s'].sum():.1f}"}
             share = 100 * wall / (wall.sum() or 1)
-            rows.append(row | {f"{part} %": f"{value:.0f}" for part, value in share.items()})
+            rows.append(
+                {
+                    "policy": policy,
+                    "benchmark": benchmark,
+                    "wall s": f"{wall.sum():.1f}",
+                    "CPU s": f"{group['cpu_s'].sum():.1f}",
+                    "GPU s": f"{group['gpu_s'].sum():.1f}",
+                    **{f"{part} %": f"{value:.0f}" for part, value in share.items()},
+                }
+            )
         table = tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
         return "\n\n".join(["# Cost", table, "\n".join(f"- {line}" for line in self.lines)]) + "\n"
 
 
 def make_cost(runs: Sequence[Run], episodes: pd.DataFrame) -> Cost | None:
-    """Add up what the episodes say; None if there are none."""
+    """Add up the costs of all episodes; None if there are none."""
     if episodes.empty:
         return None
     frame = episodes.copy(deep=False)
@@ -55,27 +65,25 @@ def make_cost(runs: Sequence[Run], episodes: pd.DataFrame) -> Cost | None:
     lines: list[str] = []
     for run in runs:
         lines += _sessions(run.sessions(), frame[frame["run"] == str(run.path)])
-    lines += [*_replicas(frame), *_stragglers(frame)]
+    lines += [*_policy_actors(frame), *_slow_episodes(frame)]
     retried = int((frame["retries"] > 0).sum())
     if retried:
-        lines.append(f"{retried} episodes were started again after an error of a simulator.")
+        lines.append(f"{retried} episodes were retried after an error.")
     return Cost(_parts(frame), tuple(lines))
 
 
 def _parts(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for (policy, benchmark), group in frame.groupby(
-        ["policy", "benchmark"], sort=False, observed=True
-    ):
+    for (policy, benchmark), group in frame.groupby(_GROUP, sort=False, observed=True):
         for part in (*PARTS, "other"):
             wall, cpu = float(group[f"wall_{part}"].sum()), float(group[f"cpu_{part}"].sum())
             gpu = float(group["gpu"].sum()) if part == "policy" else 0.0
             rows.append((policy, benchmark, part, wall, cpu, gpu))
-    return pd.DataFrame(rows, columns=[*ARENA, "part", "wall_s", "cpu_s", "gpu_s"])
+    return pd.DataFrame(rows, columns=[*_GROUP, "part", "wall_s", "cpu_s", "gpu_s"])
 
 
 def _sessions(sessions: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> Iterator[str]:
-    """Say for every start of the run how long it took and how busy its workers were."""
+    """Yield for each session how long it took and how busy its workers were."""
     starts = [float(session["started"]) for session in sessions]
     for session, start, end in zip(sessions, starts, [*starts, float("inf")][1:], strict=True):
         mine = frame[(frame["started"] >= start) & (frame["started"] < end)]
@@ -86,16 +94,17 @@ def _sessions(sessions: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> Ite
         wall = float(ends.max()) - start
         busy = float(mine["wall_total"].sum()) / (workers * wall)
         when = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        idle = float(ends.max()) - _last_full(mine["started"], ends, workers)
+        tail = f" In the last {idle:.1f} s some workers were idle." if idle > IDLE_SECONDS else ""
         yield (
-            f"{when}: {len(mine)} episodes in {wall:.0f} s on {workers} "
-            f"worker{'s'[: workers > 1]}, {60 * len(mine) / wall:.1f} a minute; workers "
-            f"{busy:.0%} busy; not all of them had work in the last "
-            f"{float(ends.max()) - _last_full(mine['started'], ends, workers):.1f} s."
+            f"{when}: {len(mine)} episodes in {wall:.0f} s with {workers} "
+            f"worker{'s'[: workers > 1]}, {60 * len(mine) / wall:.1f} per minute. Workers were "
+            f"busy {busy:.0%} of the time.{tail}"
         )
 
 
 def _last_full(starts: "pd.Series[float]", ends: "pd.Series[float]", workers: int) -> float:
-    """Return when for the last time as many episodes ran as there are workers."""
+    """Return the last moment at which every worker had an episode."""
     moves = sorted([(t, 1) for t in starts] + [(t, -1) for t in ends])
     running, last = 0, float(starts.min())
     for moment, change in moves:
@@ -105,33 +114,35 @@ def _last_full(starts: "pd.Series[float]", ends: "pd.Series[float]", workers: in
     return last
 
 
-def _replicas(frame: pd.DataFrame) -> Iterator[str]:
-    """Say how busy the policy actors were and how large their batches."""
+def _policy_actors(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield how busy the policy actors were and how large their batches."""
     remote = frame[frame["replica"] != ""]
     for policy, group in remote.groupby("policy", sort=False, observed=True):
-        there = 0.0
+        alive = 0.0
         for _, mine in group.groupby("replica"):
-            there += float((mine["started"] + mine["wall_total"]).max() - mine["started"].min())
-        busy = float(group["wall_policy"].sum()) / there
-        asked: Counter[int] = Counter()
+            alive += float((mine["started"] + mine["wall_total"]).max() - mine["started"].min())
+        busy = float(group["wall_policy"].sum()) / alive
+        requests: Counter[int] = Counter()
         for sizes in group["batches"]:
-            asked.update({int(size): count for size, count in sizes})
-        batches = sum(count / size for size, count in asked.items())
+            requests.update({int(size): count for size, count in sizes})
+        batches = sum(count / size for size, count in requests.items())
+        actors = group["replica"].nunique()
         yield (
-            f"{policy}: {group['replica'].nunique()} policy actors, {busy:.0%} busy; batches of "
-            f"{min(asked)} to {max(asked)}, {sum(asked.values()) / batches:.1f} on average."
+            f"{policy}: {actors} policy actor{'s'[: actors > 1]}, busy {busy:.0%} of the time; "
+            f"batch sizes {min(requests)} to {max(requests)}, mean "
+            f"{sum(requests.values()) / batches:.1f}."
         )
 
 
-def _stragglers(frame: pd.DataFrame) -> Iterator[str]:
-    """Name the episodes that took far longer than others of their task."""
-    usual = frame.groupby(["policy", "benchmark", "task"], observed=True)["wall_total"].transform(
+def _slow_episodes(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield the episodes that took far longer than others of their task."""
+    median = frame.groupby(["policy", "benchmark", "task"], observed=True)["wall_total"].transform(
         "median"
     )
-    slow = frame.assign(ratio=frame["wall_total"] / usual.where(usual > 0))
-    slow = slow[(slow["ratio"] > STRAGGLER) & (slow["wall_total"] > LEAST_SECONDS)]
-    for row in slow.nlargest(MOST_NAMED, "wall_total").itertuples():
+    slow = frame.assign(ratio=frame["wall_total"] / median.where(median > 0))
+    slow = slow[(slow["ratio"] > SLOW) & (slow["wall_total"] > SLOW_SECONDS)]
+    for row in slow.nlargest(MOST_SLOW, "wall_total").itertuples():
         yield (
-            f"straggler: {row.policy} on {row.benchmark} {row.task} episode {row.episode} "
+            f"Slow: {row.policy} on {row.benchmark} {row.task} episode {row.episode} "
             f"({row.key}) took {row.wall_total:.1f} s, {row.ratio:.1f} times its task's median."
         )

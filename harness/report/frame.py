@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from harness.contracts.errors import UsageError
-from harness.contracts.spec import player_name
 from harness.runs.folder import Run
 
 PARTS = ("build", "reset", "env", "render", "policy", "queue")
@@ -16,17 +15,18 @@ PARTS = ("build", "reset", "env", "render", "policy", "queue")
 CELL = ["policy", "benchmark", "protocol", "task"]
 """The columns that name a table cell: the episodes of one policy on one task and protocol."""
 
-AT_ONCE = 50_000
+Pairs = tuple[tuple[str, Any], ...]
+"""A record's mapping, e.g. its sub-goals, as pairs that can be hashed."""
+
+_BLOCK = 50_000
 """Rows that are held as Python objects at a time."""
 
-SPEC = ("key", "policy", "ablation", "benchmark", "task", "protocol", "episode", "seed")
-RECORD: tuple[str, ...] = ("outcome", "progress", "steps", "reason", "actions_sha256", "retries", "started", "gpu")
-RECORD += ("chunks", "evaluations", "replica")
-MAPPINGS = ("subgoals", "batches")
-SECONDS = tuple(f"{kind}_{part}" for kind in ("wall", "cpu") for part in ("total", *PARTS))
-COLUMNS = (*SPEC, *RECORD, *MAPPINGS, *SECONDS)
-NUMBERS = ("progress", "steps", "started", "gpu", "chunks", "evaluations", *SECONDS)
-Pairs = tuple[tuple[str, Any], ...]
+_SPEC = ("key", "policy", "ablation", "benchmark", "task", "protocol", "episode", "seed")
+_COUNTS = ("steps", "started", "gpu", "chunks", "evaluations")
+_RECORD = ("outcome", "progress", *_COUNTS, "reason", "actions_sha256", "retries", "replica")
+_MAPPINGS = ("subgoals", "batches")
+_SECONDS = tuple(f"{kind}_{part}" for kind in ("wall", "cpu") for part in ("total", *PARTS))
+_NUMBERS = ("progress", *_COUNTS, *_SECONDS)
 
 
 def read_frame(runs: Sequence[Run]) -> pd.DataFrame:
@@ -45,12 +45,12 @@ def read_frame(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def wanted_cells(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return how many episodes the plans want in each table cell, in the plans' order."""
+    """Return the number of planned episodes for each table cell, in plan order."""
     wanted: dict[tuple[str, ...], dict[int, int]] = {}
     positions: dict[tuple[str, ...], int] = {}
     for run in runs:
         plan, order = run.facts["plan"], run.facts["task_order"]
-        for policy in _players(run.facts):
+        for policy in sorted(run.facts["players"]):
             for request in plan["benchmarks"]:
                 for task in request["tasks"]:
                     cell = (policy, request["name"], request["protocol"], task)
@@ -61,14 +61,9 @@ def wanted_cells(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CELL, "position", "wanted"])
 
 
-def _players(facts: Mapping[str, Any]) -> list[str]:
-    ablations = ["", *facts["plan"]["ablations"]]
-    return sorted(player_name(p, ablation) for p in facts["policies"] for ablation in ablations)
-
-
 def _read_run(run: Run) -> pd.DataFrame:
     rows = _rows(run)
-    frames = [_frame(some) for some in iter(lambda: list(islice(rows, AT_ONCE)), [])]
+    frames = [_frame(block) for block in iter(lambda: list(islice(rows, _BLOCK)), [])]
     frame = pd.concat(frames, ignore_index=True) if frames else _frame([])
     frame["run"] = str(run.path)
     # An episode that was played again is in the log twice; the last line counts.
@@ -76,9 +71,9 @@ def _read_run(run: Run) -> pd.DataFrame:
 
 
 def _frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=[*_SPEC, *_RECORD, *_MAPPINGS, *_SECONDS])
     # An empty table has no types, and a missing progress is None.
-    return frame.astype(dict.fromkeys(NUMBERS, float))
+    return frame.astype(dict.fromkeys(_NUMBERS, float))
 
 
 def _rows(run: Run) -> Iterator[tuple[Any, ...]]:
@@ -94,9 +89,8 @@ def _rows(run: Run) -> Iterator[tuple[Any, ...]]:
         yield (
             spec.key,
             one(spec.player),
-            *(one(getattr(spec, name)) for name in SPEC[2:]),
-            *(one(getattr(record, name)) for name in RECORD),
-            *(one(getattr(record, name)) for name in MAPPINGS),
+            *(one(getattr(spec, name)) for name in _SPEC[2:]),
+            *(one(getattr(record, name)) for name in (*_RECORD, *_MAPPINGS)),
             *_seconds(record.timing),
             *_seconds(record.cpu),
         )
@@ -114,7 +108,7 @@ def _once(frame: pd.DataFrame) -> pd.DataFrame:
         row = scored[scored["key"] == results.idxmax()].iloc[0]
         raise UsageError(
             f"the runs disagree about {(results > 1).sum()} episodes, e.g. {row['policy']} on "
-            f"{row['benchmark']} {row['task']} episode {row['episode']}; they cannot be of one code"
+            f"{row['benchmark']} {row['task']} episode {row['episode']}; they ran different code"
         )
     order = frame["outcome"].eq("error").sort_values(kind="stable").index
     return frame.loc[order].drop_duplicates("key").sort_index(ignore_index=True)

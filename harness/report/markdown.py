@@ -1,23 +1,26 @@
-"""The summary as GitHub's Markdown: two tables, and the sentences beneath them."""
+"""Writes the summary as GitHub Markdown: two tables and the notes beneath them."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 from tabulate import tabulate
 
-from harness.report import figures
-from harness.report.summary import FEWEST_TASKS, Summary
+from harness.report import chart_data
+from harness.report.summary import INTERVALS, Summary
 
-PLACE = ["policy", "benchmark", "protocol", "tasks"]
+_OVER_TASKS = ["policy", "benchmark", "protocol", "tasks"]
+_BY_TASK = ["policy", "benchmark", "#", "task"]
 
 
-def markdown(summary: Summary) -> str:
-    """Return the table over tasks, the one by task, and the footnote."""
-    over = summary.level("suite", "benchmark", "overall")
-    over = over.assign(benchmark=[figures.place(row) for row in figures.lines(over)])
+def summary_markdown(summary: Summary) -> str:
+    """Return the table of means over tasks, the table by task, and the notes."""
+    means = summary.level("suite", "benchmark", "overall")
+    means = means.assign(
+        benchmark=[chart_data.scope_label(row) for row in chart_data.iter_rows(means)]
+    )
     parts = [
         "# Results",
-        _table(over, PLACE),
+        _table(means, _OVER_TASKS),
         "## By task",
         by_task(summary),
         "\n".join(f"- {line}" for line in footnote(summary)),
@@ -28,16 +31,15 @@ def markdown(summary: Summary) -> str:
 def by_task(summary: Summary) -> str:
     """Return the table with a row for each task."""
     tasks = summary.level("task").rename(columns={"suite": "benchmark", "position": "#"})
-    return _table(tasks, ["policy", "benchmark", "#", "task"])
+    return _table(tasks, _BY_TASK)
 
 
 def footnote(summary: Summary) -> Iterator[str]:
-    """Say what the numbers are: intervals, seeds, protocols, versions, and what is missing."""
+    """Yield the notes: intervals, seeds, protocols, versions, and missing episodes."""
+    seeds = ", ".join(map(str, summary.seeds))
     yield (
-        "Success in % and progress, the mean process score, with 95 % intervals: Wilson's for one "
-        "task; over several tasks the mean of their means, with an interval for tasks like these "
-        f"(clustered by task), or for these tasks alone if they are fewer than {FEWEST_TASKS}. "
-        f"n episodes were scored; seed {', '.join(map(str, summary.seeds))}."
+        f"Success in %; progress is the mean process score. {INTERVALS} "
+        f"n is the number of scored episodes. Seed: {seeds}."
     )
     labels = sorted({label for facts in summary.facts for label in facts["protocols"]})
     yield f"Protocols: {', '.join(labels)}."
@@ -48,33 +50,33 @@ def footnote(summary: Summary) -> Iterator[str]:
     wanted = lacking + int(tasks["n"].sum())
     for decision in summary.decisions:
         yield (
-            f"A run that stops when it is decided: {decision.sentence}. The intervals in the "
-            f"tables are for a number of episodes that was fixed before, so read them with care."
+            f"This run stops early: {decision.sentence}. The intervals in the tables assume a "
+            "number of episodes fixed in advance; after an early stop they are approximate."
         )
     if lacking and not summary.complete:
         yield (
             f"INCOMPLETE: {lacking} of {wanted} episodes have no score (errors are never "
-            f"scored); run the same command again to fill them in."
+            f"scored). Run the same command again to play them."
         )
 
 
 def percent(rate: float, low: float, high: float) -> str:
-    """Return a rate with its interval in percent; a dash where there is none."""
-    return f"{100 * rate:.1f} [{100 * low:.1f}, {100 * high:.1f}]" if rate == rate else "-"
+    """Return a rate with its interval in percent; a dash for nan."""
+    return "-" if pd.isna(rate) else f"{100 * rate:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def score(mean: float, low: float, high: float) -> str:
-    """Return a score with its interval; a dash where there is none."""
-    return f"{mean:.3f} [{low:.3f}, {high:.3f}]" if mean == mean else "-"
+    """Return a score with its interval; a dash for nan."""
+    return "-" if pd.isna(mean) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _table(rows: pd.DataFrame, place: list[str]) -> str:
-    shown = rows[[*place, "n"]].copy()
+def _table(rows: pd.DataFrame, names: list[str]) -> str:
+    shown = rows[[*names, "n"]].copy()
     for column in ("errors", "missing"):
         if rows[column].any():
             shown[column] = rows[column]
     for column, text in (("success", percent), ("progress", score)):
         limits = rows[[column, f"{column}_low", f"{column}_high"]].itertuples(index=False)
         shown[column] = [text(*values) for values in limits]
-    shown["steps"] = [f"{v:.0f}" if v == v else "-" for v in rows["steps"]]
+    shown["steps"] = ["-" if pd.isna(v) else f"{v:.0f}" for v in rows["steps"]]
     return tabulate(shown.to_dict("list"), headers="keys", tablefmt="github", disable_numparse=True)

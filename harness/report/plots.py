@@ -1,218 +1,303 @@
-"""The figures as PNG and PDF for a paper, in the widths of a column and of a text."""
+"""Draws the figures: as PNG and PDF files for a paper, and for the page."""
 
+import math
 import re
-import textwrap
 from collections.abc import Iterator, Mapping
-from math import ceil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
 
-from harness.report import figures
-from harness.report.html.charts import log_ticks
+from harness.report import chart_data
+from harness.report.markdown import percent
+from harness.report.plot_style import (
+    GRID,
+    INK,
+    LETTER_WIDTH,
+    Looks,
+    all_looks,
+    draw_legend,
+    label_letters,
+    legend_height,
+    log_ticks,
+    outcome_look,
+    plot_settings,
+    policy_looks,
+    wrap_label,
+)
 from harness.report.summary import Summary
 
 WIDTHS = {"column": 3.25, "text": 6.75}
-"""Inches."""
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "p", "_")
-"""The page's, in its order."""
-
-OUTCOME_LOOKS = (("#009E73", ""), ("#E69F00", "////"), ("#000000", ""), ("#FFFFFF", "...."))
-"""A colour and a hatch for each outcome, so that grey tells them apart as well."""
+"""Widths in inches: a column of a two-column paper, and the whole text."""
 
 MOST_TASKS = 30
-"""In one figure, or it would not fit on a page."""
+"""Tasks, or bars, in one figure; more would not fit a page."""
 MOST_SUITES = 6
-"""In one figure of costs, for the same reason."""
+"""Panels in one figure of costs or steps, for the same reason."""
 
-LOOK: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "hatch.linewidth": 0.5,
-    # Publishers refuse Type 3 fonts.
-    "pdf.fonttype": 42,
-    # A name with dollar signs is a name, not mathematics.
-    "text.parse_math": False,
-    "savefig.dpi": 300,
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
 }
-LETTERS = 40
-"""Of a name in a legend, at most, after which its next line begins."""
+"""Leaves out the date and matplotlib's version, so that equal results give equal bytes."""
 
-WIDEST, MARK = 0.1, 0.4
-"""Inches of a legend: an m, and what stands beside a name."""
+Panels = list[tuple[str, pd.DataFrame]]
+"""Names, each with the rows drawn beside or under it."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure.
+
+    Attributes:
+        name: Its file name without width and suffix.
+        title: The figure's subject.
+        suite: The suite it shows; empty for several.
+        protocol: The suite's protocol; empty for several.
+        text: The same in words, for screen readers.
+        figure: The figure.
+    """
+
+    name: str
+    title: str
+    suite: str
+    protocol: str
+    text: str
+    figure: Figure
 
 
 def write_plots(summary: Summary, folder: Path, widths: Mapping[str, float] = WIDTHS) -> list[Path]:
-    """Write every figure in both widths and both formats; the same numbers give the same bytes.
+    """Write every figure in both formats; equal results give equal bytes.
 
     Args:
-        summary: What runs found.
-        folder: Where the files go; it is made if it is not there.
+        summary: The results of the runs.
+        folder: The output folder; it is created if missing.
         widths: The figures' widths in inches, by name.
 
     Returns:
-        The files, named FIGURE-WIDTH.png and .pdf; none where no episode has a score.
+        The files, named FIGURE-WIDTH.png and .pdf; none if no episode has a score.
     """
     written: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context():
-        # A user's own settings would change the bytes.
-        mpl.rcdefaults()
-        mpl.rcParams.update(LOOK)
+    if not summary.level("task")["n"].sum():
+        return written
+    with plot_settings():
         for width, inches in widths.items():
-            for name, figure in _figures(summary, inches):
-                for suffix, metadata in (("png", {"Software": None}), ("pdf", PDF_FACTS)):
-                    path = folder / f"{name}-{width}.{suffix}"
-                    figure.savefig(path, metadata=metadata)
-                    written.append(path)
+            # Drawn one by one, so that memory holds one figure only.
+            for draw in (success_plots, cost_plots, outcome_plots, step_plots):
+                for plot in draw(summary, inches):
+                    for suffix, metadata in _METADATA.items():
+                        path = folder / f"{plot.name}-{width}.{suffix}"
+                        plot.figure.savefig(path, metadata=metadata)
+                        written.append(path)
     return written
 
 
-PDF_FACTS = {"CreationDate": None, "Producer": None, "Creator": None}
-"""Without the time of day and the library's version, which would change the bytes."""
-
-
-def _figures(summary: Summary, width: float) -> Iterator[tuple[str, Figure]]:
-    """Draw the figures one by one, so that only one is held."""
-    tasks = summary.level("task")
-    if not tasks["n"].sum():
-        return
+def success_plots(summary: Summary, width: float, legend: bool = True) -> Iterator[Plot]:
+    """Draw success by task: a figure for each suite, a marker and interval for each policy."""
     names: set[str] = set()
-    for (suite, protocol), rows in figures.arenas(tasks):
+    for (suite, protocol), rows in chart_data.by_suite(summary.level("task")):
         ordered = rows.sort_values("position", kind="stable")
-        cells = [(str(name), mine) for name, mine in ordered.groupby("task", sort=False)]
-        for part, shown in _sheets(cells, MOST_TASKS):
+        tasks = [(str(name), mine) for name, mine in ordered.groupby("task", sort=False)]
+        for part, shown in _sheets(tasks, MOST_TASKS):
             name = f"success-{_file_name(suite)}{part}"
-            if name in names:  # The suite under another protocol, or with a name like it.
+            if name in names:  # The same suite under another protocol, or a similar name.
                 name = f"{name}-{_file_name(protocol)}-{len(names)}"
             names.add(name)
-            yield name, _success(summary, shown, width)
-    costs = figures.priced(figures.costs(summary))
-    panels = [(suite, mine) for (suite, _), mine in figures.arenas(costs)]
-    for part, shown in _sheets(panels, MOST_SUITES):
-        yield f"cost{part}", _cost(summary, shown, width)
-    yield "endings", _endings(figures.outcomes(summary), width)
+            text = " ".join(f"{task}: {_rates(mine)}." for task, mine in shown)
+            figure = _success(shown, policy_looks(summary, rows), width, legend)
+            yield Plot(name, "Success by task", suite, protocol, text, figure)
 
 
-Cells = list[tuple[str, pd.DataFrame]]
-"""Names, each with what is drawn beside it."""
+def cost_plots(
+    summary: Summary, width: float, legend: bool = True, most: int = MOST_SUITES
+) -> Iterator[Plot]:
+    """Draw success against the policy's time, a panel for each suite, all on the same axes.
+
+    Args:
+        summary: The results of the runs.
+        width: The figures' width in inches.
+        legend: Whether to draw a legend.
+        most: Panels in one figure, at most.
+    """
+    costs = chart_data.with_policy_time(chart_data.policy_costs(summary))
+    limits = (costs["ms_action"].min() / 1.5, costs["ms_action"].max() * 1.5)
+    groups = list(chart_data.by_suite(costs))
+    panels = [(suite, mine) for (suite, _), mine in groups]
+    for index, (part, shown) in enumerate(_sheets(panels, most)):
+        looks = policy_looks(summary, pd.concat([mine for _, mine in shown]))
+        text = " ".join(
+            f"{row.policy}: {_rate(row)} at {row.ms_action:.3g} ms."
+            for _, mine in shown
+            for row in chart_data.iter_rows(mine)
+        )
+        suite, protocol = groups[index * most][0] if len(shown) == 1 else ("", "")
+        figure = _costs(shown, looks, limits, width, legend)
+        yield Plot(f"cost{part}", "Success and policy time", suite, protocol, text, figure)
 
 
-def _sheets(cells: Cells, most: int) -> Iterator[tuple[str, Cells]]:
-    """Spread cells over figures, each with its mark in a file's name: none where one is enough."""
-    for start in range(0, len(cells), most):
-        mark = f"-{start // most + 1}" if len(cells) > most else ""
-        yield mark, cells[start : start + most]
+def outcome_plots(summary: Summary, width: float) -> Iterator[Plot]:
+    """Draw the share of each outcome: a bar for each policy and suite."""
+    outcomes = chart_data.outcome_counts(summary)
+    letters = label_letters(width)
+    bars = [
+        (
+            f"{wrap_label(row.policy, letters, 2)}\n{wrap_label(row.suite, letters, 1)}",
+            outcomes.loc[[row.Index]],
+        )
+        for row in chart_data.iter_rows(outcomes)
+    ]
+    for part, shown in _sheets(bars, MOST_TASKS):
+        rows = pd.concat([row for _, row in shown])
+        text = " ".join(
+            f"{row.policy} on {row.suite}: "
+            + ", ".join(f"{n} {name}" for name in chart_data.OUTCOMES if (n := getattr(row, name)))
+            + "."
+            for row in chart_data.iter_rows(rows)
+        )
+        figure = _outcomes([label for label, _ in shown], rows, width)
+        yield Plot(f"endings{part}", "Outcomes", "", "", text, figure)
 
 
-def _success(summary: Summary, cells: Cells, width: float) -> Figure:
-    """Draw a dot and its interval for each policy on each task."""
-    looks = _looks(summary)
-    letters = 22 if width < 5 else 44
-    labels = [_label(name, letters) for name, _ in cells]
+def step_plots(summary: Summary, width: float) -> Iterator[Plot]:
+    """Draw histograms of steps: a figure for each suite, a panel for each policy."""
+    suites: dict[str, list[tuple[str, pd.DataFrame]]] = {}
+    widths: dict[str, float] = {}
+    for (policy, suite), step, bins in chart_data.step_histograms(summary):
+        widths[suite] = step
+        suites.setdefault(suite, []).append((policy, bins))
+    for suite, histograms in suites.items():
+        for part, shown in _sheets(histograms, MOST_SUITES):
+            text = " ".join(f"{policy}: {_bins(bins, widths[suite])}." for policy, bins in shown)
+            figure = _steps(shown, widths[suite], width)
+            yield Plot(f"steps-{_file_name(suite)}{part}", "Steps", suite, "", text, figure)
+
+
+def marker_figures(summary: Summary) -> dict[str, Figure]:
+    """Return for each policy a small square figure with its marker."""
+    figures = {}
+    for policy, look in all_looks(summary).items():
+        figure = figures[policy] = Figure(figsize=(0.16, 0.16))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.set(xlim=(-1, 1), ylim=(-1, 1))
+        axes.plot([0], [0], **(look | {"markersize": 7}))
+    return figures
+
+
+def _success(tasks: Panels, looks: Looks, width: float, legend: bool) -> Figure:
+    labels = [wrap_label(name, label_letters(width)) for name, _ in tasks]
     lines = [max(len(looks) * 0.75 + 0.6, 1.1 * (label.count("\n") + 1)) for label in labels]
-    height = 0.115 * sum(lines)
-    figure, axes = _canvas(width, height + 0.55 + _legend_height(looks, width))
+    height = 0.115 * sum(lines) + 0.55
+    figure, axes = _canvas(width, height + legend_height(looks, width) * legend)
     bottom = np.cumsum([0.0, *lines])
-    for (_, rows), start, size in zip(cells, bottom, lines, strict=False):
-        for row in figures.lines(rows[rows["n"] > 0]):
+    for (_, rows), start, size in zip(tasks, bottom, lines, strict=False):
+        for row in chart_data.iter_rows(rows[rows["n"] > 0]):
             index = list(looks).index(row.policy)
             y = start + size / 2 + 0.75 * (index - (len(looks) - 1) / 2)
             limits = [100 * row.success_low, 100 * row.success_high]
-            axes.plot(limits, [y, y], color="0.25", linewidth=0.9, solid_capstyle="butt")
+            axes.plot(limits, [y, y], color=INK, linewidth=0.9, solid_capstyle="butt")
             axes.plot([100 * row.success], [y], **looks[row.policy])
-    axes.hlines(bottom[1:-1], 0, 100, color="0.9", linewidth=0.5)
+    axes.hlines(bottom[1:-1], 0, 100, color=GRID, linewidth=0.5)
     axes.set_yticks((bottom[:-1] + bottom[1:]) / 2, labels)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(bottom[-1], 0)
     axes.set_xlim(-2, 102)
     axes.set_xticks([0, 25, 50, 75, 100])
-    axes.grid(axis="x", color="0.9", linewidth=0.5)
+    axes.grid(axis="x", color=GRID, linewidth=0.5)
     axes.set_xlabel("success in %, with 95 % intervals")
-    _legend(figure, looks, width)
+    if legend:
+        draw_legend(figure, looks, width)
     return figure
 
 
-def _cost(summary: Summary, suites: Cells, width: float) -> Figure:
-    """Draw success over the policy's time for an action, a dot for each policy, a panel a suite."""
-    looks = _looks(summary)
-    times = pd.concat([mine["ms_action"] for _, mine in suites])
+def _costs(
+    suites: Panels,
+    looks: Looks,
+    limits: tuple[float, float],
+    width: float,
+    legend: bool,
+) -> Figure:
     columns = min(len(suites), 2 if width > 5 else 1)
-    rows = ceil(len(suites) / columns)
-    height = 0.3 + 1.8 * rows + _legend_height(looks, width)
+    rows = math.ceil(len(suites) / columns)
+    height = 0.3 + 1.8 * rows + legend_height(looks, width) * legend
     figure = Figure(figsize=(width, height), layout="constrained")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    low, high = times.min() / 1.5, times.max() * 1.5
-    ticks = log_ticks(low, high)
-    for axes, (suite, mine) in zip(panels.flat, suites, strict=False):
-        for row in figures.lines(mine):
-            limits = [100 * row.success_low, 100 * row.success_high]
-            axes.plot([row.ms_action] * 2, limits, color="0.25", linewidth=0.9, zorder=2)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    ticks = log_ticks(*limits)
+    for index, (axes, (suite, mine)) in enumerate(zip(panels, suites, strict=False)):
+        for row in chart_data.iter_rows(mine):
+            interval = [100 * row.success_low, 100 * row.success_high]
+            axes.plot([row.ms_action] * 2, interval, color=INK, linewidth=0.9, zorder=2)
             axes.plot([row.ms_action], [100 * row.success], **looks[row.policy])
         axes.set_xscale("log")
-        axes.set_xlim(low, high)
+        axes.set_xlim(*limits)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
+        # The lowest panel of each column has the labels, also in a last row that is not full.
+        axes.tick_params(labelbottom=index + columns >= len(suites))
         axes.set_ylim(-2, 102)
         axes.set_yticks([0, 25, 50, 75, 100])
-        axes.grid(color="0.9", linewidth=0.5)
+        axes.grid(color=GRID, linewidth=0.5)
         if len(suites) > 1:
-            axes.set_title(_label(suite, 22 * columns, 1), fontsize=8)
-    for axes in panels.flat[len(suites) :]:
+            axes.set_title(wrap_label(suite, 22 * columns, 1))
+    for axes in panels[len(suites) :]:
         axes.set_axis_off()
-    figure.supxlabel("policy's milliseconds for an action", fontsize=8)
+    figure.supxlabel("policy time per action in ms", fontsize=8)
     figure.supylabel("success in %", fontsize=8)
-    _legend(figure, looks, width)
+    if legend:
+        draw_legend(figure, looks, width)
     return figure
 
 
-def _endings(outcomes: pd.DataFrame, width: float) -> Figure:
-    """Draw the share of each outcome, a bar for each policy and suite."""
-    letters = 22 if width < 5 else 44
-    labels = [
-        f"{_label(row.policy, letters, 1)}\n{_label(row.suite, letters, 1)}"
-        for row in figures.lines(outcomes)
-    ]
-    figure, axes = _canvas(width, 0.75 + 0.3 * len(labels))
-    counts = outcomes[list(figures.OUTCOMES)].to_numpy(float)
+def _outcomes(labels: list[str], rows: pd.DataFrame, width: float) -> Figure:
+    lines = 1 + max(label.count("\n") for label in labels)
+    figure, axes = _canvas(width, 0.75 + (0.08 + 0.11 * lines) * len(labels))
+    counts = rows[list(chart_data.OUTCOMES)].to_numpy(float)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     start = np.zeros(len(labels))
-    places = np.arange(len(labels))
-    for outcome, share, look in zip(figures.OUTCOMES, shares.T, OUTCOME_LOOKS, strict=True):
+    y = np.arange(len(labels))
+    for outcome, share in zip(chart_data.OUTCOMES, shares.T, strict=True):
         if share.any():
-            axes.barh(
-                places,
-                share,
-                left=start,
-                height=0.65,
-                label=outcome,
-                facecolor=look[0],
-                hatch=look[1],
-                edgecolor="black",
-                linewidth=0.4,
-            )
+            axes.barh(y, share, left=start, height=0.65, label=outcome, **outcome_look(outcome))
         start = start + share
-    axes.set_yticks(places, labels)
+    axes.set_yticks(y, labels)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.set_xlabel("episodes in %")
-    figure.legend(loc="outside upper center", ncols=len(figures.OUTCOMES), handlelength=1.2)
+    figure.legend(loc="outside upper center", ncols=len(chart_data.OUTCOMES), handlelength=1.2)
+    return figure
+
+
+def _steps(histograms: Panels, step: float, width: float) -> Figure:
+    figure = Figure(figsize=(width, 0.65 + 0.7 * len(histograms)), layout="constrained")
+    panels = figure.subplots(len(histograms), 1, sharex=True, sharey=True, squeeze=False).flat
+    x = step * np.arange(chart_data.BINS)
+    for axes, (policy, bins) in zip(panels, histograms, strict=True):
+        below = np.zeros(chart_data.BINS)
+        for outcome in ("success", "failure"):
+            counts = bins[outcome].to_numpy()
+            filled = counts > 0
+            axes.bar(
+                x[filled],
+                counts[filled],
+                width=step,
+                align="edge",
+                bottom=below[filled],
+                **outcome_look(outcome),
+            )
+            below = below + counts
+        axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+        letters = int((width - 0.7) / LETTER_WIDTH)
+        axes.set_title(wrap_label(policy, letters, 2), loc="left", fontsize=7)
+    panels[0].set_xlim(0, step * chart_data.BINS)
+    figure.supxlabel("steps", fontsize=8)
+    figure.supylabel("episodes", fontsize=8)
     return figure
 
 
@@ -221,60 +306,29 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _looks(summary: Summary) -> dict[str, dict[str, Any]]:
-    """Return what each policy's dots look like."""
-    return {
-        policy: {
-            "color": figures.COLOURS[index % len(figures.COLOURS)],
-            "marker": MARKERS[index % len(MARKERS)],
-            "markersize": 4.2,
-            "markeredgecolor": "black",
-            "markeredgewidth": 0.5,
-            "linestyle": "none",
-            "label": policy,
-            "zorder": 3,
-        }
-        for index, policy in enumerate(figures.policies(summary))
-    }
-
-
-def _legend(figure: Figure, looks: dict[str, dict[str, Any]], width: float) -> None:
-    labels = _labels(looks, width)
-    shown = [
-        Line2D([], [], **(look | {"label": label}))
-        for label, look in zip(labels, looks.values(), strict=True)
-    ]
-    columns = _columns(labels, width)
-    figure.legend(handles=shown, loc="outside upper center", ncols=columns, handletextpad=0.2)
-
-
-def _labels(looks: dict[str, dict[str, Any]], width: float) -> list[str]:
-    """Return the names for a legend, in lines that fit whatever letters they are of."""
-    letters = min(LETTERS, int((width - MARK) / WIDEST))
-    return [_label(policy, letters) for policy in looks]
-
-
-def _columns(labels: list[str], width: float) -> int:
-    """Return how many of the names stand side by side."""
-    lines = [line for label in labels for line in label.split("\n")]
-    font = LOOK["legend.fontsize"]
-    longest = max(TextPath((0, 0), line, size=font).get_extents().width for line in lines) / 72
-    return max(1, min(4, int(width / (MARK + longest))))
-
-
-def _legend_height(looks: dict[str, dict[str, Any]], width: float) -> float:
-    labels = _labels(looks, width)
-    most = 1 + max(label.count("\n") for label in labels)
-    return 0.16 * most * ceil(len(labels) / _columns(labels, width)) + 0.05
-
-
-def _label(name: str, letters: int, most_lines: int = 3) -> str:
-    """Return a name as words in a few lines."""
-    words = re.sub(r"[_\s]+", " ", name).strip()
-    wrapped = textwrap.wrap(words, letters, max_lines=most_lines, placeholder=" ...")
-    return "\n".join(wrapped)
+def _sheets(panels: Panels, most: int) -> Iterator[tuple[str, Panels]]:
+    """Split panels over figures; yield the number in the file name, empty for a single figure."""
+    for start in range(0, len(panels), most):
+        number = f"-{start // most + 1}" if len(panels) > most else ""
+        yield number, panels[start : start + most]
 
 
 def _file_name(name: str) -> str:
-    """Return a name that is nothing but a file's name, whatever a run calls its suite."""
+    """Return a safe file name for a suite of any name."""
     return re.sub(r"[^0-9A-Za-z_+-]+", "-", name).strip("-")[:80] or "suite"
+
+
+def _rate(row: Any) -> str:
+    return percent(row.success, row.success_low, row.success_high) if row.n else "no score yet"
+
+
+def _rates(rows: pd.DataFrame) -> str:
+    return "; ".join(f"{row.policy} {_rate(row)}" for row in chart_data.iter_rows(rows))
+
+
+def _bins(bins: pd.DataFrame, step: float) -> str:
+    return "; ".join(
+        f"{row.Index * step:.0f} to {(row.Index + 1) * step - 1:.0f} steps: "
+        f"{row.success} success, {row.failure} failure"
+        for row in chart_data.iter_rows(bins[bins.sum(axis=1) > 0])
+    )

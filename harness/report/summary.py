@@ -1,5 +1,6 @@
-"""Sums episodes up: a row for each task, each suite, each benchmark and for everything."""
+"""Sums up episodes: a row for each task, each suite, each benchmark, and for all benchmarks."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,28 +21,31 @@ from harness.statistics.interval import (
     sampled_tasks_interval,
 )
 
-LEVELS = ("task", "suite", "benchmark", "overall")
-"""A suite is what the command line calls a benchmark; a benchmark is the family of its suites."""
-
 FEWEST_TASKS = 5
-"""Tasks that say something of other tasks; two would leave a suite's interval from 0 to 87 %."""
+"""Tasks from which an interval generalises to similar tasks; with two it would span 0 to 87 %."""
 
-ALL = "all"
+INTERVALS = (
+    "95 % intervals: Wilson for one task. The interval of a mean over tasks is clustered by task "
+    f"and covers similar tasks; with fewer than {FEWEST_TASKS} tasks it covers only these tasks."
+)
+"""The note beneath every table with intervals."""
+
 JOINED = " + "
 """Stands between the protocols of a mean over several."""
-NAN = float("nan")
+_ALL = "all"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What runs found.
+    """The results of one or more runs.
 
     Attributes:
-        episodes: A row for every episode; see `frame.COLUMNS`.
-        rows: A row for every policy, level and place, with n, errors and missing episodes, and
-            success and progress, each with an interval.
-        facts: What each run's run.json holds.
-        decisions: What the runs decided that may stop early.
+        episodes: A row for every episode; see `read_frame`.
+        rows: Means for each policy at each `level`: `task`, `suite`, `benchmark` (the family of its
+            suites) or `overall`. Each row has n, errors, missing episodes, and success and progress
+            with an interval.
+        facts: The contents of each run's run.json.
+        decisions: The state of each run that may stop early.
     """
 
     episodes: pd.DataFrame
@@ -51,7 +55,7 @@ class Summary:
 
     @property
     def complete(self) -> bool:
-        """Whether every wanted episode has a score, or the rest is not needed."""
+        """Whether every planned episode has a score, or the runs were decided early."""
         tasks = self.level("task")
         if self.decisions and all(decision.decided for decision in self.decisions):
             return len(self.decisions) == len(self.facts)
@@ -64,7 +68,7 @@ class Summary:
 
     @property
     def versions(self) -> list[str]:
-        """What ran, each package with every version that the runs had."""
+        """The packages, each with every version that the runs used."""
         versions: dict[str, set[str]] = {}
         for facts in self.facts:
             for name, version in facts["versions"].items():
@@ -73,16 +77,16 @@ class Summary:
 
     @property
     def notes(self) -> dict[str, str]:
-        """What has to be said with the numbers of some protocols, by their labels."""
+        """The notes that protocols attach to their numbers, by protocol label."""
         return {label: note for facts in self.facts for label, note in notes_of(facts).items()}
 
     def level(self, *levels: str) -> pd.DataFrame:
-        """Return the rows of some levels."""
+        """Return the rows of these levels."""
         return self.rows[self.rows["level"].isin(levels)].reset_index(drop=True)
 
 
 def summarise(runs: Sequence[Run]) -> Summary:
-    """Build the summary of runs, complete or not."""
+    """Return the summary of runs, complete or not."""
     episodes, wanted = read_frame(runs), wanted_cells(runs)
     wanted["family"] = [ProtocolLabel.parse(label).family for label in wanted["protocol"]]
     played = _played(episodes)
@@ -96,23 +100,28 @@ def summarise(runs: Sequence[Run]) -> Summary:
     return Summary(episodes, pd.DataFrame(rows), facts, tuple(decisions))
 
 
-def _rows(policy: str, wanted: pd.DataFrame, played: "Played") -> Iterator[dict[str, Any]]:
-    """Build every row of a policy. Only the mean over everything may be over several protocols."""
+def _rows(policy: str, wanted: pd.DataFrame, played: "_Played") -> Iterator[dict[str, Any]]:
+    """Yield every row of a policy; only the overall mean may mix protocols."""
     mine = wanted[wanted["policy"] == policy].sort_values("position", kind="stable")
     keys = mine[CELL].itertuples(index=False, name=None)
     cells = {
-        index: _Cell(int(wanted), *played.get(key, _NOTHING))
+        index: _TaskEpisodes(int(wanted), *played.get(key, _NOTHING))
         for index, wanted, key in zip(mine.index, mine["wanted"], keys, strict=True)
     }
 
     def over(level: str, family: Any, suite: Any, tasks: pd.DataFrame) -> dict[str, Any]:
         protocol = JOINED.join(tasks["protocol"].unique())
-        place = {"policy": policy, "family": family, "suite": suite, "protocol": protocol}
-        alone = level == "task"
-        name = tasks["task"].iloc[0] if alone else ALL
-        position = int(tasks["position"].iloc[0]) if alone else -1
-        found = _measure([cells[index] for index in tasks.index])
-        return place | {"level": level, "task": name, "position": position} | found
+        single = level == "task"
+        return {
+            "policy": policy,
+            "family": family,
+            "suite": suite,
+            "protocol": protocol,
+            "level": level,
+            "task": tasks["task"].iloc[0] if single else _ALL,
+            "position": int(tasks["position"].iloc[0]) if single else -1,
+            **_measure([cells[index] for index in tasks.index]),
+        }
 
     for (name, suite, _), tasks in mine.groupby(["family", "benchmark", "protocol"], sort=False):
         for index in tasks.index:
@@ -120,14 +129,14 @@ def _rows(policy: str, wanted: pd.DataFrame, played: "Played") -> Iterator[dict[
         yield over("suite", name, suite, tasks)
     for (name, _), tasks in mine.groupby(["family", "protocol"], sort=False):
         if tasks["benchmark"].nunique() > 1:
-            yield over("benchmark", name, ALL, tasks)
+            yield over("benchmark", name, _ALL, tasks)
     if len(mine[["family", "protocol"]].drop_duplicates()) == mine["family"].nunique() > 1:
-        yield over("overall", ALL, ALL, mine)
+        yield over("overall", _ALL, _ALL, mine)
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """The episodes of one policy on one task, as plain arrays: they are added up several times."""
+class _TaskEpisodes:
+    """The episodes of one policy on one task as arrays, since several rows add them up."""
 
     wanted: int
     known: int
@@ -136,26 +145,26 @@ class _Cell:
     steps: float
 
 
-Played = Mapping[tuple[str, ...], tuple[int, Floats, Floats, float]]
+_Played = Mapping[tuple[str, ...], tuple[int, Floats, Floats, float]]
 _NOTHING = (0, np.zeros(0), np.zeros(0), 0.0)
 
 
-def _played(episodes: pd.DataFrame) -> Played:
-    """Return for each cell how many episodes there are, and successes, scores and steps."""
+def _played(episodes: pd.DataFrame) -> _Played:
+    """Return for each policy and task the number of episodes, successes, scores and steps."""
     outcome = episodes["outcome"]
     scored, success = (outcome != "error").to_numpy(), (outcome == "success").to_numpy(float)
     progress, steps = episodes["progress"].to_numpy(), episodes["steps"].to_numpy()
-    found: dict[Any, tuple[int, Floats, Floats, float]] = {}
+    played: dict[Any, tuple[int, Floats, Floats, float]] = {}
     for name, rows in episodes.groupby(CELL, observed=True).indices.items():
         mine = rows[scored[rows]]
         scores = progress[mine]
         known = scores[~np.isnan(scores)]
-        found[name] = (len(rows), success[mine], known, float(steps[mine].sum()))
-    return found
+        played[name] = (len(rows), success[mine], known, float(steps[mine].sum()))
+    return played
 
 
-def _measure(cells: Sequence[_Cell]) -> dict[str, Any]:
-    """Return what one or more cells found: counts, and means over tasks with intervals."""
+def _measure(cells: Sequence[_TaskEpisodes]) -> dict[str, Any]:
+    """Return counts and means over one or more tasks, with intervals."""
     n, known = sum(len(cell.successes) for cell in cells), sum(cell.known for cell in cells)
     return {
         "tasks": len(cells),
@@ -165,20 +174,20 @@ def _measure(cells: Sequence[_Cell]) -> dict[str, Any]:
         "successes": int(sum(cell.successes.sum() for cell in cells)),
         **_named("success", interval_over([cell.successes for cell in cells], "success")),
         **_named("progress", interval_over([cell.scores for cell in cells], "progress")),
-        "steps": sum(cell.steps for cell in cells) / n if n else NAN,
+        "steps": sum(cell.steps for cell in cells) / n if n else math.nan,
     }
 
 
 def interval_over(cells: Sequence[Floats], metric: str) -> Interval:
-    """Return the mean over tasks, with an interval for tasks like these if there are enough.
+    """Return the mean over tasks; its interval covers similar tasks if there are enough.
 
     Args:
-        cells: For each task the successes or scores of its scored episodes.
+        cells: The successes or scores of each task's scored episodes.
         metric: ``success`` or ``progress``.
     """
     cells = [cell for cell in cells if len(cell)]
     if not cells:
-        return Interval(NAN, NAN, NAN)
+        return Interval(math.nan, math.nan, math.nan)
     if len(cells) > 1:
         tasks = [index for index, cell in enumerate(cells) for _ in range(len(cell))]
         several = sampled_tasks_interval if len(cells) >= FEWEST_TASKS else fixed_tasks_interval

@@ -1,4 +1,4 @@
-"""Writes a report: the tables in the formats that are asked for, the page, and the figures."""
+"""Writes a report: tables, the HTML page, and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.contracts.errors import require_known
 from harness.report.cost import Cost, make_cost
-from harness.report.markdown import markdown
+from harness.report.markdown import summary_markdown
 from harness.report.paper.formats import TABLES, grid_markdown, summary_tex
 from harness.report.paper.grid import make_grid
 from harness.report.paper.layout import TableLayout
@@ -18,13 +18,13 @@ FORMATS = (*TABLES, "html")
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """The files of a report.
 
     Attributes:
-        text: The tables to print, as Markdown.
-        folder: Where the files are.
-        names: The files, and the folder of the figures.
-        complete: Whether every episode that was wanted has a score.
+        text: The tables as Markdown, to print.
+        folder: The output folder.
+        names: The files in it, and the folder of the figures.
+        complete: Whether every planned episode has a score.
     """
 
     text: str
@@ -42,16 +42,16 @@ def write_report(
     plots: bool = False,
     embed_videos: bool = False,
 ) -> Report:
-    """Write what runs found in the formats that are named, and in no other.
+    """Write the results of runs in the given formats only.
 
     Args:
-        runs: They are read as one.
-        folder: Where to write; it is made if it is not there.
-        formats: Among `FORMATS`.
-        layout: The table to fill in; without one, the summary and what the runs cost.
-        reference: Whether to set published numbers beside ours in the layout's table.
+        runs: The runs, combined into one summary.
+        folder: The output folder; it is created if missing.
+        formats: Some of `FORMATS`.
+        layout: The table to fill in; without one, write the summary and the cost.
+        reference: Whether to add published numbers to the layout's table.
         plots: Whether to write the figures.
-        embed_videos: Whether films go into the page and not beside it.
+        embed_videos: Whether to put videos into the page instead of linking them.
 
     Raises:
         UsageError: A format is unknown, or the layout's table would be empty.
@@ -62,7 +62,7 @@ def write_report(
     cost = make_cost(runs, summary.episodes)
     grid = None if layout is None else make_grid(summary, layout, reference)
     if grid is None:
-        shown = {"summary.md": markdown(summary)}
+        shown = {"summary.md": summary_markdown(summary)}
         if cost is not None:
             shown["cost.md"] = cost.markdown()
         files = _summary_files(summary, cost, formats)
@@ -89,7 +89,7 @@ def write_report(
 
 
 def _summary_files(summary: Summary, cost: Cost | None, formats: Sequence[str]) -> dict[str, str]:
-    """Return what is written without a layout, but for the Markdown."""
+    """Return the files of a report without a layout, except Markdown."""
     files: dict[str, str] = {}
     if "csv" in formats:
         files["summary.csv"] = summary.rows.to_csv(index=False, float_format="%.6g")

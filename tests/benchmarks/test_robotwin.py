@@ -1,4 +1,4 @@
-"""What of RoboTwin works without its Python environment: cards, lists, and what is missing."""
+"""RoboTwin without its virtual environment: cards, lists of scenes, and problems."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,10 @@ from benchmarks.robotwin import RoboTwin, RoboTwinBlocks, assets, catalog
 from benchmarks.robotwin.needs import VENV
 from benchmarks.robotwin.protocol import RoboTwinProtocol, protocols
 from benchmarks.robotwin.seeds import added_file, find_scene, read_lists
-from benchmarks.robotwin.verify import lengthen
+from benchmarks.robotwin.verify import extend_list
 from harness.contracts.errors import UsageError
 from harness.contracts.venv import MINOR
-from harness.report.markdown import markdown
+from harness.report.markdown import summary_markdown
 from harness.report.paper.grid import make_grid
 from harness.report.paper.layout import load_layout
 from harness.report.summary import summarise
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 CARD = protocols()["blocks"]
 
 
-def test_the_two_families_and_their_cards() -> None:
+def test_both_families_have_their_tasks_and_cards() -> None:
     blocks, full = RoboTwinBlocks(), RoboTwin()
     assert [task.name for task in blocks.tasks("robotwin_blocks")] == list(catalog.BLOCKS)
     assert len(full.tasks("robotwin")) == len(set(catalog.TASKS)) == 50
@@ -40,8 +40,8 @@ def test_the_two_families_and_their_cards() -> None:
     labels = {card.label.split("/")[0] for card in full.protocols().values()}
     assert labels == {"robotwin"}
     assert CARD.label.startswith("robotwin-blocks/blocks@")
-    assert CARD.start(0) == 100_000
-    assert CARD.start(7) == 800_000
+    assert CARD.first_scene(0) == 100_000
+    assert CARD.first_scene(7) == 800_000
 
 
 def test_cards_with_the_same_scenes_share_a_list() -> None:
@@ -53,7 +53,7 @@ def test_cards_with_the_same_scenes_share_a_list() -> None:
     assert len({*by_scenes.values(), CARD.scenes}) == 3
 
 
-def test_the_lists_that_come_with_assay_are_whole() -> None:
+def test_the_committed_lists_are_valid() -> None:
     lists = read_lists(CARD.scenes, Path("/nowhere"))
     assert set(lists) == set(catalog.BLOCKS)
     assert all(by_start["800000"].verified for by_start in lists.values())
@@ -65,25 +65,27 @@ def test_the_lists_that_come_with_assay_are_whole() -> None:
 
 
 class OddSeeds:
-    """Solves the scenes with odd seeds, and remembers what it was asked."""
+    """Solves the scenes with odd seeds and keeps the seeds that it tried."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.tried: list[int] = []
 
     def try_all(
         self, protocol: RoboTwinProtocol, task: str, seeds: Sequence[int]
     ) -> Iterator[dict[str, str] | None]:
         for seed in seeds:
-            self.asked.append(seed)
+            self.tried.append(seed)
             yield {"{A}": f"block {seed}"} if seed % 2 else None
 
 
-def test_a_list_grows_and_no_scene_is_tried_twice(tmp_path: Path) -> None:
+def test_extending_a_list_tries_no_scene_twice(tmp_path: Path) -> None:
     solvers, path = OddSeeds(), added_file(CARD.scenes, tmp_path)
     for episodes in (2, 5, 3):
-        lengthen(solvers, CARD, "stack_blocks_two", 3, episodes, path, tmp_path)
-    lengthen(solvers, CARD, "handover_block", 3, 1, path, tmp_path)
-    assert len(solvers.asked) == len(set(solvers.asked)) + 2  # Of the other task.
+        extend_list(solvers, CARD, "stack_blocks_two", 3, episodes, path, tmp_path)
+    extend_list(solvers, CARD, "handover_block", 3, 1, path, tmp_path)
+    assert (
+        len(solvers.tried) == len(set(solvers.tried)) + 2
+    )  # The other task tries two of the same seeds.
     found = read_lists(CARD.scenes, tmp_path)["stack_blocks_two"]["400000"]
     assert [seed for seed, _ in found.verified[:5]] == [400_001 + 2 * k for k in range(5)]
     scene = find_scene(CARD.scenes, "stack_blocks_two", 400_000, 4, "the command", tmp_path)
@@ -94,7 +96,7 @@ def test_a_list_grows_and_no_scene_is_tried_twice(tmp_path: Path) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lay out what a user of all 50 tasks has, as empty files: the real ones are gigabytes."""
+    """Make the files for all 50 tasks, but empty; the real ones have gigabytes."""
     root, packages = tmp_path / "files", tmp_path / "envs/robotwin/lib" / f"python{MINOR}"
     robot = root / "assets/embodiments/aloha-agilex"
     for folder in (robot, root / "assets/objects", packages / "site-packages/curobo"):
@@ -107,7 +109,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("lacks", "said"),
+    ("missing", "message"),
     [
         ("files/assets/objects", r"lacks assets/objects; run: git clone .*_download_assets.sh"),
         ("files/assets/embodiments", r"lacks assets/embodiments/aloha-agilex/config.yml"),
@@ -121,16 +123,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
     ],
 )
-def test_what_a_user_of_all_tasks_lacks_is_named(files: Path, lacks: str, said: str) -> None:
+def test_the_problem_names_the_missing_file(files: Path, missing: str, message: str) -> None:
     assert assets.problem() is None
-    (files / lacks).rename(files / "gone")
+    (files / missing).rename(files / "gone")
     problem = assets.problem()
     assert problem is not None
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         raise AssertionError(problem)
 
 
-def test_backgrounds_are_wanted_where_they_are_drawn(files: Path) -> None:
+def test_only_randomized_cards_need_background_textures(files: Path) -> None:
     cards = RoboTwin().protocols()
     clean, randomized = cards["demo_clean"], cards["demo_randomized"]
     assert isinstance(clean, RoboTwinProtocol)
@@ -140,7 +142,7 @@ def test_backgrounds_are_wanted_where_they_are_drawn(files: Path) -> None:
         assets.robot(randomized)
 
 
-def test_other_files_are_another_protocol(files: Path) -> None:
+def test_the_label_depends_on_the_files(files: Path) -> None:
     before = RoboTwin().protocols()["demo_clean"].label
     (files / "files/assets/objects/mug.glb").write_text("a mug")
     assets._identity.cache_clear()
@@ -148,7 +150,7 @@ def test_other_files_are_another_protocol(files: Path) -> None:
     assert protocols()["blocks"].label == CARD.label
 
 
-def test_without_files_the_tasks_are_listed_and_the_command_named(
+def test_without_files_the_tasks_are_listed_and_the_problem_names_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("ROBOTWIN_ASSETS", raising=False)
@@ -159,10 +161,10 @@ def test_without_files_the_tasks_are_listed_and_the_command_named(
 
 
 SINGLE_ARM = 27
-"""How many of Table 13's tasks want one arm."""
+"""The number of tasks for one arm in Table 13."""
 
 
-def test_table_13_takes_all_tasks_in_two_groups(tmp_path: Path) -> None:
+def test_table_13_has_all_tasks_in_two_groups(tmp_path: Path) -> None:
     layout = load_layout("e0-table-13")
     places = [place for place in layout.places if place.ours]
     assert sorted(place.ours for place in places) == sorted(f"robotwin/{t}" for t in catalog.TASKS)
@@ -187,7 +189,7 @@ def test_table_13_takes_all_tasks_in_two_groups(tmp_path: Path) -> None:
     assert found == {"single-arm": 1.0, "dual-arm": 0.0, "all tasks": share}
 
 
-def test_tasks_with_blocks_stand_beside_no_published_number(tmp_path: Path) -> None:
+def test_tasks_with_blocks_are_refused_beside_published_numbers(tmp_path: Path) -> None:
     suite = {"robotwin_blocks": catalog.BLOCKS}
     write_run(tmp_path / "run", ["a"], suite, lambda *_: 1.0, protocol=CARD.label, episodes=2)
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -199,4 +201,4 @@ def test_tasks_with_blocks_stand_beside_no_published_number(tmp_path: Path) -> N
     layout.write_text(known.replace("ours: robotwin/", "ours: robotwin_blocks/"))
     with pytest.raises(UsageError, match=r"robotwin-blocks/blocks@.*not comparable to the leader"):
         make_grid(summary, load_layout(str(layout)), reference=True)
-    assert "not comparable to the leaderboard" in markdown(summary)
+    assert "not comparable to the leaderboard" in summary_markdown(summary)

@@ -1,4 +1,4 @@
-"""Writes run folders for the tests of reports: what a run would leave, without playing it."""
+"""Writes run folders for the tests of reports, without playing any episode."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -6,16 +6,17 @@ from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
+from harness.contracts.protocol import ProtocolLabel
 from harness.contracts.record import EpisodeRecord
-from harness.contracts.spec import EpisodeSpec
+from harness.contracts.spec import EpisodeSpec, player_name
 from harness.report.cost import Cost, make_cost
 from harness.report.summary import Summary, summarise
 from harness.runs.folder import Run
 
 Score = float | None
-"""Progress of an episode: 1 is a success, None an error, and nan an episode that is not there."""
+"""Progress of an episode: 1 is a success, None an error, nan a missing episode."""
 Scores = Callable[[str, str, int], Score]
-"""What an episode's score is, from policy, task and episode."""
+"""Returns an episode's score from policy, task and episode."""
 
 GOOD, BAD, ERROR = 1.0, 0.5, None
 
@@ -28,45 +29,55 @@ def write_run(
     protocol: str = "fam/card@1",
     episodes: int = 10,
     seed: int = 7,
+    ablations: Sequence[str] = (),
     **measured: Any,
 ) -> Run:
     """Write a run.
 
     Args:
         path: The run's folder.
-        policies: Who plays.
+        policies: The policies' identities.
         suites: The tasks of each suite.
-        scores: What becomes of each episode.
-        protocol: The label.
-        episodes: How many the plan wants of each task.
-        seed: The run's.
-        measured: What replaces a record's fields.
+        scores: The score of each episode.
+        protocol: The protocol's label.
+        episodes: Planned episodes of each task.
+        seed: The run's seed.
+        ablations: Ablations under which every policy plays as well.
+        measured: Replaces fields of every record.
     """
-    family, _, card = protocol.partition("@")[0].partition("/")
     requests = [
-        {"name": suite, "tasks": list(tasks), "protocol": card} for suite, tasks in suites.items()
+        {"name": suite, "tasks": list(tasks), "protocol": protocol}
+        for suite, tasks in suites.items()
     ]
+    plan = {
+        "benchmarks": requests,
+        "episodes": episodes,
+        "seed": seed,
+        "ablations": list(ablations),
+    }
+    players = [(policy, ablation) for policy in policies for ablation in ("", *ablations)]
     rules = {"max_steps": dict.fromkeys(suites, 60), "replan": 4}
     facts = {
-        "plan": {"benchmarks": requests, "episodes": episodes, "seed": seed},
+        "plan": plan,
         "policies": list(policies),
+        "players": [player_name(*player) for player in players],
         "task_order": {suite: list(tasks) for suite, tasks in suites.items()},
         "protocols": {protocol: {"rules": rules, "sources": {"replan": "the paper, section <4>"}}},
-        "versions": {f"{family}-simulator": "1.2"},
+        "versions": {f"{ProtocolLabel.parse(protocol).family}-simulator": "1.2"},
         "git": "0123456789ab",
     }
     path.mkdir(parents=True)
     (path / "run.json").write_text(json.dumps(facts))
     (path / "sessions.jsonl").write_text(json.dumps({"started": 990.0, "workers": 1}) + "\n")
     with (path / "episodes.jsonl").open("w") as log:
-        for policy in policies:
+        for policy, ablation in players:
             for suite, tasks in suites.items():
                 for spec in (
-                    EpisodeSpec(policy, suite, task, episode, seed, protocol)
+                    EpisodeSpec(policy, suite, task, episode, seed, protocol, ablation)
                     for task in tasks
                     for episode in range(episodes)
                 ):
-                    score = scores(policy, spec.task, spec.episode)
+                    score = scores(spec.player, spec.task, spec.episode)
                     if score is None or not isnan(score):
                         log.write(_record(spec, score, measured).to_json() + "\n")
     return Run.existing(path)
@@ -79,7 +90,7 @@ def listed_run(
     suite: str = "points_two",
     **options: Any,
 ) -> Run:
-    """Write a run of one suite from lists: each policy's scores on each task, as far as it came."""
+    """Write a run of one suite from each policy's scores on each task; further ones are missing."""
     tasks = list(dict.fromkeys(task for mine in ends.values() for task in mine))
 
     def scores(policy: str, task: str, episode: int) -> Score:
@@ -91,18 +102,18 @@ def listed_run(
 
 
 def summary_of(*runs: Run) -> Summary:
-    """Return what runs found."""
+    """Return the summary of runs."""
     return summarise(runs)
 
 
 def summed(*runs: Run) -> tuple[Sequence[Run], Summary, Cost | None]:
-    """Return what a page is made of."""
+    """Return the arguments of `write_page`."""
     summary = summarise(runs)
     return runs, summary, make_cost(runs, summary.episodes)
 
 
 def _record(spec: EpisodeSpec, score: Score, measured: Mapping[str, Any]) -> EpisodeRecord:
-    """Return an episode with everything that a record can hold."""
+    """Return a record in which every field has a value."""
     scored, won = score is not None, score == 1
     values: dict[str, Any] = {
         "outcome": "success" if won else "failure" if scored else "error",

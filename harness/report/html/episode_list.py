@@ -1,8 +1,7 @@
-"""What the page tells of single episodes: how they went, their films, how to replay them."""
+"""Selects the episodes that the page lists, with their videos and replay commands."""
 
 import base64
 import os
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,52 +14,52 @@ from harness.report.frame import CELL, PARTS
 from harness.runs.folder import Run
 
 MOST_SHOWN = {"error": 150, "failure": 300, "success": 50}
-"""Episodes of each outcome, so that a page of a million of them still opens on a phone."""
+"""Episodes listed for each outcome, so that the page of a large run opens on a phone."""
 
 MOST_EMBEDDED = 25 * 2**20
-"""Bytes of films inside a page; the others are linked."""
+"""Bytes of videos inside a page; further videos are linked."""
 
-NAMES = {"error": "Errors", "failure": "Failures", "success": "Successes"}
+_NAMES = {"error": "Errors", "failure": "Failures", "success": "Successes"}
 
 
-def tell(
+def list_episodes(
     runs: Sequence[Run], episodes: pd.DataFrame, folder: Path, embed: bool
 ) -> list[dict[str, Any]]:
-    """Return the errors, failures and successes that are shown, as text.
+    """Return the listed errors, failures and successes as text.
 
     Args:
-        runs: Where films may lie.
+        runs: The runs, whose folders may hold videos.
         episodes: Every episode.
-        folder: Where the page will lie; links are relative to it.
-        embed: Whether films go into the page.
+        folder: The page's folder; links are relative to it.
+        embed: Whether to put videos into the page.
     """
-    films = _films(runs)
-    filmed = episodes["key"].isin(films)
+    videos = _videos(runs)
+    filmed = episodes["key"].isin(videos)
     room = MOST_EMBEDDED if embed else 0
     groups: list[dict[str, Any]] = []
-    for outcome, name in NAMES.items():
+    for outcome, name in _NAMES.items():
         mine = episodes[episodes["outcome"] == outcome]
         chosen = _chosen(mine, filmed[mine.index], MOST_SHOWN[outcome])
-        stories: list[dict[str, Any]] = []
+        listed: list[dict[str, Any]] = []
         for row in chosen.to_dict("records"):
-            film, used = _film(films.get(row["key"]), folder, room)
+            video, used = _video(videos.get(row["key"]), folder, room)
             room -= used
-            stories.append(_story(row, len(groups), len(stories), film))
-        if stories:
-            group = {"name": name, "shown": len(stories), "total": len(mine)}
-            groups.append(group | {"episodes": stories})
+            listed.append(_entry(row, video))
+        if listed:
+            group = {"name": name, "shown": len(listed), "total": len(mine), "episodes": listed}
+            groups.append(group)
     return groups
 
 
-def _films(runs: Sequence[Run]) -> dict[str, Path]:
-    """Return the films there are, by key; a key is never made into a path."""
+def _videos(runs: Sequence[Run]) -> dict[str, Path]:
+    """Return the existing videos by key."""
     return {path.stem: path for run in runs for path in sorted((run.path / "videos").glob("*.mp4"))}
 
 
 def _chosen(episodes: pd.DataFrame, filmed: "pd.Series[bool]", most: int) -> pd.DataFrame:
-    """Return at most so many: first those with a film, then evenly from every cell.
+    """Return at most `most` episodes: first those with a video, then evenly from every task.
 
-    Keys are hashes, so their order within a cell is a sample that is always the same.
+    Keys are hashes, so sorting by key gives a random sample that is always the same.
     """
     rank = episodes.sort_values("key").groupby(CELL, observed=True).cumcount()
     order = pd.DataFrame({"late": ~filmed, "rank": rank.reindex(episodes.index)})
@@ -68,52 +67,50 @@ def _chosen(episodes: pd.DataFrame, filmed: "pd.Series[bool]", most: int) -> pd.
     return episodes.loc[first.sort_values()]
 
 
-def _film(path: Path | None, folder: Path, room: int) -> tuple[dict[str, str] | None, int]:
-    """Return where an episode's film is played from, and the bytes that puts into the page."""
+def _video(path: Path | None, folder: Path, room: int) -> tuple[dict[str, str] | None, int]:
+    """Return the source of an episode's video, and the bytes it adds to the page."""
     if path is None:
         return None, 0
     size = path.stat().st_size
     if size <= room:
         data = base64.b64encode(path.read_bytes()).decode()
         return {"source": f"data:video/mp4;base64,{data}", "link": ""}, size
-    # Quoted whole, so that no folder's name can be taken for a scheme or a query.
+    # Quoted, so that a folder's name cannot be read as a scheme or a query.
     link = quote(os.path.relpath(path.resolve(), folder.resolve()))
     return {"source": link, "link": link}, 0
 
 
-def _story(
-    row: Mapping[Any, Any], group: int, index: int, film: dict[str, str] | None
-) -> dict[str, Any]:
-    key, plain = row["key"], re.fullmatch("[0-9a-f]+", row["key"])
+def _entry(row: Mapping[Any, Any], video: dict[str, str] | None) -> dict[str, Any]:
+    key = row["key"]
     return {
-        "id": key if plain else f"{group}-{index}",
+        "id": key,
         "outcome": row["outcome"],
         "policy": row["policy"],
         "benchmark": row["benchmark"],
         "task": row["task"],
         "number": row["episode"],
         "facts": _facts(row),
-        "film": film,
+        "video": video,
         "replay": None if row["outcome"] == "error" else replay_command(row["run"], key),
     }
 
 
 def replay_command(run: str, key: str) -> str:
-    """Return the command that plays an episode again and films it, ready for a shell."""
+    """Return the shell command that replays an episode and records a video of it."""
     words = ["python", "run_eval.py", "replay", run, key, "--video", f"{key}.mp4"]
     return shlex.join(words)
 
 
 def _facts(row: Mapping[Any, Any]) -> dict[str, str]:
-    """Return what is known of an episode, by name."""
+    """Return the facts of an episode by name."""
     progress = row["progress"]
-    held = [f"{'reached' if held else 'not reached'}: {name}" for name, held in row["subgoals"]]
+    subgoals = [f"{'reached' if held else 'not reached'}: {name}" for name, held in row["subgoals"]]
     parts = [f"{part} {row[f'wall_{part}']:.2f}" for part in PARTS if row[f"wall_{part}"]]
     facts = {
         "reason": row["reason"],
         "steps": f"{row['steps']:.0f}",
-        "progress": f"{progress:.3f}" if progress == progress else "-",
-        "sub-goals": "; ".join(held) or "-",
+        "progress": "-" if pd.isna(progress) else f"{progress:.3f}",
+        "sub-goals": "; ".join(subgoals) or "-",
         "wall seconds": f"{row['wall_total']:.2f}" + (f" ({', '.join(parts)})" if parts else ""),
         "seed": str(row["seed"]),
         "protocol": row["protocol"],

@@ -1,9 +1,10 @@
-"""Which of our policies in a column cannot be told from the best: what a table sets in bold.
+"""Finds the policies that a table prints in bold: the best, and all not significantly worse.
 
-The tests are those of `harness.statistics`; here is only which of them a column needs, and what
-keeps a table of ten policies and fourteen columns from taking minutes.
+The tests come from `harness.statistics`. This module chooses the test for a column and replaces
+slow tests by their limits, so that a table of ten policies and fourteen columns takes seconds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
@@ -24,26 +25,26 @@ from harness.statistics.family import best_set
 from harness.statistics.interval import Floats, Interval
 
 SHARED = 0.9
-"""The share of its episodes that every policy must have in common for them to count as pairs.
+"""The share of episodes that all policies must have in common for a paired test.
 
-Not all, since an episode that is missing or ended in an error should not cost the pairing.
+It is below 1, so that a missing episode or an error does not end the pairing.
 """
 
 PERMUTED = 50
-"""Unequal pairs of scores up to which permutations are drawn; past it Student's limit is taken.
+"""Unequal pairs up to which the permutation test draws permutations; above, Student's t is used.
 
-At 500 a draw takes 0.2 s, and a table of ten policies and fourteen columns has 630 of them.
+At 500 pairs one test takes 0.2 s, and a table of ten policies and fourteen columns has 630 tests.
 """
 
 FEW_PAIRS, FEW_EPISODES = 3, 50
-"""Up to how many pairs in a column, and episodes, the slow tests on other scenes are used.
+"""Pairs of policies, and episodes, up to which the slow unpaired tests are used.
 
-Boschloo's test and the permutations take 0.04 s at 50 episodes. Past either number Fisher's test
-and Student's limit of the permutations take over.
+Boschloo's test and the permutation test take 0.04 s at 50 episodes. Above either number,
+Fisher's test and Student's t replace them.
 """
 
 UNEVEN = 1.1
-"""How many times another's weight an episode may have where tests weigh all episodes the same."""
+"""The largest ratio of two episodes' weights for which an unweighted test is used."""
 
 Integers = npt.NDArray[np.uint64]
 Tasks = npt.NDArray[np.intp]
@@ -51,12 +52,12 @@ Tasks = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Sample:
-    """What one policy did in a column, one entry a scored episode.
+    """The scored episodes of one policy in a column.
 
     Attributes:
-        scenes: Which scene it was; equal numbers are the same scene.
-        tasks: Which of the column's tasks it belongs to.
-        values: Success or score.
+        scenes: The scene of each episode; equal numbers are the same scene.
+        tasks: The index of each episode's task in the column.
+        values: Success or score of each episode.
     """
 
     scenes: Integers
@@ -65,43 +66,43 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Bold:
-    """Which policies of a column are set in bold, and how that was found.
+class BestPolicies:
+    """The best policy of a column and those not significantly worse.
 
     Attributes:
-        members: Their indices; empty where nothing could be compared.
-        how: The test, or why there was none.
+        members: Their indices; empty if nothing could be compared.
+        how: The test, or the reason why there was none.
     """
 
     members: frozenset[int]
     how: str
 
 
-def best_of(samples: Sequence[Sample], shares: Floats, plain: bool) -> Bold:
-    """Compare the policies of a column; the sample of each has at least one episode.
+def best_policies(samples: Sequence[Sample], weights: Floats, success: bool) -> BestPolicies:
+    """Compare the policies of a column.
 
     Args:
-        samples: One for each policy, on the same tasks under the same protocol.
-        shares: The weight of each task in the column's mean.
-        plain: Whether values are successes.
+        samples: One for each policy, none empty, on the same tasks under the same protocol.
+        weights: The weight of each task in the column's mean.
+        success: Whether values are successes; else they are scores.
     """
-    paired = pairs(samples)
+    paired = shared_scenes(samples)
     if paired is not None:
-        return _paired(*paired, shares, plain)
-    weights = [_weights(sample.tasks, shares) for sample in samples]
-    if any(weight.max() > UNEVEN * weight.min() for weight in weights):
-        return Bold(frozenset(), "no test: other scenes, and tasks with unequal weight")
+        return _paired(*paired, weights, success)
+    of_episodes = [_episode_weights(sample.tasks, weights) for sample in samples]
+    if any(each.max() > UNEVEN * each.min() for each in of_episodes):
+        return BestPolicies(frozenset(), "no test: different scenes, and tasks of unequal weight")
     values = [sample.values for sample in samples]
     few = len(samples) * (len(samples) - 1) // 2 <= FEW_PAIRS
-    if plain:
-        return _bold(values, partial(_unpaired_rates, few=few), "on different scenes")
-    return _bold(values, partial(_unpaired_scores, few=few), "on different scenes")
+    if success:
+        return _best(values, partial(_unpaired_rates, few=few), "on different scenes")
+    return _best(values, partial(_unpaired_scores, few=few), "on different scenes")
 
 
-def pairs(samples: Sequence[Sample]) -> tuple[list[Floats], Tasks] | None:
+def shared_scenes(samples: Sequence[Sample]) -> tuple[list[Floats], Tasks] | None:
     """Return each sample's values on the scenes that all have, and the scenes' tasks.
 
-    None if these are too few to stand for the samples.
+    None if the samples share too few scenes.
     """
     common = reduce(np.intersect1d, [sample.scenes for sample in samples])
     if len(common) < SHARED * max(len(sample.scenes) for sample in samples):
@@ -115,31 +116,31 @@ def pairs(samples: Sequence[Sample]) -> tuple[list[Floats], Tasks] | None:
     return values, tasks
 
 
-def _paired(values: Sequence[Floats], tasks: Tasks, shares: Floats, plain: bool) -> Bold:
-    weights = _weights(tasks, shares)
-    if np.allclose(weights, weights[0]):
-        return _bold(values, paired_success if plain else _paired_scores, "on the same scenes")
-    # Where tasks weigh differently in the mean that the column shows, so they must in its test.
-    weights = weights / weights.max()
-    return _bold([v * weights for v in values], _paired_scores, "on the same scenes")
+def _paired(values: Sequence[Floats], tasks: Tasks, weights: Floats, success: bool) -> BestPolicies:
+    of_episodes = _episode_weights(tasks, weights)
+    if np.allclose(of_episodes, of_episodes[0]):
+        return _best(values, paired_success if success else _paired_scores, "on the same scenes")
+    # The test weighs tasks as the column's mean does.
+    of_episodes = of_episodes / of_episodes.max()
+    return _best([v * of_episodes for v in values], _paired_scores, "on the same scenes")
 
 
-def _weights(tasks: Tasks, shares: Floats) -> Floats:
-    """Return how much each episode counts in the column's mean."""
-    counts = np.bincount(tasks, minlength=len(shares))
-    return np.asarray(shares[tasks] / counts[tasks])
+def _episode_weights(tasks: Tasks, weights: Floats) -> Floats:
+    """Return each episode's weight in the column's mean."""
+    counts = np.bincount(tasks, minlength=len(weights))
+    return np.asarray(weights[tasks] / counts[tasks])
 
 
-def _bold(values: Sequence[Floats], compare: Compare, scenes: str) -> Bold:
+def _best(values: Sequence[Floats], compare: Compare, scenes: str) -> BestPolicies:
     tests: set[str] = set()
 
-    def noted(a: npt.ArrayLike, b: npt.ArrayLike) -> Comparison:
+    def compare_and_note(a: npt.ArrayLike, b: npt.ArrayLike) -> Comparison:
         comparison = compare(a, b)
         tests.add(comparison.test)
         return comparison
 
-    members = best_set(values, noted).members
-    return Bold(frozenset(members), f"{' and '.join(sorted(tests))} {scenes}")
+    members = best_set(values, compare_and_note).members
+    return BestPolicies(frozenset(members), f"{' and '.join(sorted(tests))} {scenes}")
 
 
 def _unpaired_rates(a: npt.ArrayLike, b: npt.ArrayLike, few: bool) -> Comparison:
@@ -151,7 +152,7 @@ def _unpaired_rates(a: npt.ArrayLike, b: npt.ArrayLike, few: bool) -> Comparison
 
 @cache
 def _fisher(successes_a: int, n_a: int, successes_b: int, n_b: int) -> Comparison:
-    """Compare two rates as `compare_rates` does, by Fisher's test also where episodes are few."""
+    """Compare two rates by Fisher's test, which is fast for any number of episodes."""
     table = [[successes_a, successes_b], [n_a - successes_a, n_b - successes_b]]
     p = min(1.0, float(stats.fisher_exact(table).pvalue))
     return _comparison(successes_a / n_a - successes_b / n_b, p, min(n_a, n_b), "Fisher")
@@ -165,7 +166,7 @@ def _paired_scores(a: npt.ArrayLike, b: npt.ArrayLike) -> Comparison:
     if not unequal:
         return _comparison(0.0, 1.0, len(first), "paired permutation")
     if unequal <= PERMUTED:
-        # Equal scores add nothing to the test, and time to it.
+        # Equal scores do not change the result, only the time.
         return replace(paired_scores(first[changed], second[changed]), episodes=len(first))
     z = float(differences.sum() / np.sqrt(np.square(differences).sum()))
     p = _student(z * np.sqrt((unequal - 1) / max(unequal - z * z, 1e-9)), unequal - 1)
@@ -186,11 +187,11 @@ def _unpaired_scores(a: npt.ArrayLike, b: npt.ArrayLike, few: bool) -> Compariso
 
 
 def _student(t: float, freedom: int) -> float:
-    """Return p of a permutation test, in the limit: that of the t of the same outcomes."""
+    """Return the p-value of t, the limit of a permutation test's."""
     return float(2 * stats.t.sf(abs(t), freedom))
 
 
 def _comparison(difference: float, p: float, episodes: int, test: str) -> Comparison:
-    """Return a comparison of which only p is asked for."""
-    nan = float("nan")
-    return Comparison(Interval(difference, nan, nan), p, episodes, test, nan, nan)
+    """Return a comparison without an interval, since the table needs only p."""
+    interval = Interval(difference, math.nan, math.nan)
+    return Comparison(interval, p, episodes, test, math.nan, math.nan)

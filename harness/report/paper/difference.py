@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
-from harness.report.paper.best import pairs
-from harness.report.paper.layout import LESS, matches
-from harness.report.paper.lookup import Finder, Found
+from harness.report.paper.best import shared_scenes
+from harness.report.paper.layout import MINUS, matches
+from harness.report.paper.lookup import CellLookup, Measurement
 from harness.report.summary import FEWEST_TASKS
 from harness.statistics.compare import newcombe_interval, paired_success
 from harness.statistics.interval import (
@@ -16,44 +16,46 @@ from harness.statistics.interval import (
     sampled_tasks_interval,
 )
 
-BOUNDS = (-1.0, 1.0)
-PAIRED, APART = "pairs on the same scenes", "different scenes"
+_BOUNDS = (-1.0, 1.0)
+_PAIRED, _UNPAIRED = "pairs on the same scenes", "different scenes"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One policy less another, in every place.
+    """One policy minus another, in every place.
 
     Attributes:
-        label: What the table calls it.
+        label: The text in the table.
         name: Both policies.
-        cells: For each place the difference, or None where there is none.
-        how: What the intervals come from.
+        cells: The difference in each place, or None.
+        how: What the intervals are computed from.
     """
 
     label: str
     name: str
-    cells: tuple[Found | None, ...]
+    cells: tuple[Measurement | None, ...]
     how: tuple[str, ...]
 
 
-def differences(finder: Finder, found: Sequence[Sequence[Found | None]]) -> list[Difference]:
-    """Build the differences that a layout names, one for each pair of policies with a number.
+def make_differences(
+    lookup: CellLookup, measured: Sequence[Sequence[Measurement | None]]
+) -> list[Difference]:
+    """Return the layout's differences, one for each pair of policies that matches.
 
     Args:
-        finder: Where the numbers are from.
-        found: For each place the number of every series.
+        lookup: The source of the numbers.
+        measured: For each place, the number of every row.
     """
     made: list[Difference] = []
-    for wanted in finder.layout.differences:
-        first, _, second = wanted.ours.partition(LESS)
+    for wanted in lookup.layout.differences:
+        first, _, second = wanted.ours.partition(MINUS)
         mine: list[Difference] = []
-        for (i, a), (j, b) in permutations(enumerate(finder.series), 2):
+        for (i, a), (j, b) in permutations(enumerate(lookup.rows), 2):
             if a.policy != b.policy and matches(first, a.policy) and matches(second, b.policy):
-                less = [_less(finder, column[i], column[j]) for column in found]
-                how = tuple(dict.fromkeys(how for cell, how in less if cell))
-                cells = tuple(cell for cell, _ in less)
-                mine.append(Difference(wanted.label, f"{a.policy}{LESS}{b.policy}", cells, how))
+                pairs = [_subtract(lookup, column[i], column[j]) for column in measured]
+                how = tuple(dict.fromkeys(how for value, how in pairs if value))
+                cells = tuple(value for value, _ in pairs)
+                mine.append(Difference(wanted.label, f"{a.policy}{MINUS}{b.policy}", cells, how))
         mine = [difference for difference in mine if difference.how]
         if len(mine) > 1:
             mine = [replace(each, label=f"{each.label} ({each.name})") for each in mine]
@@ -61,14 +63,16 @@ def differences(finder: Finder, found: Sequence[Sequence[Found | None]]) -> list
     return made
 
 
-def _less(finder: Finder, a: Found | None, b: Found | None) -> tuple[Found | None, str]:
-    """Return a less b, if they are of one protocol and the same tasks, and how it was compared."""
+def _subtract(
+    lookup: CellLookup, a: Measurement | None, b: Measurement | None
+) -> tuple[Measurement | None, str]:
+    """Return a - b and how it was compared; None if protocols or tasks differ."""
     if a is None or b is None or not (a.known and b.known) or a.kind != b.kind:
         return None, ""
-    interval, how = _interval(finder, a, b)
-    # Errors can cost an episode its pair; the estimate is what the two numbers say all the same.
+    interval, how = _interval(lookup, a, b)
+    # An error removes a pair, but the estimate stays the difference of the two printed numbers.
     estimate = a.estimate - b.estimate
-    less = replace(
+    difference = replace(
         a,
         estimate=estimate,
         low=min(interval.low, estimate),
@@ -77,20 +81,20 @@ def _less(finder: Finder, a: Found | None, b: Found | None) -> tuple[Found | Non
         errors=a.errors + b.errors,
         missing=a.missing + b.missing,
     )
-    return less, how
+    return difference, how
 
 
-def _interval(finder: Finder, a: Found, b: Found) -> tuple[Interval, str]:
-    paired = pairs([finder.sample(a), finder.sample(b)])
+def _interval(lookup: CellLookup, a: Measurement, b: Measurement) -> tuple[Interval, str]:
+    paired = shared_scenes([lookup.sample(a), lookup.sample(b)])
     if paired is None:
         one, two = (Interval(each.estimate, each.low, each.high) for each in (a, b))
-        return newcombe_interval(one, two), APART
+        return newcombe_interval(one, two), _UNPAIRED
     (first, second), tasks = paired
-    if len(a.keys) == 1 and finder.metric == "success":
-        return paired_success(first, second).difference, PAIRED
+    if len(a.keys) == 1 and lookup.metric == "success":
+        return paired_success(first, second).difference, _PAIRED
     if len(a.keys) == 1:
-        return mean_interval(first - second, BOUNDS), PAIRED
-    clusters = finder.clusters(a)[tasks].tolist()
+        return mean_interval(first - second, _BOUNDS), _PAIRED
+    clusters = lookup.task_clusters(a)[tasks].tolist()
     enough = len(set(clusters)) >= FEWEST_TASKS
     several = sampled_tasks_interval if enough else fixed_tasks_interval
-    return several(first - second, clusters, BOUNDS), PAIRED
+    return several(first - second, clusters, _BOUNDS), _PAIRED

@@ -1,26 +1,27 @@
-"""Writes a layout's table down: Markdown to read, CSV to compute with, LaTeX to print."""
+"""Writes a table as Markdown, CSV or LaTeX."""
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Iterator
 from itertools import product
 
 from tabulate import tabulate
 
-from harness.report.paper.grid import Cell, Grid, Head, make_grid, numbers
+from harness.report.paper.cells import Grid, TableCell, TableHeader, cell_numbers
+from harness.report.paper.grid import make_grid
 from harness.report.paper.latex import latex
 from harness.report.paper.layout import plain_layout
 from harness.report.summary import Summary
 
-COLUMNS = (
-    *("table", "label", "policy", "published", "group", "place", "ours", "metric"),
-    *("estimate", "low", "high", "n", "errors", "missing", "protocol", "bold", "mark", "printed"),
-)
+_ABOUT = ("table", "label", "policy", "published", "group", "place", "ours", "metric")
+_COUNTS = ("n", "errors", "missing")
+_NUMBERS = ("estimate", "low", "high", *_COUNTS, "protocol", "bold", "mark", "printed")
 
 
 def summary_tex(summary: Summary) -> dict[str, str]:
-    """Return `success.tex` and, where there are scores, `progress.tex`: policies by suites."""
+    """Return `success.tex` and, if there are scores, `progress.tex`: policies by suites."""
     names = summary.level("suite")[["family", "suite"]].drop_duplicates()
     suites = [(str(family), str(suite)) for family, suite in names.itertuples(index=False)]
     metrics = ("success", "progress") if summary.rows["progress"].notna().any() else ("success",)
@@ -28,59 +29,68 @@ def summary_tex(summary: Summary) -> dict[str, str]:
 
 
 def grid_markdown(grid: Grid) -> str:
-    """Return a grid as GitHub's Markdown, which knows neither groups nor footnotes."""
-    headers = [_plain(grid.head), *(_label(head, grouped=True) for head in grid.columns)]
+    """Return a grid as GitHub Markdown: groups become prefixes, footnotes a list."""
+    headers = [_plain(grid.head), *(_label(column, grouped=True) for column in grid.columns)]
     rows, group = [], ""
-    for head, cells in zip(grid.rows, grid.cells, strict=True):
-        if head.group != group:
-            group = head.group
+    for row, cells in zip(grid.rows, grid.cells, strict=True):
+        if row.group != group:
+            group = row.group
             rows.append([f"{_plain(group)}:" if group else "", *[""] * len(cells)])
-        heads = zip(cells, grid.columns, strict=True)
-        rows.append([_label(head), *(_cell(cell, grid.measured(head, c)) for cell, c in heads)])
+        pairs = zip(cells, grid.columns, strict=True)
+        rows.append([_label(row), *(_cell(cell, grid.metric_at(row, c)) for cell, c in pairs)])
     table = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
     notes = [f"- {f'<sup>{_plain(m)}</sup> ' if m else ''}{_plain(t)}" for m, t in grid.notes]
     return "\n\n".join([f"**{_plain(grid.title)}**", table, "\n".join(notes)]) + "\n"
 
 
 def grid_csv(grid: Grid) -> str:
-    """Return a grid as CSV, a row a cell, whatever stands in the grid's rows."""
+    """Return a grid as CSV with a row for each cell."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(_tidy(grid))
+    writer = csv.DictWriter(text, (*_ABOUT, *_NUMBERS), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_records(grid))
     return text.getvalue()
 
 
-def _tidy(grid: Grid) -> Iterator[tuple[object, ...]]:
+def _records(grid: Grid) -> Iterator[dict[str, object]]:
     for (i, row), (j, column) in product(enumerate(grid.rows), enumerate(grid.columns)):
-        cell = grid.cells[i][j]
         policy, place = (row, column) if row.policy else (column, row)
-        about = (grid.name, policy.label, policy.name, policy.published, place.group, place.label)
-        where = (*about, place.name, grid.measured(row, column))
-        if cell is None:
-            yield (*where, *[""] * 10)
-            continue
-        limits = ("" if v != v else f"{v:.6g}" for v in (cell.estimate, cell.low, cell.high))
-        marks = ",".join(filter(None, (policy.mark, cell.mark)))
-        counts = ("" if cell.n is None else cell.n, cell.errors, cell.missing)
-        yield (*where, *limits, *counts, cell.protocol, cell.bold, marks, cell.text)
+        record: dict[str, object] = {
+            "table": grid.name,
+            "label": policy.label,
+            "policy": policy.name,
+            "published": policy.published,
+            "group": place.group,
+            "place": place.label,
+            "ours": place.name,
+            "metric": grid.metric_at(row, column),
+        }
+        cell = grid.cells[i][j]
+        if cell is not None:
+            for name in ("estimate", "low", "high"):
+                value = getattr(cell, name)
+                record[name] = "" if math.isnan(value) else f"{value:.6g}"
+            record |= {name: getattr(cell, name) for name in (*_COUNTS, "protocol", "bold")}
+            record["mark"] = ",".join(filter(None, (policy.mark, cell.mark)))
+            record["printed"] = cell.text
+        yield record
 
 
-def _label(head: Head, grouped: bool = False) -> str:
-    label = _plain(head.label)
-    if head.published:
+def _label(header: TableHeader, grouped: bool = False) -> str:
+    label = _plain(header.label)
+    if header.published:
         label = f"*{label}*"
-    elif grouped and head.group:
-        label = f"{_plain(head.group)}: {label}"
-    return label + _mark(head.mark)
+    elif grouped and header.group:
+        label = f"{_plain(header.group)}: {label}"
+    return label + _mark(header.mark)
 
 
-def _cell(cell: Cell | None, metric: str) -> str:
+def _cell(cell: TableCell | None, metric: str) -> str:
     if cell is None:
         return "-"
     if cell.published:
         return f"*{cell.text}*{_mark(cell.mark)}"
-    estimate, low, high = numbers(cell, metric)
+    estimate, low, high = cell_numbers(cell, metric)
     shown = f"**{estimate}**" if cell.bold else estimate
     return f"{shown} [{low}, {high}]{_mark(cell.mark)}"
 
@@ -90,10 +100,10 @@ def _mark(mark: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return any text so that Markdown prints it as it is, in one line."""
+    """Escape any text for Markdown, in one line."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
 
 
 TABLES: dict[str, Callable[[Grid], str]] = {"md": grid_markdown, "csv": grid_csv, "tex": latex}
-"""How each format is written, by the ending of its file."""
+"""The writer of each format, by file suffix."""

@@ -1,21 +1,20 @@
-r"""A table as LaTeX that compiles with plain pdflatex: it needs booktabs and graphicx, no more.
+r"""Writes a table as LaTeX for pdflatex; it needs the packages booktabs and graphicx.
 
-An interval stands as small limits behind its number, so that fourteen columns fit a page; a table
-that is too wide all the same is shrunk by TeX, and one with many rows stands in two halves.
+Small limits behind each number show its interval, so that fourteen columns fit a page. LaTeX
+shrinks a table that is still too wide. A table with many rows is split into two halves.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 
-from harness.report.paper.grid import Cell, Grid, Head, numbers
+from harness.report.paper.cells import Grid, TableCell, TableHeader, cell_numbers
 
 WIDE = 7
-"""Columns past which a table spans both columns of a two-column paper."""
+"""Columns above which a table spans both columns of a two-column paper."""
 LONG = 36
-"""Rows past which a table is set in two halves, side by side."""
+"""Rows above which a table is split into two halves, side by side."""
 
-SPECIAL = {
+_SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -24,65 +23,36 @@ SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    # At the start of a row, a bracket or a star would belong to the line break before it.
+    # At the start of a row, a bracket or a star would be an argument of the line break before it.
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
-    "\N{EN DASH}": r"\textendash{}",
-    "—": r"\textemdash{}",
-    "\N{LEFT SINGLE QUOTATION MARK}": "`",
-    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
-    "“": "``",
-    "”": "''",
-    "…": r"\ldots{}",
-    "·": r"\ensuremath{\cdot}",
-    "\N{MULTIPLICATION SIGN}": r"\ensuremath{\times}",
-    "±": r"\ensuremath{\pm}",
-    "\N{MINUS SIGN}": r"\ensuremath{-}",
-    "≤": r"\ensuremath{\leq}",
-    "≥": r"\ensuremath{\geq}",
-    "→": r"\ensuremath{\rightarrow}",
-    "†": r"\ensuremath{\dagger}",
-    "°": r"\ensuremath{^\circ}",
-    "ß": r"\ss{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
-    "ł": r"\l{}",
-    "Ł": r"\L{}",
-    "\N{LATIN SMALL LETTER DOTLESS I}": r"\i{}",
-} | {c: f"\\{c}" for c in "&%$#_{}"}
-"""What a character becomes."""
-
-ACCENTS = {
-    "\u0300": "`",
-    "\u0301": "'",
-    "\u0302": "^",
-    "\u0303": "~",
-    "\u0304": "=",
-    "\u0306": "u",
-    "\u0307": ".",
-    "\u0308": '"',
-    "\u030a": "r",
-    "\u030b": "H",
-    "\u030c": "v",
-    "\u0327": "c",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
 }
+"""LaTeX's own special characters."""
 
-GREEK = (
-    *("ALPHA", "BETA", "GAMMA", "DELTA", "EPSILON", "ZETA", "ETA", "THETA", "IOTA", "KAPPA"),
-    *("LAMBDA", "MU", "NU", "XI", "OMICRON", "PI", "RHO", "SIGMA", "TAU", "UPSILON", "PHI"),
-    *("CHI", "PSI", "OMEGA"),
+_MATH = {
+    "π": r"\pi",
+    "±": r"\pm",
+    "\N{MULTIPLICATION SIGN}": r"\times",
+    "\N{MINUS SIGN}": "-",
+    "≤": r"\leq",
+    "≥": r"\geq",
+    "→": r"\rightarrow",
+}
+"""Characters of published tables and policy names that pdflatex prints only as math."""
+
+_PRINTABLE = re.compile(
+    "[ -~\N{EN DASH}\N{EM DASH}\N{DAGGER}\N{HORIZONTAL ELLIPSIS}]"
+    "|(?![ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲų])[À-ž]"
 )
-LATIN = {"ALPHA": "A", "BETA": "B", "EPSILON": "E", "ZETA": "Z", "ETA": "H", "IOTA": "I"}
-LATIN |= {"KAPPA": "K", "MU": "M", "NU": "N", "RHO": "P", "TAU": "T", "CHI": "X"}
+"""ASCII, and the letters of European languages that pdflatex's default font has."""
 
 
 def escape(text: str) -> str:
-    """Return any text so that LaTeX prints it and does nothing else.
+    """Escape any text for LaTeX.
 
-    A character that plain pdflatex cannot print becomes its code point, which nobody overlooks.
+    A character that pdflatex cannot print becomes its code point, e.g. U+4E2D.
     """
     # Two hyphens in a row would print as one dash.
     text = " ".join(text.split())
@@ -100,10 +70,10 @@ def latex(grid: Grid) -> str:
         rf"\caption{{{escape(grid.title)}.}}",
         rf"\label{{tab:{grid.name}}}",
         r"\footnotesize" if len(grid.rows) > LONG else r"\small",
-        # The limits of two rows would touch otherwise.
+        # Without it the limits of two rows would touch.
         r"\renewcommand{\arraystretch}{1.25}",
         *([r"\setlength{\tabcolsep}{2.5pt}"] if wide or len(grid.rows) > LONG else []),
-        # LaTeX leaves no room between a caption and what follows it.
+        # LaTeX leaves no space between a caption and the table.
         r"\par\smallskip",
         r"\sbox0{%",
         *_panels(grid),
@@ -116,33 +86,15 @@ def latex(grid: Grid) -> str:
 
 
 def _character(character: str) -> str:
-    if character in SPECIAL:
-        return SPECIAL[character]
-    if " " <= character <= "~":
-        return character
-    name = unicodedata.name(character, "")
-    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)", name)
-    if greek and greek[2].replace("LAMDA", "LAMBDA") in GREEK:
-        return _greek(greek[1] == "CAPITAL", greek[2].replace("LAMDA", "LAMBDA"))
-    parts = unicodedata.normalize("NFKD", character)
-    if len(parts) == 2 and parts[0].isascii() and parts[1] in ACCENTS:
-        return f"\\{ACCENTS[parts[1]]}{{{parts[0]}}}"
-    if parts != character:
-        return "".join(map(_character, parts))
-    return f"U+{ord(character):04X}"
-
-
-def _greek(capital: bool, name: str) -> str:
-    """Return a Greek letter; those that look Latin have no command of their own."""
-    if name == "OMICRON":
-        return "O" if capital else "o"
-    if not capital:
-        return rf"\ensuremath{{\{name.lower()}}}"
-    return LATIN.get(name) or rf"\ensuremath{{\{name.capitalize()}}}"
+    if character in _SPECIAL:
+        return _SPECIAL[character]
+    if character in _MATH:
+        return rf"\ensuremath{{{_MATH[character]}}}"
+    return character if _PRINTABLE.match(character) else f"U+{ord(character):04X}"
 
 
 def _panels(grid: Grid) -> Iterator[str]:
-    """Return the tabular, or two of them side by side."""
+    """Yield the tabular, or two of them side by side."""
     if len(grid.rows) <= LONG:
         yield from _tabular(grid, 0, len(grid.rows))
         return
@@ -152,8 +104,8 @@ def _panels(grid: Grid) -> Iterator[str]:
     yield from _tabular(grid, middle, len(grid.rows))
 
 
-def _middle(rows: Sequence[Head]) -> int:
-    """Return where to split the rows: where a group starts, if one does near the middle."""
+def _middle(rows: Sequence[TableHeader]) -> int:
+    """Return where to split the rows: at the start of a group, if one is near the middle."""
     half = (len(rows) + 1) // 2
     starts = [i for i in range(1, len(rows)) if rows[i].group != rows[i - 1].group]
     near = [i for i in starts if abs(i - half) <= len(rows) // 8]
@@ -167,24 +119,24 @@ def _tabular(grid: Grid, first: int, last: int) -> Iterator[str]:
     yield r"\midrule"
     group = ""
     for index in range(first, last):
-        head = grid.rows[index]
-        if head.group != group:
+        row = grid.rows[index]
+        if row.group != group:
             if index > first:
                 yield r"\midrule"
-            if head.group:
+            if row.group:
                 wide = len(grid.columns) + 1
-                yield rf"\multicolumn{{{wide}}}{{l}}{{{escape(head.group)}}} \\"
-            group = head.group
+                yield rf"\multicolumn{{{wide}}}{{l}}{{{escape(row.group)}}} \\"
+            group = row.group
         indent = r"\quad " if group else ""
         cells = zip(grid.cells[index], grid.columns, strict=True)
-        shown = (_cell(cell, grid.measured(head, c)) for cell, c in cells)
-        yield " & ".join([indent + _label(head), *shown]) + r" \\"
+        shown = (_cell(cell, grid.metric_at(row, c)) for cell, c in cells)
+        yield " & ".join([indent + _label(row), *shown]) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}%"
 
 
 def _headers(grid: Grid) -> Iterator[str]:
-    """Return the line of the groups, if there are any, and that of the columns."""
+    """Yield the line of groups, if there are any, and the line of columns."""
     groups, rules = _groups(grid.columns)
     if rules:
         yield " & ".join(["", *groups]) + r" \\"
@@ -192,8 +144,8 @@ def _headers(grid: Grid) -> Iterator[str]:
     yield " & ".join([escape(grid.head), *map(_label, grid.columns)]) + r" \\"
 
 
-def _groups(columns: Sequence[Head]) -> tuple[list[str], list[str]]:
-    """Return the cells of the line of groups, and the rules beneath it."""
+def _groups(columns: Sequence[TableHeader]) -> tuple[list[str], list[str]]:
+    """Return the cells of the line of groups, and the rules below it."""
     cells, rules, start = [], [], 0
     while start < len(columns):
         end = start
@@ -207,25 +159,25 @@ def _groups(columns: Sequence[Head]) -> tuple[list[str], list[str]]:
     return cells, rules
 
 
-def _label(head: Head) -> str:
-    label = escape(head.label)
-    return (rf"\textit{{{label}}}" if head.published else label) + _mark(head.mark)
+def _label(header: TableHeader) -> str:
+    label = escape(header.label)
+    return (rf"\textit{{{label}}}" if header.published else label) + _mark(header.mark)
 
 
-def _cell(cell: Cell | None, metric: str) -> str:
+def _cell(cell: TableCell | None, metric: str) -> str:
     if cell is None:
         return "--"
     if cell.published:
         return rf"\textit{{{_number(cell.text)}}}{_mark(cell.mark)}"
-    estimate, low, high = numbers(cell, metric)
+    estimate, low, high = cell_numbers(cell, metric)
     estimate = _number(estimate)
     shown = rf"\textbf{{{estimate}}}" if cell.bold else estimate
-    # The mark goes first, since behind the limits it would read as a part of the upper one.
+    # Behind the limits, the mark would look like a part of the upper limit.
     return f"{_mark(cell.mark)}{shown}$_{{{low}}}^{{{high}}}$"
 
 
 def _number(text: str) -> str:
-    """Return a number with a minus sign and not a hyphen."""
+    """Return a number with a minus sign in place of a hyphen."""
     return escape(text.replace("-", "\N{MINUS SIGN}"))
 
 
@@ -245,7 +197,7 @@ def _notes(grid: Grid) -> Iterator[str]:
 
 
 def _breakable(text: str) -> str:
-    """Escape a sentence, and let the lines break within protocols' labels and task names."""
+    """Escape a sentence and allow line breaks within protocol labels and task names."""
     escaped = escape(text)
     for character in ("/", "@", r"\_"):
         escaped = escaped.replace(character, character + r"\allowbreak{}")

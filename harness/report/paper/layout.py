@@ -1,12 +1,12 @@
-"""A layout: which table of a paper to fill in, as a YAML file that anybody can write.
+"""Layouts: YAML files that describe a table of a paper without its numbers.
 
-It says which places (suites, tasks, means) and which policies a table has, and what they are called
-in the runs and in the published tables. The format is described in docs/layouts.md.
+A layout lists the table's places (suites, tasks, and means of them) and its policies, and names
+them in the runs and in the published tables. docs/layouts.md describes the format.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +15,32 @@ import yaml
 from harness.contracts.errors import UsageError, require_known
 
 LAYOUTS = Path(__file__).parent.parent.parent / "published" / "layouts"
-METRICS = ("success", "progress")
-ROWS = ("policies", "places")
-WEIGHTS = ("tasks", "places")
-ALL = "all"
+MINUS = " - "
+"""Separates the two policies of a difference, as in the published tables."""
 
-TOP = ("title", "metric", "rows", "head", "places", "policies", "differences", "sources")
-PLACE = ("label", "group", "ours", "published", "mean", "weigh")
-POLICY = ("label", "ours", "published")
-LESS = " - "
-"""Stands between the two policies of a difference, as in the published tables."""
-SOURCE = ("source", "table")
-PUBLISHED = ("benchmark", "suite", "task", "arm")
+_METRICS = ("success", "progress")
+_ROWS = ("policies", "places")
+_WEIGHTS = ("tasks", "places")
+_ALL = "all"
+
+_FIELDS = ("title", "metric", "rows", "head", "places", "policies", "differences", "sources")
+_PLACE_FIELDS = ("label", "group", "ours", "published", "mean", "weigh")
+_POLICY_FIELDS = ("label", "ours", "published")
+_SOURCE_FIELDS = ("source", "table")
+_PUBLISHED_FIELDS = ("benchmark", "suite", "task", "arm")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where policies are evaluated: a suite, a task, or a mean over other places of the layout.
+class LayoutPlace:
+    """A suite, a task, or a mean over other places of the layout.
 
     Attributes:
-        label: What the table calls it.
-        group: The heading that it shares with its neighbours; empty for none.
-        ours: A suite of our runs, or `suite/task`; empty where we have nothing, and for a mean.
+        label: The text in the table.
+        group: The heading above it and its neighbours; empty for none.
+        ours: A suite of our runs, or `suite/task`; empty for a mean, or if we have no runs.
         published: Benchmark, suite, task and arm in the published tables; None for nothing.
-        mean: The labels of the places that it is the mean of; empty for a place of its own.
-        weigh: Whether each of the mean's tasks counts the same, or each of its places.
+        mean: The labels of the places in the mean; empty for a single place.
+        weigh: Whether the mean gives each of its `tasks` or each of its `places` the same weight.
     """
 
     label: str
@@ -51,15 +52,13 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Policy:
-    """Which policies a row is for, or which difference of two: `A - B` is A less B.
-
-    In both patterns `*` stands for any text.
+class LayoutPolicy:
+    """A row of the table: a policy, or a difference of two, written `A - B`.
 
     Attributes:
-        label: What the table calls it.
-        ours: The policy in our runs.
-        published: The method in the published tables.
+        label: The text in the table.
+        ours: A pattern for the policy in our runs.
+        published: A pattern for the method in the published tables.
     """
 
     label: str
@@ -68,8 +67,8 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A publication whose numbers may be shown, or one table of it."""
+class LayoutSource:
+    """A publication whose numbers the table may show; `table` limits it to one table."""
 
     source: str
     table: str
@@ -80,15 +79,15 @@ class TableLayout:
     """A table without its numbers.
 
     Attributes:
-        name: The file's name without its ending.
+        name: The file's name without its suffix.
         title: The caption.
-        metric: What the cells show.
-        rows: What the rows are, policies or places; the columns are the other.
-        head: What stands above the rows' labels.
+        metric: `success` or `progress`.
+        rows: Whether rows are `policies` or `places`; the columns are the other.
+        head: The text above the row labels.
         places: The places, in order.
-        policies: The policies, in order; empty for all there are.
-        differences: What stands behind them, each a difference of two policies.
-        sources: Where published numbers are taken from; empty for everywhere.
+        policies: The policies, in order; empty for all.
+        differences: Differences of two policies, shown after the policies.
+        sources: The sources of published numbers, in order; empty for all.
     """
 
     name: str
@@ -96,26 +95,26 @@ class TableLayout:
     metric: str
     rows: str
     head: str
-    places: tuple[Place, ...]
-    policies: tuple[Policy, ...]
-    differences: tuple[Policy, ...]
-    sources: tuple[Source, ...]
+    places: tuple[LayoutPlace, ...]
+    policies: tuple[LayoutPolicy, ...]
+    differences: tuple[LayoutPolicy, ...]
+    sources: tuple[LayoutSource, ...]
 
-    def members(self, mean: Place) -> list[Place]:
-        """Return the places that a mean is over."""
+    def members(self, mean: LayoutPlace) -> list[LayoutPlace]:
+        """Return the places of a mean."""
         return [place for place in self.places if place.label in mean.mean]
 
 
 def layout_names() -> list[str]:
-    """Return the names of the layouts that come with the program."""
+    """Return the names of the installed layouts."""
     return sorted(path.stem for path in LAYOUTS.glob("*.yaml"))
 
 
 def load_layout(name: str) -> TableLayout:
-    """Read a layout by name, or from a file.
+    """Read an installed layout by name, or a layout from a YAML file.
 
     Raises:
-        UsageError: There is no such layout, or it is not one; the message names file and field.
+        UsageError: The layout is unknown or damaged; the message names file and field.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
@@ -133,39 +132,41 @@ def load_layout(name: str) -> TableLayout:
 
 
 def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> TableLayout:
-    """Return the table that needs no file: a row a policy, a column a suite, and their mean.
+    """Return the default layout: a row for each policy, a column for each suite, and their mean.
 
     Args:
         metric: ``success`` or ``progress``.
-        suites: The suites with their families' names before them.
+        suites: Family and name of each suite.
     """
     places = [
-        Place(suite, "", suite, (family, suite, "", ""), (), "tasks") for family, suite in suites
+        LayoutPlace(suite, "", suite, (family, suite, "", ""), (), "tasks")
+        for family, suite in suites
     ]
     labels = tuple(place.label for place in places)
     if len(places) > 1:
-        places.append(Place("Mean", "", "", None, labels, "tasks"))
+        places.append(LayoutPlace("Mean", "", "", None, labels, "tasks"))
     title = {"success": "Success rates", "progress": "Process scores"}[metric]
     return TableLayout(metric, title, metric, "policies", "Policy", tuple(places), (), (), ())
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Return whether a name fits a pattern in which only `*` is special.
+    """Return whether a name fits a pattern, in which `*` stands for any text without ` (`.
 
-    A `*` matches no space, so a policy under an ablation, ``flow@1a2b (no-image)``, fits only a
-    pattern that ends in the same ablation. Not fnmatch: names may hold brackets.
+    So a policy under an ablation, ``flow@1a2b (no-image)``, fits only a pattern that names the
+    ablation. Not fnmatch: names may contain brackets.
     """
-    return re.fullmatch(r"\S*".join(map(re.escape, pattern.split("*"))), name) is not None
+    star = r"(?:(?! \().)*"
+    return re.fullmatch(star.join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
 
 
 def _layout(name: str, values: Any) -> TableLayout:
-    top = _mapping("the layout", values, TOP, required=("title", "places"))
+    top = _mapping("the layout", values, _FIELDS, required=("title", "places"))
     places = [_place(f"places[{i}]", v) for i, v in enumerate(_list("places", top["places"]))]
     layout = TableLayout(
         name,
         _text("title", top["title"]),
-        _choice("metric", top.get("metric", "success"), METRICS),
-        _choice("rows", top.get("rows", "policies"), ROWS),
+        _choice("metric", top.get("metric", "success"), _METRICS),
+        _choice("rows", top.get("rows", "policies"), _ROWS),
         _text("head", top.get("head", "")),
         tuple(_resolved(places)),
         tuple(
@@ -186,73 +187,68 @@ def _layout(name: str, values: Any) -> TableLayout:
     return layout
 
 
-def _place(where: str, values: Any) -> Place:
-    entry = _mapping(where, values, PLACE, required=("label",))
+def _place(where: str, values: Any) -> LayoutPlace:
+    entry = _mapping(where, values, _PLACE_FIELDS, required=("label",))
     mean = entry.get("mean", [])
-    mean = [ALL] if mean == ALL else _list(f"{where}.mean", mean)
-    texts = {name: _text(f"{where}.{name}", entry.get(name, "")) for name in PLACE[:3]}
-    if mean and texts["ours"]:
+    mean = [_ALL] if mean == _ALL else _list(f"{where}.mean", mean)
+    label, group, ours = (
+        _text(f"{where}.{name}", entry.get(name, "")) for name in ("label", "group", "ours")
+    )
+    if mean and ours:
         raise UsageError(f"{where} has both ours and mean; a mean is over other places")
     if "weigh" in entry and not mean:
         raise UsageError(f"{where} has weigh but no mean")
     published = None
     if "published" in entry:
-        given = _mapping(f"{where}.published", entry["published"], PUBLISHED, required=())
+        given = _mapping(f"{where}.published", entry["published"], _PUBLISHED_FIELDS, required=())
         published = tuple(
-            _text(f"{where}.published.{name}", given.get(name, "")) for name in PUBLISHED
+            _text(f"{where}.published.{name}", given.get(name, "")) for name in _PUBLISHED_FIELDS
         )
-    return Place(
-        texts["label"],
-        texts["group"],
-        texts["ours"],
+    return LayoutPlace(
+        label,
+        group,
+        ours,
         published,
         tuple(_text(f"{where}.mean", label) for label in mean),
-        _choice(f"{where}.weigh", entry.get("weigh", "tasks"), WEIGHTS),
+        _choice(f"{where}.weigh", entry.get("weigh", "tasks"), _WEIGHTS),
     )
 
 
-def _resolved(places: list[Place]) -> Iterable[Place]:
+def _resolved(places: list[LayoutPlace]) -> Iterable[LayoutPlace]:
     """Replace the groups in every mean by the labels of their places."""
-    cells = [place for place in places if not place.mean]
+    single = [place for place in places if not place.mean]
     labels = [place.label for place in places]
     for label in labels:
         if labels.count(label) > 1:
-            raise UsageError(f"two places have the label {label!r}; a mean could not tell them")
-    groups = {place.group for place in cells if place.group}
+            raise UsageError(f"two places have the label {label!r}; labels must be unique")
+    groups = {place.group for place in single if place.group}
     for place in places:
         named: list[str] = []
         for name in place.mean:
-            known = {ALL} | groups | {cell.label for cell in cells}
+            known = {_ALL} | groups | {each.label for each in single}
             require_known(f"place in the mean of {place.label!r}:", name, sorted(known))
-            named += [c.label for c in cells if name in (ALL, c.group, c.label)]
-        yield Place(
-            place.label,
-            place.group,
-            place.ours,
-            place.published,
-            tuple(dict.fromkeys(named)),
-            place.weigh,
-        )
+            named += [p.label for p in single if name in (_ALL, p.group, p.label)]
+        yield replace(place, mean=tuple(dict.fromkeys(named)))
 
 
-def _policy(where: str, values: Any) -> Policy:
-    entry = _mapping(where, values, POLICY, required=("label",))
+def _policy(where: str, values: Any) -> LayoutPolicy:
+    entry = _mapping(where, values, _POLICY_FIELDS, required=("label",))
     if "ours" not in entry and "published" not in entry:
-        raise UsageError(f"{where} needs ours or published, the name of a policy or a pattern")
-    return Policy(*(_text(f"{where}.{name}", entry.get(name, "")) for name in POLICY))
+        raise UsageError(f"{where} needs ours or published: the name of a policy, or a pattern")
+    return LayoutPolicy(*(_text(f"{where}.{name}", entry.get(name, "")) for name in _POLICY_FIELDS))
 
 
-def _difference(where: str, values: Any) -> Policy:
+def _difference(where: str, values: Any) -> LayoutPolicy:
     difference = _policy(where, values)
     for name, text in (("ours", difference.ours), ("published", difference.published)):
-        if text and text.count(LESS) != 1:
+        if text and text.count(MINUS) != 1:
             raise UsageError(f"{where}.{name} must be two policies, written 'A - B', got {text!r}")
     return difference
 
 
-def _source(where: str, values: Any) -> Source:
-    entry = _mapping(where, values, SOURCE, required=("source",))
-    return Source(*(_text(f"{where}.{name}", entry.get(name, "")) for name in SOURCE))
+def _source(where: str, values: Any) -> LayoutSource:
+    entry = _mapping(where, values, _SOURCE_FIELDS, required=("source",))
+    return LayoutSource(*(_text(f"{where}.{name}", entry.get(name, "")) for name in _SOURCE_FIELDS))
 
 
 def _mapping(
@@ -275,7 +271,7 @@ def _list(where: str, value: Any) -> list[Any]:
 
 
 def _text(where: str, value: Any) -> str:
-    # YAML reads 1.0 and no as a number and a truth value, and the table would print something else.
+    # YAML reads 1.0 as a number and no as False; the table would print something else.
     if not isinstance(value, str):
         raise UsageError(f"{where} must be text, got {value!r}; put it in quotes")
     return value.strip()

@@ -1,5 +1,6 @@
-"""Finds what our runs have for each policy and place of a layout."""
+"""Looks up the numbers of our runs for each policy and place of a layout."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,19 +13,19 @@ import pandas as pd
 from harness.contracts.protocol import ProtocolLabel
 from harness.report.frame import CELL
 from harness.report.paper.best import Sample
-from harness.report.paper.layout import Place, TableLayout, matches
+from harness.report.paper.layout import LayoutPlace, TableLayout, matches
 from harness.report.summary import JOINED, Summary, interval_over
 from harness.statistics.interval import Floats, Interval
 
-Key = tuple[str, str, str, str]
+TaskKey = tuple[str, str, str, str]
 """Policy, benchmark, protocol and task, as in `frame.CELL`."""
 
 
 @dataclass(frozen=True)
-class Series:
-    """Our numbers that belong together: a policy, under one protocol of each benchmark.
+class PolicyRow:
+    """A policy under one protocol of each benchmark.
 
-    A policy that was evaluated under two protocols has two, so that no mean runs across them.
+    A policy that ran a benchmark under two protocols has two rows, so no mean mixes them.
     """
 
     label: str
@@ -33,19 +34,19 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a series has in one place.
+class Measurement:
+    """The number of one policy row in one place.
 
     Attributes:
-        estimate: Success or progress; nan where nothing was scored.
+        estimate: Success or progress; nan if nothing was scored.
         low: The interval's lower limit.
-        high: The upper one.
+        high: The upper limit.
         n: Scored episodes.
         errors: Episodes that ended in an error.
-        missing: Episodes that are not there.
-        protocol: The label; those of a mean over several are joined.
-        units: The tasks of each place that it is the mean of, a list of one for a place itself.
-        by_place: Whether a mean weighs places, and not tasks, the same.
+        missing: Planned episodes that were not played.
+        protocol: The label; a mean over several protocols joins their labels.
+        units: The tasks of each place in a mean; a single place is a list of one.
+        by_place: Whether a mean gives each place, not each task, the same weight.
     """
 
     estimate: float
@@ -55,87 +56,87 @@ class Found:
     errors: int
     missing: int
     protocol: str
-    units: tuple[tuple[Key, ...], ...]
+    units: tuple[tuple[TaskKey, ...], ...]
     by_place: bool = False
 
     @property
     def known(self) -> bool:
-        """Return whether there is a number at all."""
-        return self.estimate == self.estimate
+        """Whether any episode was scored."""
+        return not math.isnan(self.estimate)
 
     @property
-    def keys(self) -> list[Key]:
-        """Return all tasks."""
+    def keys(self) -> list[TaskKey]:
+        """All tasks."""
         return [key for unit in self.units for key in unit]
 
     @property
     def tasks(self) -> frozenset[tuple[str, str]]:
-        """Return all tasks' names."""
+        """Benchmark and name of all tasks."""
         return frozenset((benchmark, task) for _, benchmark, _, task in self.keys)
 
     @property
     def kind(self) -> tuple[str, frozenset[tuple[str, str]]]:
-        """Return what must be the same for two numbers to be comparable."""
+        """Protocol and tasks: only measurements of equal kind may be compared."""
         return self.protocol, self.tasks
 
 
-class Finder:
-    """Looks up cells; built once for a table, since it sorts all episodes by task."""
+class CellLookup:
+    """Looks up measurements; build it once per table, since it sorts all episodes by task."""
 
     def __init__(self, summary: Summary, layout: TableLayout) -> None:
-        """Sort what the runs found by policy, benchmark, protocol and task."""
+        """Index the summary by policy, benchmark, protocol and task."""
         self.layout, self.metric = layout, layout.metric
         self._suites: dict[tuple[str, str, str], Any] = {}
         self._tasks: dict[tuple[str, str, str], dict[str, Any]] = {}
         for row in summary.level("suite", "task").itertuples():
-            place = (str(row.policy), str(row.suite), str(row.protocol))
+            suite = (str(row.policy), str(row.suite), str(row.protocol))
             if row.level == "suite":
-                self._suites[place] = row
+                self._suites[suite] = row
             else:
-                self._tasks.setdefault(place, {})[str(row.task)] = row
+                self._tasks.setdefault(suite, {})[str(row.task)] = row
         self._episodes = summary.episodes
-        self.series = tuple(self._all_series())
+        self.rows = tuple(self._all_rows())
 
-    def find(self, series: Series, place: Place) -> Found | None:
-        """Return what a series has in a place; a mean needs something in each of its places."""
+    def measurement(self, row: PolicyRow, place: LayoutPlace) -> Measurement | None:
+        """Return a row's number in a place; a mean needs a number in each of its places."""
         if not place.mean:
-            return self._single(series, place.ours) if place.ours else None
-        members = [self._single(series, member.ours) for member in self.layout.members(place)]
-        there = [found for found in members if found is not None and found.known]
-        if not there or len(there) < len(members):
+            return self._single(row, place.ours) if place.ours else None
+        members = [self._single(row, member.ours) for member in self.layout.members(place)]
+        known = [value for value in members if value is not None and value.known]
+        if not known or len(known) < len(members):
             return None
-        return self._mean(there, by_place=place.weigh == "places")
+        return self._mean(known, by_place=place.weigh == "places")
 
-    def sample(self, found: Found) -> Sample:
+    def sample(self, value: Measurement) -> Sample:
         """Return the scored episodes behind a number."""
-        names = sorted(key[1:] for key in found.keys)
-        frames = [self._scored(key) for key in found.keys]
+        names = sorted(key[1:] for key in value.keys)
+        frames = [self._scored(key) for key in value.keys]
         sizes = [len(frame) for frame in frames]
         return Sample(
             np.concatenate([frame["scene"].to_numpy(np.uint64) for frame in frames]),
-            np.repeat([names.index(key[1:]) for key in found.keys], sizes),
+            np.repeat([names.index(key[1:]) for key in value.keys], sizes),
             np.concatenate([frame["value"].to_numpy(np.float64) for frame in frames]),
         )
 
-    def shares(self, found: Found) -> Floats:
-        """Return each task's weight in a number, the tasks in the order of `sample`."""
+    def task_weights(self, value: Measurement) -> Floats:
+        """Return each task's weight in a number, in the task order of `sample`."""
         weights = {
-            key[1:]: 1 / (len(found.units) * len(unit)) if found.by_place else 1 / len(found.keys)
-            for unit in found.units
+            key[1:]: 1 / (len(value.units) * len(unit)) if value.by_place else 1 / len(value.keys)
+            for unit in value.units
             for key in unit
         }
         return np.array([weights[name] for name in sorted(weights)])
 
-    def clusters(self, found: Found) -> npt.NDArray[np.intp]:
-        """Return what each task counts with in a number, the tasks in the order of `sample`.
+    def task_clusters(self, value: Measurement) -> npt.NDArray[np.intp]:
+        """Return each task's cluster, in the task order of `sample`.
 
-        A task stands for itself, but where places weigh the same it counts with its place.
+        A cluster is a place if the number weighs places equally, else a task.
         """
-        units = found.units if found.by_place else [(key,) for key in found.keys]
-        which = {key[1:]: index for index, unit in enumerate(units) for key in unit}
-        return np.array([which[name] for name in sorted(which)])
+        units = value.units if value.by_place else [(key,) for key in value.keys]
+        cluster = {key[1:]: index for index, unit in enumerate(units) for key in unit}
+        return np.array([cluster[name] for name in sorted(cluster)])
 
-    def _all_series(self) -> list[Series]:
+    def _all_rows(self) -> list[PolicyRow]:
         places = [place.ours for place in self.layout.places if place.ours]
         wanted = {ours.partition("/")[0] for ours in places}
         suites: dict[str, dict[str, list[str]]] = {}
@@ -143,14 +144,14 @@ class Finder:
             if suite in wanted:
                 suites.setdefault(policy, {}).setdefault(suite, []).append(protocol)
         candidates = [
-            Series(label, policy, protocols)
+            PolicyRow(label, policy, protocols)
             for label, policy in self._labels(list(suites))
-            for protocols in _split(suites[policy].values())
+            for protocols in _split_protocols(suites[policy].values())
         ]
-        return [s for s in candidates if any(self._single(s, ours) for ours in places)]
+        return [row for row in candidates if any(self._single(row, ours) for ours in places)]
 
     def _labels(self, policies: list[str]) -> list[tuple[str, str]]:
-        """Return label and name of the policies that the layout wants, in its order."""
+        """Return label and name of the layout's policies, in its order."""
         if not self.layout.policies:
             return [(name, name) for name in policies]
         labels = []
@@ -160,63 +161,68 @@ class Finder:
             labels += [(f"{policy.label} ({n})" if several else policy.label, n) for n in names]
         return labels
 
-    def _single(self, series: Series, ours: str) -> Found | None:
+    def _single(self, row: PolicyRow, ours: str) -> Measurement | None:
         suite, _, task = ours.partition("/")
-        for protocol in series.protocols:
-            place = (series.policy, suite, protocol)
-            if place not in self._suites:
+        for protocol in row.protocols:
+            key = (row.policy, suite, protocol)
+            if key not in self._suites:
                 continue
-            tasks = self._tasks[place]
+            tasks = self._tasks[key]
             if task and task not in tasks:
                 continue
-            row = tasks[task] if task else self._suites[place]
-            keys = tuple((*place, name) for name in ([task] if task else tasks))
-            estimate, low, high = (getattr(row, self.metric + end) for end in ("", "_low", "_high"))
-            n, errors, missing = int(row.n), int(row.errors), int(row.missing)
-            return Found(estimate, low, high, n, errors, missing, protocol, (keys,))
+            found = tasks[task] if task else self._suites[key]
+            return Measurement(
+                getattr(found, self.metric),
+                getattr(found, f"{self.metric}_low"),
+                getattr(found, f"{self.metric}_high"),
+                n=int(found.n),
+                errors=int(found.errors),
+                missing=int(found.missing),
+                protocol=protocol,
+                units=(tuple((*key, name) for name in ([task] if task else tasks)),),
+            )
         return None
 
-    def _mean(self, there: Sequence[Found], by_place: bool) -> Found:
-        units = tuple(found.units[0] for found in there)
+    def _mean(self, values: Sequence[Measurement], by_place: bool) -> Measurement:
+        units = tuple(value.units[0] for value in values)
         if by_place:
             interval = self._interval(units)
-            # A place's own number is the mean over its tasks, also where these have lost episodes.
-            estimate = float(np.mean([found.estimate for found in there]))
+            # A place's number is the mean over its tasks, even if some have lost episodes.
+            estimate = float(np.mean([value.estimate for value in values]))
             low, high = min(interval.low, estimate), max(interval.high, estimate)
             interval = Interval(estimate, low, high)
         else:
             interval = self._interval([(key,) for unit in units for key in unit])
-        return Found(
+        return Measurement(
             interval.estimate,
             interval.low,
             interval.high,
-            n=sum(found.n for found in there),
-            errors=sum(found.errors for found in there),
-            missing=sum(found.missing for found in there),
-            protocol=JOINED.join(dict.fromkeys(found.protocol for found in there)),
+            n=sum(value.n for value in values),
+            errors=sum(value.errors for value in values),
+            missing=sum(value.missing for value in values),
+            protocol=JOINED.join(dict.fromkeys(value.protocol for value in values)),
             units=units,
             by_place=by_place,
         )
 
-    def _interval(self, clusters: Sequence[Sequence[Key]]) -> Interval:
-        """Return the interval that the summary uses."""
+    def _interval(self, clusters: Sequence[Sequence[TaskKey]]) -> Interval:
         values = [
             np.concatenate([self._scored(key)["value"].to_numpy(np.float64) for key in cluster])
             for cluster in clusters
         ]
         return interval_over(values, self.metric)
 
-    def _scored(self, key: Key) -> pd.DataFrame:
-        """Return scene and value of a cell's scored episodes."""
-        return self._cells.get(key, self._nothing)
+    def _scored(self, key: TaskKey) -> pd.DataFrame:
+        """Return scene and value of a task's scored episodes."""
+        return self._tables.get(key, self._nothing)
 
     @cached_property
     def _nothing(self) -> pd.DataFrame:
         return pd.DataFrame({"scene": np.zeros(0, np.uint64), "value": np.zeros(0)})
 
     @cached_property
-    def _cells(self) -> dict[Any, pd.DataFrame]:
-        """Sort the scored episodes by cell; only means and comparisons need them."""
+    def _tables(self) -> dict[Any, pd.DataFrame]:
+        """The scored episodes by task; only means and comparisons need them."""
         frame = self._episodes[self._episodes["outcome"] != "error"]
         scene = pd.util.hash_pandas_object(
             frame[["benchmark", "task", "protocol", "episode", "seed"]], index=False
@@ -227,8 +233,8 @@ class Finder:
         return dict(list(small.groupby(CELL, observed=True)))
 
 
-def _split(suites: Iterable[Sequence[str]]) -> Iterator[tuple[str, ...]]:
-    """Split a policy's protocols into rows: more than one where a suite was run under several.
+def _split_protocols(suites: Iterable[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """Split a policy's protocols into rows: several if a suite was run under several.
 
     Args:
         suites: The protocols of each suite.

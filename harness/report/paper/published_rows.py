@@ -7,18 +7,18 @@ from pathlib import Path
 from harness.contracts.errors import UsageError, require_known
 from harness.published.decimals import decimals, same
 from harness.published.reference import DIFFERENCE, REFERENCE, Published, read
-from harness.report.paper.layout import Policy, TableLayout, matches
+from harness.report.paper.layout import LayoutPolicy, TableLayout, matches
 
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """What sources that do not contradict each other print about a method.
+    """The published numbers of one method, from sources that agree.
 
     Attributes:
-        label: What the table calls the method.
-        method: Its name in the files.
-        cells: The number for each place that has one, by the place's label.
-        others: For each place other numbers that were published and stand nowhere in the table.
+        label: The text in the table.
+        method: The method's name in the published tables.
+        cells: The published number by place label.
+        others: Other published numbers by place label, which no row of the table shows.
         difference: Whether it is a printed difference of two methods.
     """
 
@@ -30,12 +30,12 @@ class PublishedRow:
 
 
 def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[PublishedRow]:
-    """Find a layout's rows; methods come in the order of the layout, or of its sources.
+    """Return a layout's published rows, in the order of the layout or else of its sources.
 
-    Sources that agree wherever both print a number share a row; those that do not have one each.
+    Sources share a row if they agree wherever both print a number; else each has its own.
 
     Raises:
-        UsageError: The files are damaged, or have no source that the layout names.
+        UsageError: The tables are damaged, or lack a source that the layout names.
     """
     everything = read(folder)
     for source in layout.sources:
@@ -51,9 +51,12 @@ def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[Publis
 
 
 def _all_rows(
-    layout: TableLayout, policies: Sequence[Policy], everything: Sequence[Published], metric: str
+    layout: TableLayout,
+    policies: Sequence[LayoutPolicy],
+    everything: Sequence[Published],
+    metric: str,
 ) -> list[PublishedRow]:
-    """Build the rows of some policies, or of all methods if none are named."""
+    """Return the rows of some policies, or of all methods if none are named."""
     numbers = [row for row in everything if row.metric == metric]
     rows: list[PublishedRow] = []
     for label, methods in _methods(layout, policies, numbers):
@@ -64,11 +67,11 @@ def _all_rows(
 
 
 def _methods(
-    layout: TableLayout, policies: Sequence[Policy], numbers: Sequence[Published]
+    layout: TableLayout, policies: Sequence[LayoutPolicy], numbers: Sequence[Published]
 ) -> Iterable[tuple[str, list[str]]]:
-    """Return each label with its methods; variants are shown only where a layout names them."""
+    """Return each label with its methods; variants appear only if the layout names them."""
     ranks = [(_rank(layout, number), number.method) for number in numbers]
-    # Sorting is stable: the layout's first source gives the order, as its own table prints it.
+    # Sorting is stable, so methods keep the order of the first source's own table.
     shown = sorted((rank for rank in ranks if rank[0] is not None), key=lambda rank: rank[0] or 0)
     names = list(dict.fromkeys(method for _, method in shown))
     if not policies:
@@ -80,7 +83,7 @@ def _methods(
 
 
 def _rank(layout: TableLayout, number: Published) -> int | None:
-    """Return which of a layout's sources a number is from, or None."""
+    """Return the index of a number's source in the layout, or None."""
     if not layout.sources:
         return 0
     for rank, source in enumerate(layout.sources):
@@ -90,13 +93,13 @@ def _rank(layout: TableLayout, number: Published) -> int | None:
 
 
 def _rows(layout: TableLayout, label: str, numbers: Sequence[Published]) -> list[PublishedRow]:
-    """Build the rows of one method."""
+    """Return the rows of one method."""
     by_source: dict[tuple[int, str], dict[str, Published]] = {}
     everywhere: dict[str, list[Published]] = {}
     for place in layout.places:
         here = [number for number in numbers if number.place == place.published]
         everywhere[place.label] = here
-        # The most decimals first: of 20.8 and 20.83 the second says more.
+        # The number with the most decimals first: 20.83 is more precise than 20.8.
         for number in sorted(here, key=lambda number: -decimals(number.value)):
             rank = _rank(layout, number)
             if rank is not None:
@@ -126,7 +129,7 @@ def _agree(row: Mapping[str, Published], cells: Mapping[str, Published]) -> bool
 def _others(
     numbers: Sequence[Published], place: str, shown: Sequence[tuple[str, str]]
 ) -> tuple[Published, ...]:
-    """Return what was published about a place and no row shows, each value once."""
+    """Return a place's published numbers that no row shows, each value once."""
     values = [value for label, value in shown if label == place]
     others: dict[str, Published] = {}
     for number in numbers:
@@ -136,9 +139,9 @@ def _others(
 
 
 def require_rows(layout: TableLayout, rows: Sequence[PublishedRow]) -> None:
-    """Refuse a table that would have no rows at all."""
+    """Refuse a table without rows."""
     if not rows:
         raise UsageError(
-            f"layout {layout.name}: the runs have none of its places, and nothing is published "
-            "about them; its field ours must name suites, or suite/task, of the runs"
+            f"layout {layout.name}: the runs have none of its places, and no published numbers are "
+            "shown; set `ours` to a suite, or suite/task, of the runs, or add --reference"
         )

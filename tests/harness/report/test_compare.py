@@ -1,4 +1,4 @@
-"""Two policies side by side: pairs by scene, protocols that may not mix, and published numbers."""
+"""Comparing two policies: pairs of scenes, protocols, corrections, and published numbers."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 from harness.cli import main as run_eval
 from harness.contracts.errors import UsageError
-from harness.report.compare import against_published, compare
+from harness.report.compare import against_published, compare_runs, comparison_table
 from harness.statistics.compare import paired_success
 
 
@@ -33,45 +33,57 @@ A = [1, 1, 1, 1, 1, 1, 1, 0, 1, 0]
 B = [0, 0, 0, 0, 0, 1, 1, 0, 0, 0]
 
 
-def test_the_same_scenes_are_compared_as_pairs_in_whatever_order() -> None:
-    (place,) = compare(episodes(A), episodes(B).iloc[::-1], "success")
-    assert place.comparison == paired_success(A, B)
-    assert place.means == (0.8, 0.2)
-    assert place.lost == 0
+def test_shared_scenes_are_paired_in_any_order() -> None:
+    (tasks,) = compare_runs(episodes(A), episodes(B).iloc[::-1], "success")
+    assert tasks.comparison == paired_success(A, B)
+    assert tasks.means == (0.8, 0.2)
+    assert tasks.lost == 0
 
 
-def test_an_error_takes_its_pair_away() -> None:
+def test_an_error_removes_its_pair() -> None:
     spoilt = episodes(B)
     spoilt.loc[0, "outcome"] = "error"
-    (place,) = compare(episodes(A), spoilt, "success")
-    assert place.comparison == paired_success(A[1:], B[1:])
-    assert place.lost == 1
+    (tasks,) = compare_runs(episodes(A), spoilt, "success")
+    assert tasks.comparison == paired_success(A[1:], B[1:])
+    assert tasks.lost == 1
 
 
-def test_other_scenes_are_compared_without_pairs() -> None:
-    (place,) = compare(episodes(A), episodes(B, start=100), "success")
-    assert place.comparison.test == "Boschloo"
-    (place,) = compare(episodes(A), episodes(B, start=100), "progress")
-    assert place.comparison.test == "permutation"
+def test_different_scenes_are_compared_unpaired() -> None:
+    (tasks,) = compare_runs(episodes(A), episodes(B, start=100), "success")
+    assert tasks.comparison.test == "Boschloo"
+    (tasks,) = compare_runs(episodes(A), episodes(B, start=100), "progress")
+    assert tasks.comparison.test == "permutation"
 
 
-def test_tasks_are_corrected_as_a_family_and_everything_is_not() -> None:
+def test_p_is_corrected_over_tasks_but_not_for_everything() -> None:
     a = pd.concat([episodes(A, "t"), episodes(A, "u")])
     b = pd.concat([episodes(B, "t"), episodes(B, "u")])
-    everything, one, two = compare(a, b, "success")
+    everything, one, two = compare_runs(a, b, "success")
     assert everything.comparison.p == paired_success(A + A, B + B).p
     assert one.comparison.p == two.comparison.p == pytest.approx(2 * paired_success(A, B).p)
 
 
-def test_protocols_mix_only_by_force() -> None:
+def test_the_table_names_every_test_it_used() -> None:
+    few = episodes(B[:3], "u", start=7)
+    compared = compare_runs(
+        pd.concat([episodes(A, "t"), episodes(A, "u")]),
+        pd.concat([episodes(B, "t"), few.assign(episode=few["episode"] + 100)]),
+        "success",
+    )
+    table = comparison_table(compared, ("a", "b"), "success")
+    assert {each.comparison.test for each in compared} == {"exact McNemar", "Boschloo"}
+    assert "- Test: exact McNemar, Boschloo. p is Holm-corrected" in table
+
+
+def test_protocols_are_mixed_only_with_force() -> None:
     other = episodes(B, protocol="f/q@2")
     with pytest.raises(UsageError, match=r"f/p@1 and f/q@2.*--force"):
-        compare(episodes(A), other, "success")
-    (place,) = compare(episodes(A), other, "success", force=True)
-    assert place.comparison.test == "Boschloo"
+        compare_runs(episodes(A), other, "success")
+    (tasks,) = compare_runs(episodes(A), other, "success", force=True)
+    assert tasks.comparison.test == "Boschloo"
 
 
-def test_a_published_number_is_compatible_or_not() -> None:
+def test_a_published_number_is_compatible_or_differs() -> None:
     ours = episodes([1] * 95 + [0] * 5).assign(benchmark="libero_spatial")
     assert "is compatible with the published 96.8" in against_published(ours, "π0")[0]
     ours["outcome"] = "failure"
@@ -81,7 +93,9 @@ def test_a_published_number_is_compatible_or_not() -> None:
 
 
 @pytest.mark.usefixtures("points")
-def test_the_command_says_who_is_better(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_states_which_policy_is_better(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["run", "--policy", "homing", "random", "--benchmark", "points_two"]
     assert run_eval.main([*command, "--episodes", "12", "--out", str(tmp_path)]) == 0
     capsys.readouterr()

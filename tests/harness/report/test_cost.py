@@ -1,4 +1,4 @@
-"""What a run says that it cost."""
+"""The cost of a run: seconds by part, sessions, policy actors, and slow episodes."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def cost_in(path: Path) -> Any:
     return make_cost(runs, read_frame(runs))
 
 
-def test_the_account_adds_up(tmp_path: Path) -> None:
+def test_costs_add_up(tmp_path: Path) -> None:
     shared: dict[str, Any] = {"gpu": 0.5, "batches": {"2": 4}, "replica": "a:1"}
     lines = [
         record(
@@ -61,24 +61,25 @@ def test_the_account_adds_up(tmp_path: Path) -> None:
     assert parts["wall_s"].sum() == 28
     assert parts["cpu_s"].sum() == 8
     assert parts["gpu_s"].sum() == parts.loc["policy", "gpu_s"] == 2
-    session, actors, straggler = cost.lines
-    # From 90 to 120: 28 of 2 times 30 seconds; both were at work until 108.
-    assert "4 episodes in 30 s on 2 workers, 8.0 a minute; workers 47% busy" in session
-    assert "in the last 12.0 s" in session
-    assert "1 policy actors, 20% busy; batches of 2 to 2, 2.0 on average" in actors
-    assert "episode 3" in straggler
-    assert "took 16.0 s, 4.0 times" in straggler
+    session, actors, slow = cost.lines
+    # From 90 to 120: 28 of 2 times 30 seconds; both workers were busy until 108.
+    assert "4 episodes in 30 s with 2 workers, 8.0 per minute" in session
+    assert "Workers were busy 47% of the time" in session
+    assert "In the last 12.0 s some workers were idle." in session
+    assert "1 policy actor, busy 20% of the time; batch sizes 2 to 2, mean 2.0" in actors
+    assert "episode 3" in slow
+    assert "took 16.0 s, 4.0 times" in slow
 
 
-def test_a_torn_session_and_an_old_record_cost_nothing(tmp_path: Path) -> None:
-    cost = cost_of(tmp_path, [record(0, timing={"env": 2.0})], workers=1)
+def test_an_incomplete_session_is_ignored(tmp_path: Path) -> None:
+    cost = cost_of(tmp_path, [record(0, timing={"env": 2.0, "total": 2.0})], workers=1)
     assert cost.parts["wall_s"].sum() == 2
     (tmp_path / "sessions.jsonl").write_text('{"started": 90.0, "wor')
     assert Run.existing(tmp_path).sessions() == []
 
 
 @pytest.mark.usefixtures("points")
-def test_a_run_writes_its_cost_beside_its_results(tmp_path: Path) -> None:
+def test_a_run_writes_its_cost_next_to_its_results(tmp_path: Path) -> None:
     command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "3"]
     assert run_eval.main([*command, "--out", str(tmp_path)]) == 0
     assert "6 episodes in" in (tmp_path / "tables" / "cost.md").read_text()
@@ -89,7 +90,7 @@ def test_a_run_writes_its_cost_beside_its_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("points")
-def test_chunks_and_network_evaluations_are_counted_wherever_the_policy_runs(
+def test_inline_and_ray_count_the_same_chunks_and_evaluations(
     tmp_path: Path,
 ) -> None:
     command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "2"]

@@ -1,4 +1,4 @@
-"""What a protocol says of its numbers stands wherever they do, and keeps published ones away."""
+"""A protocol's note is shown with its numbers and forbids published numbers beside them."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from harness.cli import main as run_eval
 from harness.contracts.errors import UsageError
-from harness.report.markdown import markdown
+from harness.report.markdown import summary_markdown
 from harness.report.paper.formats import grid_markdown
 from harness.report.paper.grid import make_grid
 from harness.report.paper.layout import load_layout
@@ -36,9 +36,9 @@ def summary(tmp_path: Path) -> Summary:
     return summarise([noted(tmp_path / "run")])
 
 
-def test_it_stands_beneath_every_table(summary: Summary, tmp_path: Path) -> None:
+def test_every_table_shows_the_note(summary: Summary, tmp_path: Path) -> None:
     sentence = f"{LABEL}: {NOTE}."
-    assert sentence in markdown(summary)
+    assert sentence in summary_markdown(summary)
     layout = tmp_path / "mine.yaml"
     layout.write_text("title: One\nplaces:\n  - {label: One, ours: fam_one}\n")
     assert sentence in grid_markdown(make_grid(summary, load_layout(str(layout))))
@@ -48,14 +48,14 @@ def test_it_stands_beneath_every_table(summary: Summary, tmp_path: Path) -> None
     assert NOTE in page
 
 
-def test_it_stands_beneath_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_shows_the_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     noted(tmp_path / "one")
     write_run(tmp_path / "two", ["b"], {"fam_one": ["t0"]}, lambda *_: 0.5, protocol=LABEL)
     assert run_eval.main(["compare", str(tmp_path / "two"), str(tmp_path / "one")]) == 0
     assert f"- {LABEL}: {NOTE}." in capsys.readouterr().out
 
 
-def test_no_published_number_shares_its_place(summary: Summary, tmp_path: Path) -> None:
+def test_published_numbers_are_refused_in_its_place(summary: Summary, tmp_path: Path) -> None:
     reference = tmp_path / "reference"
     reference.mkdir()
     (reference / "paper.csv").write_text(PUBLISHED)
@@ -63,7 +63,8 @@ def test_no_published_number_shares_its_place(summary: Summary, tmp_path: Path) 
     text = "title: One\nplaces:\n  - label: One\n    ours: fam_one\n"
     layout.write_text(text + "    published: {benchmark: fam, suite: fam_one}\n")
     shared = load_layout(str(layout))
-    with pytest.raises(UsageError, match=rf"One: {LABEL} \({NOTE}\).* take `published` out of it"):
+    message = rf"One: numbers of {LABEL} \({NOTE}\) .*remove `published` from this place"
+    with pytest.raises(UsageError, match=message):
         make_grid(summary, shared, reference=True, folder=reference)
     make_grid(summary, shared, reference=False, folder=reference)
     layout.write_text(text)

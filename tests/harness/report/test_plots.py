@@ -1,4 +1,4 @@
-"""The figures for a paper: written, the same bytes every time, in fonts that publishers take."""
+"""The figures: file names, equal bytes for equal results, fonts, and legible labels."""
 
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ def plots(folder: Path, ends: Any, episodes: int, **measured: Any) -> list[Path]
     return write_plots(summarise([run]), folder / "figures", {"column": WIDTHS["column"]})
 
 
-def test_figures_come_in_both_formats_and_widths_and_are_the_same_again(tmp_path: Path) -> None:
+def test_equal_results_give_equal_files_in_every_format_and_width(tmp_path: Path) -> None:
     ends = {"able": {"left": [GOOD] * 3 + [BAD]}, "$poor$": {"left": [BAD, ERROR]}}
     summary = summarise([listed_run(tmp_path / "run", ends, 4)])
     first, second = (write_plots(summary, tmp_path / folder) for folder in ("1", "2"))
     names = {
         f"{figure}-{width}"
-        for figure in ("success-points_two", "cost", "endings")
+        for figure in ("success-points_two", "cost", "endings", "steps-points_two")
         for width in WIDTHS
     }
     assert {path.name for path in first} == {
@@ -44,15 +44,15 @@ def test_figures_come_in_both_formats_and_widths_and_are_the_same_again(tmp_path
             assert picture.std() > 5
 
 
-def test_names_become_labels_and_files_whatever_they_are(tmp_path: Path) -> None:
-    evil = "points_../../x $\\frac{1}$ <&>"
+def test_any_name_can_be_a_label_and_a_file_name(tmp_path: Path) -> None:
+    evil = "points_../../x $\\frac{1}$ <&>\x07"
     written = plots(tmp_path, {evil: {evil * 9: [GOOD], " ": [BAD]}}, 1, suite=evil)
     assert all(path.parent == tmp_path / "figures" for path in written)
     assert all(path.stat().st_size > 1000 for path in written)
 
 
 @pytest.mark.parametrize("letters", [9, 30, 90])
-def test_no_name_in_a_legend_is_cut_off(tmp_path: Path, letters: int) -> None:
+def test_no_name_is_cut_off_at_the_edge(tmp_path: Path, letters: int) -> None:
     names = [f"{index}" + "m" * letters for index in range(5)]
     run = listed_run(tmp_path / "run", {name: {"left": [GOOD]} for name in names}, 1)
     for path in write_plots(summarise([run]), tmp_path / "figures"):
@@ -62,14 +62,14 @@ def test_no_name_in_a_legend_is_cut_off(tmp_path: Path, letters: int) -> None:
             assert all(edge.min() == 255 for edge in edges), path.name
 
 
-def test_many_tasks_are_spread_over_figures(tmp_path: Path) -> None:
+def test_many_tasks_are_split_over_figures(tmp_path: Path) -> None:
     tasks = {f"task {index}": [GOOD] for index in range(MOST_TASKS + 1)}
     names = {path.name for path in plots(tmp_path, {"able": tasks}, 1)}
     assert {"success-points_two-1-column.pdf", "success-points_two-2-column.pdf"} <= names
 
 
 @pytest.mark.parametrize("suites", [1, 2, MOST_SUITES + 1])
-def test_each_suite_has_a_panel_of_its_own_in_the_cost(tmp_path: Path, suites: int) -> None:
+def test_each_suite_has_its_own_panel_in_the_cost_figure(tmp_path: Path, suites: int) -> None:
     ends = {"able": {"left": [GOOD]}, "poor": {"left": [BAD]}}
     runs = [listed_run(tmp_path / f"{i}", ends, 1, suite=f"points_{i}") for i in range(suites)]
     written = write_plots(summarise(runs), tmp_path / "figures", {"text": WIDTHS["text"]})
@@ -85,16 +85,16 @@ def test_each_suite_has_a_panel_of_its_own_in_the_cost(tmp_path: Path, suites: i
 
 
 def blobs(picture: Any, colour: str) -> int:
-    """Count the connected places of a colour."""
+    """Count the connected regions of a colour."""
     wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     return int(label((picture == wanted).all(-1))[1])
 
 
 @pytest.mark.parametrize("ends", [[], [ERROR]])
-def test_without_a_score_there_is_no_figure(tmp_path: Path, ends: list[str]) -> None:
+def test_no_figure_is_drawn_without_a_score(tmp_path: Path, ends: list[str]) -> None:
     assert plots(tmp_path, {"able": {"left": ends}}, 2) == []
 
 
-def test_without_a_time_there_is_no_cost(tmp_path: Path) -> None:
+def test_no_cost_figure_is_drawn_without_policy_times(tmp_path: Path) -> None:
     names = {p.name for p in plots(tmp_path, {"able": {"left": [GOOD]}}, 1, timing={}, cpu={})}
     assert not [name for name in names if name.startswith("cost")]

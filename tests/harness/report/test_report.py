@@ -1,11 +1,11 @@
-"""The report command: what it writes, from one run or from several."""
+"""The report command: the files it writes for one run and for several."""
 
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main as run_eval
-from harness.report.markdown import markdown
+from harness.report.markdown import summary_markdown
 from harness.report.summary import summarise
 from harness.runs.folder import Run
 
@@ -21,12 +21,12 @@ def runs(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "homing"), str(tmp_path / "random")]
 
 
-def test_a_run_leaves_its_tables_and_its_page(runs: list[str]) -> None:
+def test_a_run_writes_its_tables_and_its_page(runs: list[str]) -> None:
     tables = {path.name for path in (Path(runs[0]) / "tables").iterdir()}
     assert tables == {"summary.csv", "summary.md", "cost.csv", "cost.md", "report.html"}
 
 
-def test_the_results_are_the_same_bytes_in_any_run(runs: list[str], tmp_path: Path) -> None:
+def test_two_runs_of_the_same_plan_write_the_same_bytes(runs: list[str], tmp_path: Path) -> None:
     command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "3"]
     again = tmp_path / "again"
     assert (
@@ -37,7 +37,7 @@ def test_the_results_are_the_same_bytes_in_any_run(runs: list[str], tmp_path: Pa
         assert first.read_bytes() == second.read_bytes()
 
 
-def test_several_runs_are_read_as_one(
+def test_several_runs_give_one_report(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "both"
@@ -45,7 +45,7 @@ def test_several_runs_are_read_as_one(
     capsys.readouterr()
     assert run_eval.main(["report", *runs, *formats]) == 0
     summary = summarise([Run.existing(Path(run)) for run in runs])
-    assert markdown(summary) in capsys.readouterr().out
+    assert summary_markdown(summary) in capsys.readouterr().out
     assert set(summary.rows["policy"]) == {"homing", "random"}
     written = {path.name for path in out.iterdir()}
     assert written >= {"summary.md", "success.tex", "progress.tex", "report.html", "figures"}
@@ -61,7 +61,7 @@ def test_several_runs_are_read_as_one(
         ("html", {"report.html"}),
     ],
 )
-def test_nothing_is_written_but_what_was_asked_for(
+def test_only_the_requested_formats_are_written(
     runs: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -71,7 +71,7 @@ def test_nothing_is_written_but_what_was_asked_for(
     out = tmp_path / "made" / "here"
     assert run_eval.main(["report", runs[0], "--format", formats, "--out", str(out)]) == 0
     assert {path.name for path in out.iterdir()} == expected
-    assert "| homing" in capsys.readouterr().out, "the tables are printed all the same"
+    assert "| homing" in capsys.readouterr().out, "the tables are always printed"
     assert run_eval.main(["report", runs[0], "--format", "md,latex", "--out", str(out)]) == 2
     assert "unknown format 'latex'" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""From logs to rows: what counts, what does not, and what is never added up."""
+"""Summaries: which episodes count, and which numbers are never averaged."""
 
 from math import nan
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts.errors import UsageError
-from harness.report.markdown import markdown
+from harness.report.markdown import summary_markdown
 from harness.report.summary import summarise
 from harness.runs.folder import Run
 from harness.statistics.interval import fixed_tasks_interval, rate_interval, sampled_tasks_interval
@@ -45,7 +45,7 @@ def test_errors_and_missing_episodes_are_counted_and_never_scored(tmp_path: Path
     expected = fixed_tasks_interval([1, 0, 1, 1], ["t", "t", "u", "u"])
     assert (suite["success"], suite["success_low"]) == (expected.estimate, expected.low)
     assert (suite["tasks"], suite["n"], suite["errors"], suite["missing"]) == (2, 4, 1, 3)
-    assert "INCOMPLETE: 4 of 8 episodes" in markdown(summary)
+    assert "INCOMPLETE: 4 of 8 episodes" in summary_markdown(summary)
 
 
 def test_a_benchmark_is_the_mean_over_the_tasks_of_its_suites(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_benchmark_is_the_mean_over_the_tasks_of_its_suites(tmp_path: Path) ->
     assert summary.level("overall").empty
 
 
-def test_a_suite_of_five_tasks_speaks_of_tasks_like_them(tmp_path: Path) -> None:
+def test_the_interval_of_five_tasks_covers_similar_tasks(tmp_path: Path) -> None:
     outcomes = {("five", task): "ssff" if task == "a" else "ssss" for task in "abcde"}
     (suite,) = summary_of(played(tmp_path / "r", outcomes)).level("suite").to_dict("records")
     successes = [1, 1, 0, 0] + [1] * 16
@@ -83,7 +83,7 @@ def test_runs_that_disagree_are_refused(tmp_path: Path) -> None:
         summary_of(a, b)
 
 
-def test_protocols_are_never_added_up(tmp_path: Path) -> None:
+def test_protocols_are_never_averaged(tmp_path: Path) -> None:
     a = played(tmp_path / "a", {("one", "t"): "ssss", ("two", "v"): "ssss"})
     b = played(tmp_path / "b", {("one", "t"): "ffff"}, protocol="f/q@2")
     summary = summary_of(a, b)
@@ -94,10 +94,10 @@ def test_protocols_are_never_added_up(tmp_path: Path) -> None:
     assert summary.level("overall").empty
 
 
-def test_a_run_that_has_only_begun_has_a_table(tmp_path: Path) -> None:
+def test_a_run_without_episodes_has_a_table(tmp_path: Path) -> None:
     summary = summary_of(played(tmp_path / "r", {("one", "t"): ""}))
     assert not summary.complete
-    assert "INCOMPLETE: 4 of 4" in markdown(summary)
+    assert "INCOMPLETE: 4 of 4" in summary_markdown(summary)
 
 
 def test_run_json_is_read_once(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_run_json_is_read_once(tmp_path: Path) -> None:
     assert summarise([run]).facts == (facts,)
 
 
-def test_a_damaged_line_is_named_and_a_torn_one_left_out(tmp_path: Path) -> None:
+def test_a_damaged_line_is_reported_and_an_incomplete_last_line_ignored(tmp_path: Path) -> None:
     run = played(tmp_path / "r", {("one", "t"): "ssss"})
     log = run.log_path
     log.write_text(log.read_text() + '{"key": "to')

@@ -1,11 +1,12 @@
-"""A layout's differences: of which policies, of which episodes, and with which interval."""
+"""Differences in a layout: their policies, episodes and intervals."""
 
 from pathlib import Path
 
 import pytest
 
+from harness.report.paper.cells import Grid, TableCell
 from harness.report.paper.formats import grid_csv, grid_markdown
-from harness.report.paper.grid import Cell, Grid, make_grid
+from harness.report.paper.grid import make_grid
 from harness.report.paper.latex import latex
 from harness.report.paper.layout import load_layout
 from harness.statistics.compare import newcombe_interval, paired_success
@@ -36,7 +37,7 @@ def score(policy: str, task: str, episode: int) -> Score:
 
 
 def grid_of(tmp_path: Path, *policies: str, more: str = "", apart: bool = False) -> Grid:
-    """Fill in the layout with a run of all policies, or with one of each on other scenes."""
+    """Fill in the layout with one run of all policies, or a run for each on different scenes."""
     groups = [[name] for name in policies] if apart else [list(policies)]
     runs = [
         write_run(tmp_path / str(k), names, SUITES, score, seed=k) for k, names in enumerate(groups)
@@ -46,7 +47,7 @@ def grid_of(tmp_path: Path, *policies: str, more: str = "", apart: bool = False)
     return make_grid(summary_of(*runs), load_layout(str(tmp_path / "mine.yaml")))
 
 
-def row(grid: Grid, label: str) -> list[Cell]:
+def row(grid: Grid, label: str) -> list[TableCell]:
     index = [head.label for head in grid.rows].index(label)
     cells = [cell for cell in grid.cells[index] if cell is not None]
     assert len(cells) == len(grid.columns)
@@ -57,11 +58,11 @@ def scores(policy: str, *tasks: str) -> list[float]:
     return [score(policy, task, k) or 0.0 for task in tasks for k in range(10)]
 
 
-def limits(cell: Cell | Interval) -> tuple[float, float, float]:
+def limits(cell: TableCell | Interval) -> tuple[float, float, float]:
     return cell.estimate, cell.low, cell.high
 
 
-def test_the_same_scenes_are_pairs(tmp_path: Path) -> None:
+def test_shared_scenes_are_paired(tmp_path: Path) -> None:
     grid = grid_of(tmp_path, "new", "old")
     task, few, many, mean = row(grid, "Diff")
     won = {name: [float(s == 1) for s in scores(name, "t0")] for name in ("new", "old")}
@@ -89,7 +90,7 @@ def test_the_same_scenes_are_pairs(tmp_path: Path) -> None:
     assert "n = 10 (Task); 20 (Few); 50 (Many); 70 (Mean)" in grid.notes[0][1]
 
 
-def test_a_difference_is_that_of_the_columns_beside_it(tmp_path: Path) -> None:
+def test_a_difference_equals_the_difference_of_its_columns(tmp_path: Path) -> None:
     grid = grid_of(tmp_path, "new", "old", more="rows: places\nmetric: progress\n")
     assert [head.label for head in grid.columns] == ["new", "old", "Diff"]
     for new, old, less in grid.cells:
@@ -109,7 +110,7 @@ def test_a_difference_is_that_of_the_columns_beside_it(tmp_path: Path) -> None:
     assert r"\ensuremath{-}50.0$_{" in latex(backwards)
 
 
-def test_other_scenes_are_compared_as_such(tmp_path: Path) -> None:
+def test_different_scenes_are_compared_unpaired(tmp_path: Path) -> None:
     grid = grid_of(tmp_path, "new", "old", apart=True)
     for new, old, less in zip(*(row(grid, name) for name in ("new", "old", "Diff")), strict=True):
         sides = (Interval(*limits(cell)) for cell in (new, old))
@@ -117,7 +118,7 @@ def test_other_scenes_are_compared_as_such(tmp_path: Path) -> None:
     assert ("", "Diff: new - old, with 95 % intervals from different scenes.") in grid.notes
 
 
-def test_only_what_is_comparable_has_a_difference(tmp_path: Path) -> None:
+def test_only_comparable_policies_have_a_difference(tmp_path: Path) -> None:
     several = grid_of(tmp_path / "1", "new", "new2", "old")
     labels = [head.label for head in several.rows if head.difference]
     assert labels == ["Diff (new - old)", "Diff (new2 - old)"]
@@ -134,7 +135,7 @@ def test_a_printed_difference_is_shown_as_printed(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", ["new"], SUITES, score)
     grid = make_grid(summary_of(run), load_layout("e0-table-13"), reference=True)
     assert [head.label for head in grid.columns] == ["π0", "E0", "Diff"]
-    # 42 less 52 is not what the paper prints; the audit says so, the table does not mend it.
+    # The paper prints another number than 42 - 52; the table does not correct it.
     index = [head.label for head in grid.rows].index("pick dual bottles")
     assert [cell and cell.text for cell in grid.cells[index]] == ["52.0", "42.0", "-7.0"]
     assert ("", "Diff: E0 - π0, as printed.") in grid.notes

@@ -1,4 +1,4 @@
-"""Which numbers a layout puts where, what it sets in bold, and what it refuses."""
+"""Layouts: which numbers go where, which are bold, and which layouts are refused."""
 
 import csv
 import io
@@ -15,9 +15,10 @@ import pytest
 from harness.contracts.errors import UsageError
 from harness.published.decimals import same
 from harness.published.reference import DIFFERENCE, read
-from harness.report.paper.best import Sample, best_of
+from harness.report.paper.best import Sample, best_policies
+from harness.report.paper.cells import Grid, TableCell
 from harness.report.paper.formats import grid_csv, grid_markdown
-from harness.report.paper.grid import Cell, Grid, make_grid
+from harness.report.paper.grid import make_grid
 from harness.report.paper.layout import TableLayout, layout_names, load_layout, matches
 from harness.report.summary import Summary
 from tests.helpers.runs import Scores, summary_of, write_run
@@ -46,13 +47,13 @@ def made(tmp_path: Path, scores: Scores, policies: list[str], **options: Any) ->
     return summary_of(write_run(tmp_path / "run", policies, SUITES, scores, **options))
 
 
-def cell(grid: Grid, policy: str, place: str) -> Cell | None:
+def cell(grid: Grid, policy: str, place: str) -> TableCell | None:
     row = [head.label for head in grid.rows].index(policy)
     column = [head.label for head in grid.columns].index(place)
     return grid.cells[row][column]
 
 
-def ours(grid: Grid, policy: str, place: str) -> Cell:
+def ours(grid: Grid, policy: str, place: str) -> TableCell:
     found = cell(grid, policy, place)
     assert found is not None
     return found
@@ -66,7 +67,7 @@ def notes(grid: Grid) -> str:
     return "\n".join(f"{mark} {text}" for mark, text in grid.notes)
 
 
-def test_numbers_land_where_they_belong(tmp_path: Path) -> None:
+def test_each_number_is_in_its_cell(tmp_path: Path) -> None:
     def scores(policy: str, task: str, episode: int) -> float:
         return 1.0 if episode < {"t0": 2, "t1": 4, "t2": 9}[task] else 0.0
 
@@ -85,7 +86,7 @@ def test_numbers_land_where_they_belong(tmp_path: Path) -> None:
     assert (mean.low, mean.high) == pytest.approx((family["success_low"], family["success_high"]))
     assert [head.group for head in grid.columns] == ["Both", "Both", ""]
     assert "n = 20 (One); 10 (Two); 30 (Mean); seed 7." in notes(grid)
-    assert not any(c.bold for row in grid.cells for c in row if c), "one row has nothing to beat"
+    assert not any(c.bold for row in grid.cells for c in row if c), "a single row is never bold"
 
 
 def test_a_mean_over_places_is_the_mean_of_the_cells(tmp_path: Path) -> None:
@@ -104,12 +105,12 @@ def test_a_mean_over_places_is_the_mean_of_the_cells(tmp_path: Path) -> None:
     assert "* Incomplete" in notes(grid)
 
 
-def test_what_is_not_there_is_a_dash(tmp_path: Path) -> None:
+def test_a_missing_number_is_a_dash(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", ["a"], {"fam_two": ["t2"]}, by_rate({"a": 0.5}))
     summary = summary_of(run)
     grid = make_grid(summary, layout_of(tmp_path, PLACES))
     assert cell(grid, "a", "One") is None
-    assert cell(grid, "a", "Mean") is None, "a mean over fewer places is another number"
+    assert cell(grid, "a", "Mean") is None, "a mean needs all of its places"
     assert re.search(r"\| a +\| - +\| 50\.0 \[", grid_markdown(grid))
 
 
@@ -121,7 +122,7 @@ def test_progress_and_places_in_rows(tmp_path: Path) -> None:
     assert ours(grid, "One", "a").estimate == pytest.approx(0.6 + 0.4 * 0.25)
 
 
-def test_bold_is_what_cannot_be_told_from_the_best(tmp_path: Path) -> None:
+def test_bold_is_the_best_and_all_not_significantly_worse(tmp_path: Path) -> None:
     rates = {"good": 27 / 30, "similar": 26 / 30, "poor": 0.1}
     summary = made(tmp_path, by_rate(rates, 30), list(rates), episodes=30)
     grid = make_grid(summary, layout_of(tmp_path, PLACES))
@@ -132,7 +133,7 @@ def test_bold_is_what_cannot_be_told_from_the_best(tmp_path: Path) -> None:
     assert "paired permutation on the same scenes" in notes(score)
 
 
-def test_other_scenes_are_compared_as_such(tmp_path: Path) -> None:
+def test_different_scenes_are_compared_unpaired(tmp_path: Path) -> None:
     rates = {"good": 0.9, "poor": 0.1}
     runs = [
         write_run(tmp_path / name, [name], SUITES, by_rate(rates, 20), seed=seed, episodes=20)
@@ -144,7 +145,7 @@ def test_other_scenes_are_compared_as_such(tmp_path: Path) -> None:
     assert "seeds 0, 1." in notes(grid)
 
 
-def test_an_error_does_not_cost_the_pairing(tmp_path: Path) -> None:
+def test_an_error_does_not_end_the_pairing(tmp_path: Path) -> None:
     def scores(policy: str, task: str, episode: int) -> float | None:
         lost = policy == "a" and episode == 3
         return None if lost else float(episode < {"a": 18, "b": 5}[policy])
@@ -154,7 +155,7 @@ def test_an_error_does_not_cost_the_pairing(tmp_path: Path) -> None:
     assert bold(grid, "Two") == {"a"}
 
 
-def test_protocols_never_meet_unmarked(tmp_path: Path) -> None:
+def test_different_protocols_are_marked_and_not_compared(tmp_path: Path) -> None:
     rates = {"a": 0.9, "b": 0.1, "c": 0.5}
     runs = [
         write_run(tmp_path / "1", ["a", "b"], SUITES, by_rate(rates), "fam/card@1"),
@@ -167,7 +168,7 @@ def test_protocols_never_meet_unmarked(tmp_path: Path) -> None:
     assert "b Protocol fam/x@2." in notes(grid)
     assert bold(grid, "One") == set()
     assert "No bold in One: protocols or tasks differ" in notes(grid)
-    # Where all have the same protocol they are compared, and its letter still tells which it is.
+    # Policies with the same protocol are compared, and its letter still marks it.
     assert bold(grid, "Mean") == {"a"}
     assert ours(grid, "a", "Two").mark == "a"
 
@@ -186,7 +187,7 @@ def test_a_policy_under_two_protocols_has_two_rows(tmp_path: Path) -> None:
     ]
 
 
-def test_suites_with_a_protocol_each_share_a_row(tmp_path: Path) -> None:
+def test_suites_with_different_protocols_share_a_row(tmp_path: Path) -> None:
     rates = {"a": 0.9, "b": 0.1}
     runs = [
         write_run(tmp_path / suite, ["a", "b"], {suite: tasks}, by_rate(rates), f"fam/{suite}@1")
@@ -198,7 +199,7 @@ def test_suites_with_a_protocol_each_share_a_row(tmp_path: Path) -> None:
     assert all(bold(grid, place) == {"a"} for place in ("One", "Two", "Mean"))
 
 
-def test_other_tasks_of_a_suite_are_marked(tmp_path: Path) -> None:
+def test_different_tasks_of_a_suite_are_marked(tmp_path: Path) -> None:
     rates = {"a": 0.9, "b": 0.1}
     runs = [
         write_run(tmp_path / "1", ["a"], SUITES, by_rate(rates)),
@@ -211,19 +212,19 @@ def test_other_tasks_of_a_suite_are_marked(tmp_path: Path) -> None:
     assert "Protocol: fam/card@1." in notes(grid)
 
 
-def test_weights_are_the_test_s_too() -> None:
-    # A wins on the one task that weighs as much as the other four together, and loses on those.
+def test_the_test_uses_the_weights_of_the_mean() -> None:
+    # A wins on the heaviest task and loses on another.
     scenes, tasks = list(range(100)), [0] * 20 + [1] * 20 + [2] * 20 + [3] * 20 + [4] * 20
     a = [1.0] * 20 + [0.0] * 20 + [1.0] * 60
     b = [0.0] * 20 + [1.0] * 80
     samples = [Sample(np.array(scenes, np.uint64), np.array(tasks), np.array(v)) for v in (a, b)]
-    even = best_of(samples, np.full(5, 0.2), plain=True)
+    even = best_policies(samples, np.full(5, 0.2), success=True)
     assert even.members == {0, 1}
-    heavy = best_of(samples, np.array([0.8, 0.05, 0.05, 0.05, 0.05]), plain=True)
+    heavy = best_policies(samples, np.array([0.8, 0.05, 0.05, 0.05, 0.05]), success=True)
     assert heavy.members == {0}
 
 
-def test_many_policies_on_other_scenes_are_compared_in_no_time() -> None:
+def test_ten_policies_on_different_scenes_are_compared_quickly() -> None:
     random_numbers = np.random.default_rng(0)
     samples = [
         Sample(
@@ -233,10 +234,10 @@ def test_many_policies_on_other_scenes_are_compared_in_no_time() -> None:
         )
         for k in range(10)
     ]
-    assert 9 not in best_of(samples, np.ones(1), plain=False).members
+    assert 9 not in best_policies(samples, np.ones(1), success=False).members
 
 
-def test_variants_are_found_by_pattern(tmp_path: Path) -> None:
+def test_a_pattern_selects_variants(tmp_path: Path) -> None:
     text = PLACES + (
         "head: bins\n"
         "policies:\n"
@@ -252,14 +253,33 @@ def test_variants_are_found_by_pattern(tmp_path: Path) -> None:
     assert not matches("a[1]*", "a1")
 
 
-def test_an_arm_fits_what_names_it() -> None:
+def test_a_pattern_must_name_the_ablation() -> None:
     assert matches("flow@*", "flow@12ab")
-    assert matches("flow@*+no-image", "flow@12ab+no-image")
-    assert not matches("flow@*", "flow@12ab+no-image")
-    assert not matches("flow@*+no-image", "flow@12ab")
+    assert matches("flow@* (no-image)", "flow@12ab (no-image)")
+    assert not matches("flow@*", "flow@12ab (no-image)")
+    assert not matches("flow@* (no-image)", "flow@12ab")
 
 
-def test_published_numbers_stand_beside_ours_and_not_among_them(tmp_path: Path) -> None:
+def test_an_ablation_has_its_own_row(tmp_path: Path) -> None:
+    rates = {"flow@1": 0.9, "flow@1 (no-image)": 0.1}
+    text = PLACES + (
+        "policies:\n"
+        "  - {label: flow, ours: 'flow@*'}\n"
+        "  - {label: blind, ours: 'flow@* (no-image)'}\n"
+    )
+    run = write_run(tmp_path / "run", ["flow@1"], SUITES, by_rate(rates), ablations=["no-image"])
+    grid = make_grid(summary_of(run), layout_of(tmp_path, text))
+    assert [(row.label, row.name) for row in grid.rows] == [
+        ("flow", "flow@1"),
+        ("blind", "flow@1 (no-image)"),
+    ]
+    assert [ours(grid, row, "One").estimate for row in ("flow", "blind")] == pytest.approx(
+        [0.9, 0.1]
+    )
+    assert "McNemar on the same scenes" in notes(grid)
+
+
+def test_published_numbers_do_not_change_ours(tmp_path: Path) -> None:
     suites = {"libero_spatial": ["s"], "libero_object": ["o"], "libero_goal": ["g"]}
     rates = {"good": 0.9, "poor": 0.1}
     run = write_run(tmp_path / "run", list(rates), suites, by_rate(rates))
@@ -271,7 +291,7 @@ def test_published_numbers_stand_beside_ours_and_not_among_them(tmp_path: Path) 
     assert grid.cells[:2] == without.cells
     published = [head.label for head in grid.rows if head.published]
     assert published[:2] == ["Diffusion Policy", "MDT"]
-    # Two sources print other numbers for it, so both are there.
+    # Two sources print different numbers, so each has a row.
     assert published.count("π0.5") == 2
     assert published.count("Dita") == 1
     assert not any(c.bold for row in grid.cells[2:] for c in row if c)
@@ -282,7 +302,7 @@ def test_published_numbers_stand_beside_ours_and_not_among_them(tmp_path: Path) 
     assert {m for mark in used if mark for m in mark.split(",")} <= marks
 
 
-def test_a_contradiction_within_a_source_is_marked(tmp_path: Path) -> None:
+def test_contradictory_published_numbers_are_marked(tmp_path: Path) -> None:
     grid = make_grid(nothing(tmp_path), load_layout("e0-table-01"), reference=True)
     odd = ours(grid, "OpenVLA", "Push")
     assert odd.text == "88.0"
@@ -291,12 +311,12 @@ def test_a_contradiction_within_a_source_is_marked(tmp_path: Path) -> None:
 
 
 def nothing(tmp_path: Path) -> Summary:
-    """Return a run that has none of the layouts' places."""
+    """Return a run that has no place of the installed layouts."""
     return made(tmp_path, by_rate({"a": 0.5}), ["a"])
 
 
 def printed(layout: TableLayout) -> Iterator[tuple[str, str, str]]:
-    """Yield what a layout's first source prints: method, place's label and value."""
+    """Yield method, place label and value of each number in a layout's first source."""
     first = layout.sources[0]
     differences = {difference.published for difference in layout.differences}
     for number in read():
@@ -311,7 +331,7 @@ def printed(layout: TableLayout) -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("name", layout_names())
-def test_shipped_layouts_print_the_paper_s_cells(name: str, tmp_path: Path) -> None:
+def test_installed_layouts_print_every_number_of_the_paper(name: str, tmp_path: Path) -> None:
     layout = load_layout(name)
     grid = make_grid(nothing(tmp_path), layout, reference=True)
     rows = list(csv.DictReader(io.StringIO(grid_csv(grid))))
@@ -327,8 +347,8 @@ def test_shipped_layouts_print_the_paper_s_cells(name: str, tmp_path: Path) -> N
     assert all(place.published is not None for place in layout.places)
 
 
-def test_a_printed_average_is_that_of_the_cells(tmp_path: Path) -> None:
-    """Runs with E0's own rates give E0's average: the layout's weights are the paper's."""
+def test_the_average_weighs_places_as_the_paper_does(tmp_path: Path) -> None:
+    """Runs with E0's success rates reproduce E0's printed average."""
     layout = load_layout("e0-table-01")
     value = {place: float(v) / 100 for m, place, v in printed(layout) if m == "E0"}
     rates = {
@@ -356,7 +376,7 @@ def test_a_printed_average_is_that_of_the_cells(tmp_path: Path) -> None:
     assert same(texts[-1], "60.8")
 
 
-def test_csv_has_a_row_a_cell_whatever_the_rows_are(tmp_path: Path) -> None:
+def test_csv_has_a_row_for_each_cell_in_either_orientation(tmp_path: Path) -> None:
     rng = random.Random(0)
     summary = made(tmp_path, lambda *_: rng.choice([0.5, 1.0]), ["a,b", "c"])
     texts = [
@@ -373,7 +393,7 @@ def test_csv_has_a_row_a_cell_whatever_the_rows_are(tmp_path: Path) -> None:
     assert all(math.isfinite(float(row["low"])) for row in tables[0])
 
 
-def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
+def test_unusable_layouts_are_refused(tmp_path: Path) -> None:
     summary = nothing(tmp_path)
     with pytest.raises(UsageError, match=r"unknown layout 'e0-table-9'; did you mean e0-table-09"):
         load_layout("e0-table-9")

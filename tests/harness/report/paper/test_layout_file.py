@@ -1,4 +1,4 @@
-"""What a layout's file may not hold, and how it says so."""
+"""Errors in layout files and their messages."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_bad_layouts_say_what_is_wrong(text: str, tmp_path: Path) -> None:
+def test_the_error_names_the_field(text: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(UsageError) as error:
         load_layout(str(tmp_path / "mine.yaml"))
@@ -39,14 +39,12 @@ def test_bad_layouts_say_what_is_wrong(text: str, tmp_path: Path) -> None:
     assert "mine.yaml" in str(error.value)
 
 
-def test_a_layout_says_what_it_leaves_out(tmp_path: Path) -> None:
+def test_omitted_fields_have_defaults(tmp_path: Path) -> None:
     (tmp_path / "my table!.yaml").write_text("title: x\nplaces: [{label: a, ours: b/c}]")
     layout = load_layout(str(tmp_path / "my table!.yaml"))
-    # The name becomes a file's and a LaTeX label, so nothing odd stays in it.
+    # The name becomes a file name and a LaTeX label, so special characters are replaced.
     assert layout.name == "my-table-"
-    assert (layout.metric, layout.rows, layout.head, layout.policies) == (
-        *("success", "policies", ""),
-        (),
-    )
+    assert (layout.metric, layout.rows) == ("success", "policies")
+    assert (layout.head, layout.policies) == ("", ())
     place = layout.places[0]
     assert (place.ours, place.published, place.mean, place.weigh) == ("b/c", None, (), "tasks")
