@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
+from harness.cli.audit import AuditCommand
 from harness.cli.compare import CompareCommand
 from harness.cli.doctor import DoctorCommand
 from harness.cli.env import EnvCommand
@@ -21,7 +22,6 @@ from harness.cli.report import ReportCommand
 from harness.cli.run import RunCommand
 from harness.cli.serve import ServeCommand
 from harness.play.threads import use_one_core
-from harness.published.audit import AuditCommand
 
 DESCRIPTION = """Evaluate robot policies on robot benchmarks and write the table for the paper.
 

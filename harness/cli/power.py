@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from harness.contracts.errors import UsageError
-from harness.statistics.power import plan_power
 
 
 @dataclass(kw_only=True)
@@ -21,6 +20,8 @@ class PowerCommand:
 
     def __call__(self) -> int:
         """Print the plan."""
+        from harness.statistics.power import plan_power
+
         if (self.difference is None) == (self.episodes is None):
             raise UsageError("give either --difference or --episodes")
         print(plan_power(self.baseline, self.difference, self.episodes, self.power))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tabulate import tabulate
 
@@ -22,7 +21,7 @@ from harness.published.audit.counts import (
 )
 from harness.published.audit.finding import Finding
 from harness.published.decimals import rounds_to
-from harness.published.reference import DIFFERENCE, REFERENCE, Published, read
+from harness.published.reference import DIFFERENCE, Published
 
 Check = Callable[[Sequence[Published]], Iterator[Finding]]
 
@@ -103,19 +102,6 @@ def audit(rows: Sequence[Published]) -> Audit:
         _run(CONTRADICTIONS, rows),
         _run(CAUTIONS, rows),
     )
-
-
-@dataclass
-class AuditCommand:
-    """Recompute what published tables print, and list what does not add up."""
-
-    reference: Path | None = None
-    """The folder of published tables; the tables of harness/published if not given."""
-
-    def __call__(self) -> int:
-        """Print the findings; they are the papers' mistakes, so they are no failure here."""
-        print(audit(read(self.reference or REFERENCE)).markdown())
-        return 0
 
 
 def _run(checks: Sequence[Check], rows: Sequence[Published]) -> tuple[Finding, ...]:
