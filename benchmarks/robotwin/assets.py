@@ -1,4 +1,4 @@
-"""A user's RoboTwin files: where they are, what they lack, and which ones they are."""
+"""The user's RoboTwin files: their folder, their problems and their digest."""
 
 import hashlib
 import json
@@ -12,74 +12,74 @@ from harness.contracts.errors import UsageError
 from harness.contracts.venv import MINOR
 
 VARIABLE = "ROBOTWIN_ASSETS"
-PAGE = "https://robotwin-platform.github.io/doc/usage/robotwin-install.html"
-DOWNLOAD = (
+_PAGE = "https://robotwin-platform.github.io/doc/usage/robotwin-install.html"
+_DOWNLOAD = (
     "git clone https://github.com/RoboTwin-Platform/RoboTwin && cd RoboTwin && "
     "bash script/_download_assets.sh"
 )
-MANIFEST = ".robotwin-assets.json"
-"""Where the package's own downloader notes which files it fetched."""
-ROBOT = "aloha-agilex"
-OBJECTS = Path("assets", "objects")
-EMBODIMENTS = Path("assets", "embodiments")
-TEXTURES = Path("assets", "background_texture")
-CUROBO = "git+https://github.com/NVlabs/curobo@v0.7.8"
+_MANIFEST = ".robotwin-assets.json"
+"""The file in which RoboTwin's downloader notes the revision of the files."""
+_ROBOT = "aloha-agilex"
+_OBJECTS = Path("assets", "objects")
+_EMBODIMENTS = Path("assets", "embodiments")
+_TEXTURES = Path("assets", "background_texture")
+_CUROBO = "git+https://github.com/NVlabs/curobo@v0.7.8"
 
 
 def find() -> Path | None:
-    """Return the folder that ROBOTWIN_ASSETS names, which holds `assets`, or None."""
+    """Return the folder in ROBOTWIN_ASSETS, the parent of `assets`, or None if it is not set."""
     given = os.environ.get(VARIABLE)
     return Path(given).absolute() if given else None
 
 
 def problem() -> str | None:
-    """Return what of RoboTwin's files or packages is missing and what mends it, or None."""
+    """Return which file or package is missing, with the command that fixes it, or None."""
     root = find()
     if root is None:
         return (
-            f"RoboTwin's 50 tasks need its objects and robots; run: {DOWNLOAD} and set {VARIABLE} "
-            f"to that folder (see docs/robotwin.md)"
+            f"RoboTwin's 50 tasks need its objects and robots; run: {_DOWNLOAD} and set {VARIABLE} "
+            f"to its folder (see docs/robotwin.md)"
         )
-    robot = root / EMBODIMENTS / ROBOT
-    for needed in (robot / "config.yml", robot / "curobo_left_tmp.yml", root / OBJECTS):
+    robot = root / _EMBODIMENTS / _ROBOT
+    for needed in (robot / "config.yml", robot / "curobo_left_tmp.yml", root / _OBJECTS):
         if not needed.exists():
-            return f"{VARIABLE}={root} lacks {needed.relative_to(root)}; run: {DOWNLOAD} ({PAGE})"
-    # Asked before anything runs in that Python, so by its folder; a missing Python has a command.
+            return f"{VARIABLE}={root} lacks {needed.relative_to(root)}; run: {_DOWNLOAD} ({_PAGE})"
+    # The environment's own problem names the command that builds it. This only checks its folder.
     packages = VENV.home / "lib" / f"python{MINOR}" / "site-packages"
     if packages.is_dir() and not (packages / "curobo").is_dir():
         return (
-            f"RoboTwin plans with cuRobo, on an NVIDIA GPU, and its Python lacks it; run: "
-            f'python -m pip --python {VENV.interpreter} install torch "{CUROBO}" '
+            f"RoboTwin plans with cuRobo on an NVIDIA GPU, and {VENV.home} lacks cuRobo; run: "
+            f'python -m pip --python {VENV.interpreter} install torch "{_CUROBO}" '
             f"--no-build-isolation"
         )
     return None
 
 
 def robot(protocol: RoboTwinProtocol) -> Path:
-    """Return the folder of a protocol's robot among the user's files.
+    """Return the folder of a protocol's robot in the user's files.
 
     Raises:
-        UsageError: What the protocol draws its scenes from is missing.
+        UsageError: A file that the protocol's scenes need is missing.
     """
     missing, root = problem(), find()
     if missing or root is None:
         raise UsageError(missing or "no assets")
-    if protocol.randomization["random_background"] and not (root / TEXTURES).is_dir():
-        raise UsageError(f"{protocol.name} needs {root / TEXTURES}; run: {DOWNLOAD} ({PAGE})")
-    return root / EMBODIMENTS / protocol.robot
+    if protocol.randomization["random_background"] and not (root / _TEXTURES).is_dir():
+        raise UsageError(f"{protocol.name} needs {root / _TEXTURES}; run: {_DOWNLOAD} ({_PAGE})")
+    return root / _EMBODIMENTS / protocol.robot
 
 
 def identity() -> str:
-    """Return which files these are, for the protocol: other files are other scenes."""
+    """Return the digest of the files for the protocol, or an empty text without files."""
     root = find()
     return f"assets {_identity(root)}" if root is not None and root.is_dir() else ""
 
 
 @cache
 def _identity(root: Path) -> str:
-    """Return a hash of the revision that was downloaded, else of the files' names and sizes."""
+    """Return a hash of the downloaded revision, or else of the files' names and sizes."""
     try:
-        known = str(json.loads((root / MANIFEST).read_text())["revision"])
+        known = str(json.loads((root / _MANIFEST).read_text())["revision"])
     except (OSError, ValueError, KeyError, TypeError):
         files = sorted(path for path in (root / "assets").rglob("*") if path.is_file())
         known = "\n".join(f"{path.relative_to(root)} {path.stat().st_size}" for path in files)

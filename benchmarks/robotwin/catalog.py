@@ -1,4 +1,4 @@
-"""RoboTwin's tasks, known without its package."""
+"""RoboTwin's tasks, listed without its package."""
 
 TASKS = (
     "adjust_bottle",
@@ -59,6 +59,6 @@ BLOCKS = (
     "blocks_ranking_size",
     "handover_block",
 )
-"""The tasks that need no file of RoboTwin's: all their objects are boxes."""
+"""The tasks that need no file of RoboTwin; all their objects are boxes."""
 EPISODES = 100
-"""Verified seeds of a task."""
+"""The number of episodes of a task."""

@@ -1,4 +1,4 @@
-"""What RoboTwin's actions and states mean: joint targets or poses, for any two arms."""
+"""RoboTwin's action and state vectors: joint targets or gripper poses of two arms."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ from benchmarks.robotwin.expert import targets
 from harness.contracts.environment import Action
 from harness.contracts.vectors import Layout, Part
 
-GRIPPER = "0 closed, 1 open"
-TABLE_LOW, TABLE_HIGH = (-0.6, -0.5, 0.75), (0.6, 0.4, 1.3)
-"""What is above the table: for who draws poses at random; nothing is clipped."""
+_GRIPPER = "0 closed, 1 open"
+_TABLE_LOW, _TABLE_HIGH = (-0.6, -0.5, 0.75), (0.6, 0.4, 1.3)
+"""The bounds for random poses; poses outside them are not clipped."""
 
 
 class Control:
-    """The vectors of one robot under one kind of control."""
+    """The action and state vectors of one robot."""
 
     def __init__(self, robot: Path, kind: str) -> None:
-        """Read how many joints the arms of an embodiment's folder have; `kind` is qpos or ee."""
+        """Read the numbers of joints from an embodiment's folder; `kind` is ``qpos`` or ``ee``."""
         config = yaml.safe_load((robot / "config.yml").read_text())
         sizes = [len(names) for names in config["arm_joints_name"]]
         self._poses = kind == "ee"
@@ -31,20 +31,20 @@ class Control:
             if self._poses:
                 parts.append(Part(f"{side}_position", 3, "m, world, 0.12 behind the fingertips"))
                 parts.append(Part(f"{side}_quaternion", 4, "wxyz, world"))
-                low += [*TABLE_LOW, -1, -1, -1, -1]
-                high += [*TABLE_HIGH, 1, 1, 1, 1]
+                low += [*_TABLE_LOW, -1, -1, -1, -1]
+                high += [*_TABLE_HIGH, 1, 1, 1, 1]
             else:
                 parts.append(Part(f"{side}_arm_joints", size, "rad, absolute, driven to"))
                 low += [-np.pi] * size
                 high += [np.pi] * size
-            parts.append(Part(f"{side}_gripper", 1, GRIPPER))
+            parts.append(Part(f"{side}_gripper", 1, _GRIPPER))
             low.append(0)
             high.append(1)
         self.layout = self.state_layout = Layout(tuple(parts))
         self.space = spaces.Box(np.array(low, np.float32), np.array(high, np.float32))
 
     def state(self, task: Any) -> Action:
-        """Return the state, which is also the action that stays there."""
+        """Return the state. As an action, it holds the current pose."""
         if not self._poses:
             return targets(task).astype(np.float32)
         robot = task.robot

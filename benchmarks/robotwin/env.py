@@ -1,13 +1,13 @@
-"""A RoboTwin task as a Gymnasium environment, stepped by RoboTwin's own code.
+"""A RoboTwin task as a Gymnasium environment, stepped by RoboTwin's code.
 
 Non-obvious behaviours:
-- Every episode builds its scene anew, as RoboTwin does.
-- An episode's scene is one that the expert has solved: the k-th of a list that was made before.
-- The physics draws nothing. RoboTwin itself refreshes its renderer at each of 250 steps a second
-  and draws all cameras at a success.
-- An action takes as long as the slower arm needs to get there, at least 0.2 s where an arm does
-  not move; success is looked for after every step of the physics.
-- The state holds what the arms are driven to, not where they are: so RoboTwin's policies know it.
+- Every episode builds a new scene, as in RoboTwin.
+- Episode k plays the k-th scene of a list of scenes that the expert has solved.
+- Physics steps do not render. RoboTwin updates its renderer at each of its 250 steps per second,
+  and renders all cameras at a success.
+- An action lasts until the slower arm has arrived, and at least 0.2 s if an arm does not move.
+  Success is checked after every physics step.
+- The state holds the joint targets, not the joint positions, as in RoboTwin's observations.
 """
 
 import gc
@@ -25,18 +25,18 @@ from benchmarks.robotwin.expert import expert_for, targets
 from benchmarks.robotwin.instructions import instruction
 from benchmarks.robotwin.milestones import Milestones
 from benchmarks.robotwin.panda import NAME, make_embodiment
-from benchmarks.robotwin.pictures import SIZE, Pictures
+from benchmarks.robotwin.pictures import IMAGE_SIZE, Pictures
 from benchmarks.robotwin.protocol import RoboTwinProtocol
 from benchmarks.robotwin.seeds import find_scene
 from benchmarks.robotwin.source import source
 from harness.contracts.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
 
-PRINTABLE = frozenset(map(chr, range(32, 127)))
-LONGEST_INSTRUCTION = 500
+_PRINTABLE = frozenset(map(chr, range(32, 127)))
+_MAX_INSTRUCTION = 500
 
 
 class RoboTwinEnv(BenchmarkEnv):
-    """One task of RoboTwin, under one protocol."""
+    """One task of RoboTwin."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class RoboTwinEnv(BenchmarkEnv):
         protocol: RoboTwinProtocol,
         render_mode: str | None = None,
     ) -> None:
-        """Find the robot.
+        """Read the robot's description.
 
         Raises:
-            UsageError: Some of RoboTwin's files are missing.
+            UsageError: A file of RoboTwin is missing.
         """
         super().__init__(render_mode)
         self.protocol, self._benchmark, self._name = protocol, benchmark, task
@@ -63,20 +63,20 @@ class RoboTwinEnv(BenchmarkEnv):
         self.metadata = self.metadata | {"render_fps": 5}
         self._expert: Any = None
         self._task: Any = None
-        picture = spaces.Box(0, 255, (*SIZE, 3), np.uint8)
+        picture = spaces.Box(0, 255, (*IMAGE_SIZE, 3), np.uint8)
         self.observation_space: spaces.Space[Any] = spaces.Dict(
             image=spaces.Dict(dict.fromkeys(self.cameras, picture)),
             state=spaces.Box(-np.inf, np.inf, (self.state_layout.size,), np.float32),
-            instruction=spaces.Text(LONGEST_INSTRUCTION, charset=PRINTABLE),
+            instruction=spaces.Text(_MAX_INSTRUCTION, charset=_PRINTABLE),
         )
 
     @property
     def idle_action(self) -> Action:  # type: ignore[override]
-        """The action that keeps both arms where they are driven to."""
+        """The action that holds the arms' current targets."""
         return self._control.state(self._task)
 
     def _begin(self, episode: int, seed: int) -> StepOutcome:
-        start = self.protocol.start(seed)
+        start = self.protocol.first_scene(seed)
         command = (
             f"python -m benchmarks.robotwin.verify --protocol {self.protocol.name} "
             f"--tasks {self._name} --seed {seed} --episodes {episode + 1}"
@@ -109,14 +109,14 @@ class RoboTwinEnv(BenchmarkEnv):
         }
 
     def expert(self) -> Expert | None:
-        """Return RoboTwin's own expert, which gives joint targets only."""
+        """Return RoboTwin's expert; it supports joint targets only."""
         if self.protocol.control != "qpos":
             return None
         self._expert = expert_for(self._task)
         return self._expert
 
     def state_bytes(self) -> bytes:
-        """Return the poses, velocities, joints and their targets of everything that can move."""
+        """Return the targets, and the poses, velocities and joints of everything that can move."""
         scene = self._task.scene
         numbers = [targets(self._task)]
         for body in scene.physx_system.get_rigid_dynamic_components():
@@ -127,7 +127,7 @@ class RoboTwinEnv(BenchmarkEnv):
         return np.concatenate(numbers).tobytes()
 
     def close(self) -> None:
-        """Give the scene back; it is full of cycles."""
+        """Close the scene and free its reference cycles."""
         if self._expert is not None:
             self._expert.close()
             self._expert = None

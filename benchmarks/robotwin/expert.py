@@ -1,8 +1,7 @@
-"""RoboTwin's own experts as experts that are asked for one action at a time.
+"""RoboTwin's experts, as experts that return one action at a time.
 
-A task's `play_once` plans each movement from where the robot is and carries it out in small steps
-of the physics. Here it runs on the episode's own scene, and its movements are handed over as the
-joint targets that a policy could give.
+A task's `play_once` plans each movement from the current state and executes it in physics steps.
+Here it runs on the episode's scene, and each movement becomes joint targets, as a policy gives.
 """
 
 from collections.abc import Iterator
@@ -13,43 +12,43 @@ from numpy.typing import NDArray
 
 from benchmarks.expert_thread import Emit, ExpertThread
 
-STRIDE = 15
-"""Physics steps between two actions: how often RoboTwin records its demonstrations."""
-STILL = 50
-"""Physics steps that an action takes whose arms do not move."""
+_STRIDE = 15
+"""Physics steps between two actions, as in RoboTwin's demonstrations."""
+_STILL = 50
+"""Physics steps of an action in which only grippers move."""
 
-Targets = NDArray[np.float64]
+_Targets = NDArray[np.float64]
 
 
 def expert_for(task: Any) -> ExpertThread:
-    """Return the expert of a task's present episode."""
-    return ExpertThread(lambda give: _Playing(task, give).play(), targets(task).astype(np.float32))
+    """Return the expert for a task's current episode."""
+    return ExpertThread(lambda emit: _Playing(task, emit).play(), targets(task).astype(np.float32))
 
 
-def targets(task: Any) -> Targets:
-    """Return where both arms and grippers are driven to: RoboTwin's `joint_action.vector`."""
+def targets(task: Any) -> _Targets:
+    """Return the targets of arms and grippers, RoboTwin's `joint_action.vector`."""
     robot = task.robot
     return np.array(robot.get_left_arm_jointState() + robot.get_right_arm_jointState(), float)
 
 
 class _Playing:
-    """Carries out a task's `play_once` through a policy's actions."""
+    """Runs a task's `play_once` and emits its movements as actions."""
 
-    def __init__(self, task: Any, give: Emit) -> None:
-        self._task, self._give = task, give
+    def __init__(self, task: Any, emit: Emit) -> None:
+        self._task, self._emit = task, emit
         self._arm = len(task.robot.left_arm_joints)
 
     def play(self) -> None:
         task = self._task
-        task.take_dense_action = self._carry_out
+        task.take_dense_action = self._execute
         task.together_move_to_pose = self._move_together
         task.play_once()
 
-    def _carry_out(self, control_seq: dict[str, Any], save_freq: int | None = -1) -> bool:
-        """Stand in for the loop that steps the physics along planned movements."""
+    def _execute(self, control_seq: dict[str, Any], save_freq: int | None = -1) -> bool:
+        """Replace the loop that steps the physics along planned movements."""
         del save_freq
-        for target in waypoints(targets(self._task), control_seq, self._arm):
-            self._give(target.astype(np.float32))
+        for target in _waypoints(targets(self._task), control_seq, self._arm):
+            self._emit(target.astype(np.float32))
         return True
 
     def _move_together(
@@ -60,21 +59,21 @@ class _Playing:
         right_constraint_pose: Any = None,
         **ignored: Any,
     ) -> None:
-        """Stand in for the loop that moves both arms."""
+        """Replace the loop that moves both arms."""
         del ignored
         task = self._task
         plans = {
             "left_arm": task.left_move_to_pose(left_target_pose, left_constraint_pose),
             "right_arm": task.right_move_to_pose(right_target_pose, right_constraint_pose),
         }
-        self._carry_out(plans | {"left_gripper": None, "right_gripper": None})
+        self._execute(plans | {"left_gripper": None, "right_gripper": None})
 
 
-def waypoints(start: Targets, plans: dict[str, Any], arm: int) -> Iterator[Targets]:
-    """Yield the joint targets along planned movements, starting from these targets.
+def _waypoints(start: _Targets, plans: dict[str, Any], arm: int) -> Iterator[_Targets]:
+    """Yield the joint targets along planned movements.
 
-    Arms are sampled at every few steps of the physics; grippers that move alone at as many as an
-    action takes then.
+    Movements of arms are sampled every `_STRIDE` physics steps, those of grippers alone every
+    `_STILL` steps.
     """
     places = {
         "left_arm": slice(0, arm),
@@ -91,7 +90,7 @@ def waypoints(start: Targets, plans: dict[str, Any], arm: int) -> Iterator[Targe
         return
     steps = max(len(path) for _, path in paths)
     moving = any(plans[part] is not None for part in ("left_arm", "right_arm"))
-    now, stride = start.copy(), STRIDE if moving else STILL
+    now, stride = start.copy(), _STRIDE if moving else _STILL
     for step in [*range(stride - 1, steps - 1, stride), steps - 1]:
         for place, path in paths:
             now[place] = path[min(step, len(path) - 1)]

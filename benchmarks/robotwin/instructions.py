@@ -1,4 +1,4 @@
-"""What a policy is told: RoboTwin's templates, filled in with what an episode's expert named."""
+"""Instructions from RoboTwin's templates."""
 
 import random
 from collections.abc import Mapping
@@ -6,20 +6,20 @@ from typing import Any
 
 from benchmarks.robotwin.source import silence
 
-DRAWN = 100
-"""How many texts are made of the templates before one is drawn: as upstream's evaluator does."""
+_CANDIDATES = 100
+"""The number of texts to choose from, as in upstream's evaluator."""
 
 
 def instruction(describe: Any, task: str, kind: str, named: Mapping[str, str], seed: int) -> str:
-    """Return an episode's instruction, the same whatever was played before.
+    """Return an episode's instruction; it depends on the arguments alone.
 
     Args:
         describe: RoboTwin's `generate_episode_descriptions`.
         task: The task's name.
-        kind: ``seen`` or ``unseen``: which templates.
-        named: What the templates' letters stand for.
+        kind: ``seen`` or ``unseen``, the set of templates.
+        named: The values of the templates' placeholders.
         seed: The scene's seed.
     """
     with silence():
-        found = describe(task, [dict(named)], max_descriptions=DRAWN, seed=seed)
-    return str(random.Random(f"{task}/{kind}/{seed}").choice(found[0][kind]))
+        candidates = describe(task, [dict(named)], max_descriptions=_CANDIDATES, seed=seed)
+    return str(random.Random(f"{task}/{kind}/{seed}").choice(candidates[0][kind]))

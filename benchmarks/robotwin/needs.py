@@ -1,11 +1,11 @@
-"""The Python environment that RoboTwin's code runs in."""
+"""The virtual environment of RoboTwin's code."""
 
 from pathlib import Path
 
 from harness.contracts.venv import VirtualEnv
 
 SIMULATOR = {"robotwin": "0.1.3", "sapien": "3.0.3", "mplib": "0.2.1"}
-"""RoboTwin's package pins SAPIEN 3.0.0b1, which Mesa's driver for the CPU cannot serve."""
+"""RoboTwin's package pins SAPIEN 3.0.0b1, which does not work with Mesa's CPU driver."""
 
 VENV = VirtualEnv(
     name="robotwin",
@@ -23,4 +23,4 @@ VENV = VirtualEnv(
     versions=("3.11",),
     shares=("vulkan",),
 )
-"""ManiSkill is there for its model of the Panda, which needs nothing else of it."""
+"""ManiSkill is installed only for its model of the Panda, without its requirements."""

@@ -1,4 +1,4 @@
-"""Draws RoboTwin's cameras when somebody looks."""
+"""RoboTwin's cameras, rendered on demand."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,29 +6,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SIZE = (240, 320)
-"""Height and width of RoboTwin's D435, which all three cameras are."""
-SEEDS = 2**32
+IMAGE_SIZE = (240, 320)
+"""Height and width of the images of all three cameras (RoboTwin's D435)."""
+_SEEDS = 2**32
 
 
 class Pictures:
     """The cameras of one episode's scene.
 
-    Under some protocols a few scenes have lights that change whenever they are drawn. Here they
-    follow from the scene and the step, so that looking changes nothing that comes later.
+    Under some protocols, a few scenes have lights that change at every rendering. Here the lights
+    depend on the scene and the step, so that rendering does not change the episode.
     """
 
     def __init__(self, task: Any, scene: int) -> None:
-        """Take a task's scene and the seed that it was made from."""
+        """Keep a task and the seed of its scene."""
         self._task, self._scene = task, scene
         self._ambient = task.scene.ambient_light
 
     def draw(self, names: Sequence[str], step: int) -> list[NDArray[np.uint8]]:
-        """Return the pictures of these cameras at this step of the episode."""
+        """Return the images of these cameras at this step of the episode."""
         if not names:
             return []
         before = np.random.get_state()
-        np.random.seed((self._scene + SEEDS // 2 + step) % SEEDS)
+        np.random.seed((self._scene + _SEEDS // 2 + step) % _SEEDS)
         self._task.scene.set_ambient_light(self._ambient)
         self._task.sync_render()
         np.random.set_state(before)

@@ -1,4 +1,4 @@
-"""RoboTwin's protocol cards: the five tasks with blocks, and all 50 as upstream evaluates them."""
+"""RoboTwin's protocol cards: for the five tasks with blocks, and for all 50 tasks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ from harness.contracts.errors import require_known
 from harness.contracts.protocol import Protocol
 from harness.contracts.spec import digest
 
-CARDS = Path(__file__).parent / "protocols"
+_CARDS = Path(__file__).parent / "protocols"
 BLOCKS, FULL = "robotwin-blocks", "robotwin"
-"""What the labels begin with: numbers of the two are never compared."""
-NOTE = "dual-panda, default shader, not comparable to the leaderboard"
+"""The first part of the protocols' labels. Numbers of the two are not comparable."""
+_NOTE = "dual-panda, default shader, not comparable to the leaderboard"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoboTwinProtocol(Protocol):
-    """What else changes a score.
+    """The fields of a RoboTwin card.
 
     Attributes:
-        task_steps: The step limit of the tasks that have one of their own.
-        settings: RoboTwin's file of settings, without the ending.
-        randomization: What of a scene is drawn at random, in RoboTwin's words.
+        task_steps: The step limits of the tasks that have their own.
+        settings: The name of RoboTwin's settings file, without the suffix.
+        randomization: RoboTwin's settings of the scene's randomization.
         robot: The embodiment's name.
-        arms_apart: Metres between two robots of one arm each; None for a robot with two.
-        planner: ``curobo`` or ``mplib``: what the expert, and actions as poses, are planned with.
-        control: ``qpos``, joint targets, or ``ee``, poses of the grippers. The state is the same.
-        instructions: ``seen`` or ``unseen``: which of RoboTwin's templates are drawn from.
-        first_seed: Times one more than the run's seed, it is the first scene that is tried.
+        arms_apart: The distance in metres of two one-armed robots; None for a two-armed robot.
+        planner: ``curobo`` or ``mplib``, the planner of the expert and of actions that are poses.
+        control: ``qpos``, joint targets, or ``ee``, gripper poses, in both actions and states.
+        instructions: ``seen`` or ``unseen``, RoboTwin's set of templates.
+        first_seed: The first scene of run seed s is this number times (1 + s).
         cameras: RoboTwin's camera for each role.
-        shader: SAPIEN's shaders that draw them.
+        shader: SAPIEN's shader.
         upstream_simulator: The versions that RoboTwin's package pins.
     """
 
@@ -54,32 +54,32 @@ class RoboTwinProtocol(Protocol):
         """Return the step limit of a task."""
         return self.task_steps.get(task, self.limit(benchmark))
 
-    def start(self, seed: int) -> int:
-        """Return the first scene that is tried in a run with this seed."""
+    def first_scene(self, seed: int) -> int:
+        """Return the seed of the first scene that the expert tries for this run seed."""
         return self.first_seed * (1 + seed)
 
     @property
     def scenes(self) -> str:
-        """A hash of all that decides whether the expert can solve a scene: what a list is for."""
+        """A hash of the fields that decide whether the expert can solve a scene."""
         deciding = ("settings", "randomization", "robot", "arms_apart", "planner", "simulator")
         return digest({name: self.rules[name] for name in deciding})[:10]
 
 
 def protocols() -> dict[str, RoboTwinProtocol]:
     """Return the cards of the tasks with blocks by short name."""
-    return _cards(BLOCKS, f"{panda.NAME} {panda.DESCRIPTION}", NOTE)
+    return _cards(BLOCKS, f"{panda.NAME} {panda.DESCRIPTION}", _NOTE)
 
 
 def full_protocols(files: str) -> dict[str, RoboTwinProtocol]:
-    """Return the cards of all tasks by short name, stamped with which files would be used."""
+    """Return the cards of all tasks by short name, with the digest of the user's files."""
     return _cards(FULL, files, "")
 
 
 def find_card(name: str, files: str) -> RoboTwinProtocol:
-    """Return the card of a name with its family, e.g. ``robotwin-blocks/blocks``.
+    """Return a card by its full name, e.g. ``robotwin-blocks/blocks``.
 
     Raises:
-        UsageError: There is none.
+        UsageError: No card has that name.
     """
     cards = {card.name: card for card in (*protocols().values(), *full_protocols(files).values())}
     require_known("protocol of RoboTwin", name, cards)
@@ -92,5 +92,5 @@ def _cards(family: str, files: str, note: str) -> dict[str, RoboTwinProtocol]:
     simulator = ", ".join([*parts, *([files] if files else [])])
     return {
         path.stem: RoboTwinProtocol.load(path, family, simulator=simulator, note=note)
-        for path in sorted((CARDS / family).glob("*.yaml"))
+        for path in sorted((_CARDS / family).glob("*.yaml"))
     }

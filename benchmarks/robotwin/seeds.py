@@ -1,7 +1,7 @@
-"""Lists of the scenes that RoboTwin's expert can solve: an episode is played in one of these.
+"""Lists of the scenes that RoboTwin's expert can solve; every episode plays one of them.
 
-A list follows from the task, the run's seed and the protocol's scenes alone. It is made once, by
-`python -m benchmarks.robotwin.verify`, and read by every worker.
+A list depends only on the task, the run's seed and the protocol's scenes. `python -m
+benchmarks.robotwin.verify` makes it once, and every worker reads it.
 """
 
 import fcntl
@@ -15,11 +15,12 @@ from harness.contracts.errors import UsageError
 
 @dataclass
 class SeedList:
-    """What is known of one task's scenes from one start on.
+    """The verified scenes of one task from one first seed on.
 
     Attributes:
-        tried: How many seeds in a row the expert has tried.
-        verified: Those that it solved, in order, each with what RoboTwin's instructions name there.
+        tried: The number of consecutive seeds that the expert has tried.
+        verified: The seeds that it solved, in order, with the values of the instructions'
+            placeholders.
     """
 
     tried: int = 0
@@ -27,18 +28,18 @@ class SeedList:
 
 
 Lists = dict[str, dict[str, SeedList]]
-"""By task and by the first seed that was tried, as text."""
+"""Lists by task and by the first seed, as text."""
 
 
 def read_lists(scenes: str, prefix: Path) -> Lists:
-    """Return all that is known of a protocol's scenes: what comes with Assay and what was added.
+    """Return the lists of a protocol's scenes: those in this package and those added by the user.
 
-    `prefix` is the folder of RoboTwin's Python environment.
+    `prefix` is the folder of RoboTwin's virtual environment.
     """
     known: Lists = {}
     for path in (committed_file(scenes), added_file(scenes, prefix)):
         if path.is_file():
-            for task, by_start in _parsed(path).items():
+            for task, by_start in _read(path).items():
                 for start, found in by_start.items():
                     before = known.setdefault(task, {}).setdefault(start, SeedList())
                     if found.tried > before.tried:
@@ -49,44 +50,44 @@ def read_lists(scenes: str, prefix: Path) -> Lists:
 def find_scene(
     scenes: str, task: str, start: int, episode: int, command: str, prefix: Path
 ) -> tuple[int, dict[str, str]]:
-    """Return the seed of an episode's scene and what its instruction names.
+    """Return the seed of an episode's scene and the values of its instruction's placeholders.
 
     Raises:
-        UsageError: The list is not that long yet; the message holds the command that goes on.
+        UsageError: The list is too short; the message names `command`, which extends it.
     """
     known = read_lists(scenes, prefix).get(task, {}).get(str(start), SeedList())
     if episode >= len(known.verified):
         raise UsageError(
-            f"RoboTwin's expert has solved {len(known.verified)} scenes of {task} from "
-            f"{start} on, and episode {episode} wants another; run: {command}"
+            f"episode {episode} of {task} needs a scene that RoboTwin's expert has solved, and the "
+            f"list from seed {start} has {len(known.verified)}; run: {command}"
         )
     return known.verified[episode]
 
 
 def committed_file(scenes: str) -> Path:
-    """Return where lists are that come with Assay."""
+    """Return the file of the lists in this package."""
     return Path(__file__).parent / "seeds" / f"{scenes}.json"
 
 
 def added_file(scenes: str, prefix: Path) -> Path:
-    """Return where all other lists are: in RoboTwin's Python environment, the folder `prefix`."""
+    """Return the file of the lists in RoboTwin's virtual environment, the folder `prefix`."""
     return prefix / "share" / "assay" / "robotwin" / "seeds" / f"{scenes}.json"
 
 
 def store_list(path: Path, task: str, start: int, found: SeedList) -> None:
-    """Put a list into a file of lists, whole or not at all, while others may do the same."""
+    """Write a list into a file of lists, atomically and safely with concurrent writers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        lists = _parsed(path) if path.is_file() else {}
+        lists = _read(path) if path.is_file() else {}
         lists.setdefault(task, {})[str(start)] = found
         part = path.with_suffix(".part")
-        part.write_text(_printed(lists))
+        part.write_text(_to_json(lists))
         part.replace(path)
 
 
-def _printed(lists: Lists) -> str:
-    """Return lists as JSON with a scene a line."""
+def _to_json(lists: Lists) -> str:
+    """Return lists as JSON with one scene in each line."""
     entries = []
     for task, by_start in sorted(lists.items()):
         for start, found in sorted(by_start.items()):
@@ -95,7 +96,7 @@ def _printed(lists: Lists) -> str:
     return "[\n" + ",\n".join(entries) + "\n]\n"
 
 
-def _parsed(path: Path) -> Lists:
+def _read(path: Path) -> Lists:
     lists: Lists = {}
     entries: list[Any] = json.loads(path.read_text())
     for task, start, tried, verified in entries:

@@ -1,6 +1,6 @@
-"""Tries RoboTwin's expert on scenes: the process that `verify` starts in RoboTwin's Python.
+"""Tries RoboTwin's expert on scenes; `verify` starts this program in the virtual environment.
 
-It reads lines of JSON with a protocol, a task and a seed, and answers each with a line.
+It reads lines of JSON with a protocol, a task and a seed, and answers each line with a line.
 """
 
 import gc
@@ -15,9 +15,9 @@ from benchmarks.robotwin.source import silence, source
 
 
 def solve(protocol: RoboTwinProtocol, task: str, seed: int) -> dict[str, str] | None:
-    """Return what instructions name in a scene that the expert solved, or None.
+    """Return the values of the instructions' placeholders if the expert solves a scene, or None.
 
-    As in upstream's evaluator, whatever it raises means that it did not.
+    As in upstream's evaluator, every exception counts as not solved.
     """
     robot = make_embodiment() if protocol.robot == NAME else assets.robot(protocol)
     upstream = source()
@@ -34,8 +34,8 @@ def solve(protocol: RoboTwinProtocol, task: str, seed: int) -> dict[str, str] | 
 
 
 def main() -> None:
-    """Answer until nobody asks any more."""
-    # What libraries print shall not be taken for an answer.
+    """Answer lines until the input ends."""
+    # Output of libraries goes to stderr, so that stdout holds answers only.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""RoboTwin's modules, imported as they are from its package."""
+"""RoboTwin's modules, imported from its package without changes."""
 
 import contextlib
 import copy
@@ -18,14 +18,14 @@ from benchmarks import vulkan
 from benchmarks.robotwin.protocol import RoboTwinProtocol
 from benchmarks.stub_module import stub_module
 
-NEVER_CALLED = ("huggingface_hub", "open3d", "torch", "torch.multiprocessing")
-"""What is imported to download files, to look at point clouds and to plan on a GPU.
+_STUBBED = ("huggingface_hub", "open3d", "torch", "torch.multiprocessing")
+"""Modules that RoboTwin imports only for downloads, point clouds and plans on a GPU.
 
-RoboTwin seeds torch and draws nothing from it. Who has installed them keeps them.
+RoboTwin seeds torch but draws no numbers from it. Installed modules are not replaced.
 """
-PATIENCE = 60.0
-"""Seconds by the clock for one plan, which takes a few tenths of a free core's."""
-RAY_TRACING = (
+_PLANNING_TIME = 60.0
+"""The time limit of a plan in seconds, far above the usual time of a few tenths of a second."""
+_RAY_TRACING = (
     "set_ray_tracing_samples_per_pixel",
     "set_ray_tracing_path_depth",
     "set_ray_tracing_denoiser",
@@ -33,12 +33,12 @@ RAY_TRACING = (
 
 
 class Source:
-    """What of RoboTwin an evaluation calls."""
+    """The parts of RoboTwin that an evaluation calls."""
 
     def __init__(self) -> None:
-        """Import it."""
+        """Import them."""
         vulkan.use_driver()
-        for name in NEVER_CALLED:
+        for name in _STUBBED:
             stub_module(name)
         with silence():
             self.mplib: Any = import_module("mplib")
@@ -46,23 +46,25 @@ class Source:
             self._base: Any = import_module("robotwin.envs._base_task").Base_Task
             self._config: Any = import_module("robotwin.config").load_task_config
             self.describe: Any = import_module("robotwin.description").generate_episode_descriptions
-        self._patience = _Patience(self.mplib.Planner)
-        self._chance = _Chance(import_module("mplib.pymp.kinematics.pinocchio").PinocchioModel)
-        # A task may shift the bounds of the clutter, which upstream keeps in a default value.
+        self._planner = _PatientPlanner(self.mplib.Planner)
+        self._random = _RandomConfigurations(
+            import_module("mplib.pymp.kinematics.pinocchio").PinocchioModel
+        )
+        # A default argument holds the bounds of the clutter, and some tasks change it.
         self._clutter = copy.deepcopy(self._base.get_cluttered_table.__defaults__)
 
     def begin(self, task: str, protocol: RoboTwinProtocol, robot: Path, seed: int) -> Any:
         """Return a task of RoboTwin with the scene of a seed.
 
         Raises:
-            Exception: Whatever RoboTwin says of a seed whose objects do not lie still.
+            Exception: RoboTwin's error for a seed whose objects do not come to rest.
         """
         self._base.get_cluttered_table.__defaults__ = copy.deepcopy(self._clutter)
-        # Where tasks look for objects and textures.
+        # Tasks look for objects and textures in this folder.
         os.environ["ASSETS_PATH"] = str(robot.parents[2])
         random.seed(seed)
         self.mplib.set_global_seed(seed % 2**31)
-        self._chance.seed(seed % 2**31)
+        self._random.seed(seed % 2**31)
         made = self._task_class(task)()
         with silence(), self._shaders(protocol.shader):
             made.setup_demo(
@@ -71,19 +73,20 @@ class Source:
         return made
 
     def act(self, task: Any, action: Any, control: str) -> None:
-        """Let a task execute an action.
+        """Execute an action.
 
-        An arm stays where it is if its pose has no plan. mplib raises if it is there already.
+        An arm without a plan to its pose does not move. mplib raises if the arm is already at the
+        pose; then the arm does not move either.
         """
-        self._patience.lenient = True
+        self._planner.lenient = True
         try:
             with silence():
                 task.take_action(action, control)
         finally:
-            self._patience.lenient = False
+            self._planner.lenient = False
 
     def _task_class(self, task: str) -> Any:
-        """Return a task's class that draws nothing by itself, at up to 250 pictures a second."""
+        """Return a subclass of a task that does not render by itself at every physics step."""
         with silence():
             upstream = getattr(import_module(f"robotwin.envs.{task}"), task)
         quiet = {
@@ -94,7 +97,7 @@ class Source:
         return type(task, (upstream,), quiet)
 
     def _settings(self, task: str, protocol: RoboTwinProtocol, robot: Path) -> dict[str, Any]:
-        """Return what RoboTwin's own evaluator passes to a task."""
+        """Return the settings that RoboTwin's evaluator passes to a task."""
         config = yaml.safe_load((robot / "config.yml").read_text())
         settings: dict[str, Any] = self._config(protocol.settings)
         settings |= {
@@ -115,12 +118,12 @@ class Source:
 
     @contextlib.contextmanager
     def _shaders(self, shader: str) -> Iterator[None]:
-        """Make what RoboTwin sets up draw with other shaders than the ray tracing that it names."""
+        """Replace the ray tracing that RoboTwin selects by the protocol's shader."""
         if shader == "rt":
             yield
             return
         choose = self._render.set_camera_shader_dir
-        replaced = {name: getattr(self._render, name) for name in RAY_TRACING}
+        replaced = {name: getattr(self._render, name) for name in _RAY_TRACING}
         for name in replaced:
             setattr(self._render, name, _nothing)
         self._render.set_camera_shader_dir = lambda _: choose(shader)
@@ -134,24 +137,24 @@ class Source:
 
 @cache
 def source() -> Source:
-    """Return RoboTwin, imported once a process."""
+    """Return RoboTwin's modules, imported once in a process."""
     return Source()
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Drop what RoboTwin prints."""
+    """Discard RoboTwin's output."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
 
 
-class _Patience:
-    """Stands before mplib's planner.
+class _PatientPlanner:
+    """Gives mplib's planner a longer time limit.
 
-    RoboTwin gives up after 2 s by the clock, so that a plan depends on how busy the machine is.
+    RoboTwin stops planning after 2 s of wall time, so its plans depend on the machine's load.
 
     Attributes:
-        lenient: Whether to say of a pose that it has no plan where mplib raises.
+        lenient: Whether an exception of mplib means that the pose has no plan.
     """
 
     def __init__(self, planner: Any) -> None:
@@ -160,7 +163,7 @@ class _Patience:
 
         def plan_pose(asked: Any, *values: Any, **named: Any) -> Any:
             try:
-                return given(asked, *values, **named | {"planning_time": PATIENCE})
+                return given(asked, *values, **named | {"planning_time": _PLANNING_TIME})
             except RuntimeError as error:
                 if not self.lenient:
                     raise
@@ -169,11 +172,11 @@ class _Patience:
         planner.plan_pose = plan_pose
 
 
-class _Chance:
-    """Gives mplib's inverse kinematics a `rand()` of their own.
+class _RandomConfigurations:
+    """Gives mplib's inverse kinematics a private state of C's `rand()`.
 
-    They begin at configurations that C's `rand()` draws, and all threads of a process draw from one
-    sequence: where a thread of Ray's did so once since the scene was seeded, another plan came out.
+    mplib starts its search at random configurations from `rand()`, whose state all threads of a
+    process share. A call by another thread, such as one of Ray, would change the plan.
     """
 
     def __init__(self, model: Any) -> None:
@@ -181,24 +184,24 @@ class _Chance:
         self._libc.initstate.argtypes = ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t
         self._libc.setstate.argtypes = (ctypes.c_void_p,)
         self._libc.initstate.restype = self._libc.setstate.restype = ctypes.c_void_p
-        # As long as that of `srand`, so that the sequence is the same.
+        # The size that `srand` uses, so that the sequence is the same.
         self._state = ctypes.create_string_buffer(128)
         self.seed(1)
         given = model.get_random_configuration
 
         def draw(asked: Any) -> Any:
-            others = self._libc.setstate(self._state)
+            shared = self._libc.setstate(self._state)
             try:
                 return given(asked)
             finally:
-                self._libc.setstate(others)
+                self._libc.setstate(shared)
 
         model.get_random_configuration = draw
 
     def seed(self, seed: int) -> None:
-        """Begin the sequence of this seed."""
+        """Start the sequence of this seed."""
         self._libc.setstate(self._libc.initstate(seed, self._state, len(self._state)))
 
 
 def _nothing(*values: object, **named: object) -> None:
-    """Stand in for what draws."""
+    """Replace functions that render."""

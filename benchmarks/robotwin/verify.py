@@ -1,8 +1,8 @@
-"""Makes the lists of scenes that RoboTwin's expert can solve, or makes them longer.
+"""Makes or extends the lists of scenes that RoboTwin's expert can solve.
 
     python -m benchmarks.robotwin.verify --seed 7 --episodes 100 --workers 8
 
-A list is the same however many workers try its scenes, and is written after every round.
+A list does not depend on the number of workers. It is written after every scene.
 """
 
 import json
@@ -32,23 +32,23 @@ from harness.play.threads import use_one_core
 
 
 class Solving(Protocol):
-    """What tries scenes."""
+    """Tries scenes."""
 
     def try_all(
         self, protocol: RoboTwinProtocol, task: str, seeds: Sequence[int]
     ) -> Iterator[dict[str, str] | None]:
-        """Yield for each scene what its instructions name, or None if it was not solved."""
+        """Yield the placeholders' values of each solved scene, and None for other scenes."""
         ...
 
 
 class Solvers:
-    """Processes in RoboTwin's Python, each of which tries one scene at a time."""
+    """Processes in RoboTwin's virtual environment; each tries one scene at a time."""
 
     def __init__(self, workers: int) -> None:
-        """Start them.
+        """Start the processes.
 
         Raises:
-            UsageError: RoboTwin's Python is not there.
+            UsageError: The virtual environment is not built.
         """
         problem = VENV.problem()
         if problem:
@@ -66,7 +66,7 @@ class Solvers:
     def try_all(
         self, protocol: RoboTwinProtocol, task: str, seeds: Sequence[int]
     ) -> Iterator[dict[str, str] | None]:
-        """Yield for each scene what its instructions name, or None if it was not solved."""
+        """Yield the placeholders' values of each solved scene, and None for other scenes."""
         return self._pool.map(lambda seed: self._ask(protocol.name, task, seed), seeds)
 
     def _ask(self, protocol: str, task: str, seed: int) -> dict[str, str] | None:
@@ -77,20 +77,22 @@ class Solvers:
             print(json.dumps([protocol, task, seed]), file=process.stdin, flush=True)
             answer = process.stdout.readline()
             if not answer:
-                raise UsageError(f"RoboTwin's Python died of {task} in scene {seed}; see above")
+                raise UsageError(
+                    f"RoboTwin crashed in scene {seed} of {task}; see its output above"
+                )
             named: dict[str, str] | None = json.loads(answer)
             return named
         finally:
             self._free.put(process)
 
     def close(self) -> None:
-        """End them."""
+        """End the processes."""
         self._pool.shutdown()
         for process in self._all:
             process.communicate()
 
 
-def lengthen(
+def extend_list(
     solvers: Solving,
     protocol: RoboTwinProtocol,
     task: str,
@@ -99,11 +101,11 @@ def lengthen(
     path: Path,
     prefix: Path,
 ) -> None:
-    """Make one list as long as this many episodes of a run's seed need, and write it.
+    """Extend one list to this many episodes of a run's seed, and write it.
 
-    `prefix` is the folder of RoboTwin's Python environment.
+    `prefix` is the folder of RoboTwin's virtual environment.
     """
-    start = protocol.start(seed)
+    start = protocol.first_scene(seed)
     known = read_lists(protocol.scenes, prefix).get(task, {}).get(str(start), SeedList())
     while len(known.verified) < episodes:
         first = start + known.tried
@@ -113,28 +115,28 @@ def lengthen(
             if named is not None:
                 known.verified.append((scene, named))
             store_list(path, task, start, known)
-            print(f"{task}: {len(known.verified)} of {known.tried} scenes from {start} on")
+            print(f"{task}: {len(known.verified)} of {known.tried} scenes from seed {start} on")
 
 
 @dataclass
 class VerifyCommand:
-    """Make lists of the scenes that RoboTwin's expert can solve, or make them longer."""
+    """Make or extend the lists of scenes that RoboTwin's expert can solve."""
 
     protocol: str = f"{BLOCKS}/blocks"
-    """The protocol card with its family; cards with the same scenes share a list."""
+    """The full name of the protocol card; cards with the same scenes share a list."""
     tasks: tuple[str, ...] = ()
-    """Tasks by name; all if not given."""
+    """Task names. Default: all tasks."""
     seed: int = 7
     """The run's seed."""
     episodes: int = 100
-    """How long the lists shall be."""
+    """The length of the lists."""
     workers: int = 1
-    """Processes that try scenes."""
+    """The number of processes."""
     commit: bool = False
-    """Write into the lists that come with Assay, not into RoboTwin's Python environment."""
+    """Write into this package's lists instead of the virtual environment's."""
 
     def __call__(self) -> None:
-        """Do it."""
+        """Extend the lists."""
         card = find_card(self.protocol, assets.identity())
         known = catalog.BLOCKS if self.protocol.startswith(f"{BLOCKS}/") else catalog.TASKS
         for task in self.tasks:
@@ -143,7 +145,7 @@ class VerifyCommand:
         solvers = Solvers(self.workers)
         try:
             for task in self.tasks or known:
-                lengthen(solvers, card, task, self.seed, self.episodes, path, VENV.home)
+                extend_list(solvers, card, task, self.seed, self.episodes, path, VENV.home)
         finally:
             solvers.close()
 

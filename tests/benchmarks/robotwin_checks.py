@@ -1,7 +1,7 @@
-"""Looks at RoboTwin's simulator through the adapter, in RoboTwin's Python: prints what it found.
+"""Checks of RoboTwin's simulator that run in its virtual environment; prints the results.
 
-It is run by `test_robotwin_env.py`, which says what has to come out. The argument is a folder with
-a stand-in for a user's files.
+`test_robotwin_env.py` runs this program and checks the results. The argument is a folder with
+stand-ins for the user's files.
 """
 
 import ctypes
@@ -36,18 +36,18 @@ def make(task: str, card: RoboTwinProtocol = CARD) -> RoboTwinEnv:
 def any_scene(
     scenes: str, task: str, start: int, episode: int, *ignored: object
 ) -> tuple[int, dict[str, str]]:
-    """Stand in for the lists of verified scenes, which need not be long for these checks."""
+    """Replace the lists of verified scenes, which these checks do not need."""
     del scenes, ignored
     letters = {"stack_blocks_two": "ABab", "handover_block": ""}.get(task, "ABCabc")
     return start + episode, {f"{{{letter}}}": "block" for letter in letters}
 
 
-def hashed(env: RoboTwinEnv) -> str:
+def state_hash(env: RoboTwinEnv) -> str:
     return hashlib.sha256(env.state_bytes()).hexdigest()[:16]
 
 
-def waved(env: RoboTwinEnv, seed: int) -> NDArray[np.float32]:
-    """Return actions around where the arms are, with the grippers anywhere."""
+def random_actions(env: RoboTwinEnv, seed: int) -> NDArray[np.float32]:
+    """Return random actions near the current state, with random grippers."""
     draw = np.random.default_rng(seed)
     actions = env.idle_action + draw.normal(0, 0.05, (4, 16))
     actions[:, [7, 15]] = draw.uniform(0, 1, (4, 2))
@@ -55,7 +55,7 @@ def waved(env: RoboTwinEnv, seed: int) -> NDArray[np.float32]:
 
 
 def put(env: RoboTwinEnv, places: dict[str, Sequence[float]]) -> StepOutcome:
-    """Put blocks somewhere and let a step pass."""
+    """Move blocks to positions and simulate a step."""
     for name, place in places.items():
         block = getattr(env._task, name).actor
         pose = block.get_pose()
@@ -65,22 +65,22 @@ def put(env: RoboTwinEnv, places: dict[str, Sequence[float]]) -> StepOutcome:
 
 
 def same_episode_again() -> dict[str, Any]:
-    """Play the same actions before and after another episode, the second time with pictures."""
+    """Play the same actions before and after another episode; the second time, render images."""
     env = make("stack_blocks_two")
     env.begin(0, 7)
-    actions = waved(env, 0)
+    actions = random_actions(env, 0)
     for action in actions:
         env.advance(action)
-    first = hashed(env)
+    first = state_hash(env)
     env.begin(1, 7)
-    for action in waved(env, 1):
+    for action in random_actions(env, 1):
         env.advance(action)
-    other = hashed(env)
+    other = state_hash(env)
     env.begin(0, 7)
     for action in actions:
         env.observe()
         env.advance(action)
-    found = {"first": first, "other": other, "again": hashed(env), "like_upstream": first}
+    found = {"first": first, "other": other, "again": state_hash(env), "like_upstream": first}
     found["like_upstream"] = bare_loop(env, actions)
     found["pictures"] = pictures_like_upstreams(env)
     env.close()
@@ -88,7 +88,7 @@ def same_episode_again() -> dict[str, Any]:
 
 
 def plans_while_others_draw() -> list[list[float]]:
-    """Let the expert begin with and without a thread's drawing from C's `rand()` before it."""
+    """Start the expert after different numbers of calls of C's `rand()`."""
     env, libc = make("handover_block"), ctypes.CDLL(None)
     begun = []
     for drawn in (0, 1, 2):
@@ -103,7 +103,7 @@ def plans_while_others_draw() -> list[list[float]]:
 
 
 def bare_loop(env: RoboTwinEnv, actions: NDArray[np.float32]) -> str:
-    """Play the actions in RoboTwin's class as it is, which refreshes its renderer at every step."""
+    """Play the actions in RoboTwin's unchanged class, which updates its renderer at every step."""
     upstream = env._task
     plain = type(upstream).__mro__[1]
     quiet = source()._task_class
@@ -113,16 +113,16 @@ def bare_loop(env: RoboTwinEnv, actions: NDArray[np.float32]) -> str:
         for action in actions:
             with silence():
                 env._task.take_action(action.astype(float), "qpos")
-        return hashed(env)
+        return state_hash(env)
     finally:
         source()._task_class = quiet  # type: ignore[method-assign]
         env._task = upstream
 
 
 def pictures_like_upstreams(env: RoboTwinEnv) -> dict[str, Any]:
-    """Compare what is drawn on demand with RoboTwin's own observation."""
+    """Compare images on demand with RoboTwin's observation."""
     task, plain = env._task, type(env._task).__mro__[1]
-    before = hashed(env)
+    before = state_hash(env)
     seen = env.observe()
     task._update_render = task.sync_render
     given = plain.get_obs(task)
@@ -136,13 +136,13 @@ def pictures_like_upstreams(env: RoboTwinEnv) -> dict[str, Any]:
         ),
         "shapes": [list(image.shape) for image in seen["image"].values()],
         "spread": [float(image.std()) for image in seen["image"].values()],
-        "nothing_moved": hashed(env) == before,
+        "nothing_moved": state_hash(env) == before,
         "fits": bool(env.observation_space.contains(seen)),
     }
 
 
 def scores() -> dict[str, Any]:
-    """Put blocks where they shall be, one after the other, and see what is scored."""
+    """Move blocks to their goals, one after another, and return the scores."""
     found: dict[str, Any] = {}
     env = make("stack_blocks_three")
     begun = env.begin(0, 7)
@@ -175,7 +175,7 @@ def scores() -> dict[str, Any]:
 
 
 def poses() -> dict[str, Any]:
-    """Move the left gripper by a pose."""
+    """Move the left gripper to a pose."""
     env = make("stack_blocks_two", protocols()["blocks-ee"])
     env.begin(0, 7)
     start = env.observe(())["state"]
@@ -195,7 +195,7 @@ def poses() -> dict[str, Any]:
 
 
 def full_mode(root: Path) -> dict[str, Any]:
-    """Play a scene of the full mode on stand-ins: the two Pandas for its robot, and no clutter."""
+    """Play a scene of two `robotwin` cards with stand-ins: two Pandas as the robot, no clutter."""
     os.environ[assets.VARIABLE] = str(root)
     assets.problem = lambda: None  # type: ignore[assignment]
     found: dict[str, Any] = {}
@@ -221,7 +221,7 @@ def full_mode(root: Path) -> dict[str, Any]:
 
 
 def cards() -> dict[str, Any]:
-    """Compare the cards with the settings that come with RoboTwin."""
+    """Compare the cards with RoboTwin's settings files."""
     settings = source()._config
     limits = settings("_eval_step_limit")
     all_cards = [*protocols().values(), *full_protocols("").values()]
@@ -241,7 +241,7 @@ def cards() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Look at everything."""
+    """Run all checks."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     found: dict[str, Any] = {"cards": cards(), "episode": same_episode_again()}
