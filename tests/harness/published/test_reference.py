@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.cli.audit import AuditCommand
 from harness.contracts.errors import UsageError
-from harness.published.audit import Audit, AuditCommand, Finding, audit
+from harness.published.audit import Audit, Finding, audit
 from harness.published.decimals import denominators, successes
 from harness.published.reference import COLUMNS, REFERENCE, Published, load, published, read
 
