@@ -19,7 +19,7 @@ OURS = share_folder() / "vulkan" / "lvp_icd.json"
 SYSTEM = (Path("/etc/vulkan/icd.d"), Path("/usr/share/vulkan/icd.d"))
 VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
 """The Vulkan loader's variables, the newer name first."""
-FIRST_ABLE = (1, 4)
+_FIRST_WORKING = (1, 4)
 """The Vulkan version of the first Mesa CPU drivers that work with SAPIEN."""
 
 
@@ -49,7 +49,7 @@ def find_driver() -> Driver:
     if OURS.is_file():
         return Driver("Mesa's CPU driver (from make setup)", OURS)
     for manifest in _manifests("lvp*"):
-        if _api(manifest) >= FIRST_ABLE:
+        if _api(manifest) >= _FIRST_WORKING:
             return Driver("Mesa's CPU driver (the system's)", manifest)
     return Driver(
         "none",

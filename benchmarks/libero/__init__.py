@@ -14,7 +14,7 @@ from harness.contracts.protocol import Protocol
 # imports MuJoCo, too, so the variable is set before any benchmark is built.
 os.environ["MUJOCO_GL"] = gl.choose_gl()
 
-INSTALL = 'pip install -e ".[libero]" -c constraints.txt'
+_INSTALL = 'pip install -e ".[libero]" -c constraints.txt'
 
 
 class Libero(SuiteFamily):
@@ -57,7 +57,7 @@ class Libero(SuiteFamily):
     def problem(self, images: bool) -> str | None:
         """Return which is missing: the package, its assets, or a GL library for images."""
         if not catalog.suites():
-            return f"LIBERO is not installed, or its task files are missing; run: {INSTALL}"
+            return f"LIBERO is not installed, or its task files are missing; run: {_INSTALL}"
         return gl.problem("LIBERO") if images else None
 
     def rendering(self) -> str:

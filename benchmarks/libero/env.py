@@ -122,7 +122,7 @@ class LiberoEnv(BenchmarkEnv):
 
     def expert(self) -> Expert:
         """Return the scripted expert for this task."""
-        from benchmarks.libero.expert import Expert as LiberoExpert
+        from benchmarks.libero.expert import LiberoExpert
 
         return LiberoExpert(self._control.env)
 

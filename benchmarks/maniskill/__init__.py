@@ -9,8 +9,8 @@ from benchmarks.maniskill.protocol import ManiSkillProtocol, protocols
 from benchmarks.suites import SuiteFamily, register_env
 from harness.contracts.protocol import Protocol
 
-INSTALL = 'pip install -e ".[maniskill]" -c constraints.txt'
-SUITE = "maniskill_rdt"
+_INSTALL = 'pip install -e ".[maniskill]" -c constraints.txt'
+_RDT_SUITE = "maniskill_rdt"
 
 
 class ManiSkill(SuiteFamily):
@@ -22,12 +22,12 @@ class ManiSkill(SuiteFamily):
 
     def benchmarks(self) -> Sequence[str]:
         """Return the suite of five tasks, and the benchmark of all tasks."""
-        return [SUITE, self.name] if catalog.tasks() else []
+        return [_RDT_SUITE, self.name] if catalog.tasks() else []
 
     def task_data(self, benchmark: str) -> Mapping[str, catalog.TaskFacts]:
         """Return the suite's tasks in the papers' order, or all tasks by id."""
         tasks = catalog.tasks()
-        names = catalog.RDT_TASKS if benchmark == SUITE else tasks
+        names = catalog.RDT_TASKS if benchmark == _RDT_SUITE else tasks
         return {name: tasks[name] for name in names}
 
     def instruction(self, benchmark: str, task: str) -> str:
@@ -50,7 +50,7 @@ class ManiSkill(SuiteFamily):
         SAPIEN needs the driver even if no image is rendered.
         """
         if not catalog.tasks():
-            return f"ManiSkill is not installed; run: {INSTALL}"
+            return f"ManiSkill is not installed; run: {_INSTALL}"
         return vulkan.find_driver().problem
 
     def rendering(self) -> str:

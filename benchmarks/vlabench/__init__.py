@@ -13,7 +13,7 @@ from harness.contracts.protocol import Protocol
 # MuJoCo reads MUJOCO_GL at import and fails if that backend is missing.
 os.environ["MUJOCO_GL"] = gl.choose_gl()
 
-INSTALL = 'pip install -e ".[vlabench]" -c constraints.txt'
+_INSTALL = 'pip install -e ".[vlabench]" -c constraints.txt'
 
 
 class VLABenchLite(SuiteFamily):
@@ -60,7 +60,7 @@ class VLABenchLite(SuiteFamily):
     def problem(self, images: bool) -> str | None:
         """Return which is missing: a package, or a GL library for images."""
         if not catalog.is_installed():
-            return f"vlabench_lite needs mujoco and the robot of robosuite; run: {INSTALL}"
+            return f"vlabench_lite needs mujoco and the robot of robosuite; run: {_INSTALL}"
         return gl.problem("vlabench_lite") if images else None
 
     def rendering(self) -> str:

@@ -23,7 +23,7 @@ _RETREAT_HEIGHT = 0.30
 _FINGERS_OPEN = 0.06
 
 
-class Expert:
+class LiberoExpert:
     """Chooses the next action toward the goal of a LIBERO task.
 
     The action depends only on the simulator's present state: no clock, no randomness, no memory of
@@ -59,8 +59,8 @@ class Expert:
             if retreat is not None:
                 return retreat
         if not is_placement or is_too_flat(self.world, predicate[1]):
-            return articulated.act(self.world, predicate)
-        return pick_place.act(self.world, predicate)
+            return articulated.operate(self.world, predicate)
+        return pick_place.pick_and_place(self.world, predicate)
 
     def _is_shut_out(self, predicate: Predicate) -> bool:
         """Return whether the hand is empty and must first open the target container."""
@@ -79,7 +79,7 @@ class Expert:
             aside = articulated.make_way(self.world, name, target)
             if aside is not None:
                 return aside
-        return articulated.act(self.world, ("open", target))
+        return articulated.operate(self.world, ("open", target))
 
     def _retreat(self) -> Action:
         height = self.world.base_position[2] + _RETREAT_HEIGHT

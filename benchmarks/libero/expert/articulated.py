@@ -10,7 +10,7 @@ from benchmarks.libero.expert.world import Predicate, World
 from harness.contracts.environment import Action
 
 
-def act(world: World, predicate: Predicate) -> Action:
+def operate(world: World, predicate: Predicate) -> Action:
     """Return the next action toward a predicate.
 
     Args:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from benchmarks.libero.expert.grasp import Grasp, choose_grasp
-from benchmarks.libero.expert.place import Place, choose_place
+from benchmarks.libero.expert.placement import Placement, choose_placement
 from benchmarks.libero.expert.rotations import Array, wrap_yaw
 from benchmarks.libero.expert.world import CLOSE, OPEN, Predicate, World, hold_still, servo
 from harness.contracts.environment import Action
@@ -53,7 +53,7 @@ _GENTLE_SPEED = 0.5
 _THIN = 0.015
 
 
-def act(world: World, predicate: Predicate) -> Action:
+def pick_and_place(world: World, predicate: Predicate) -> Action:
     """Return the next action of a pick-and-place.
 
     Args:
@@ -67,7 +67,7 @@ def act(world: World, predicate: Predicate) -> Action:
         return hold_still(OPEN)
     if world.finger_speed < -_FINGER_MOVING:
         return hold_still(CLOSE)  # both pads touch but do not press yet
-    return carry(world, name, choose_place(world, predicate))
+    return carry(world, name, choose_placement(world, predicate))
 
 
 def reach(world: World, name: str) -> Action:
@@ -93,7 +93,7 @@ def reach(world: World, name: str) -> Action:
     return servo(world, _rise_before_moving(world.eef_position, goal), grasp.yaw, OPEN)
 
 
-def carry(world: World, name: str, place: Place) -> Action:
+def carry(world: World, name: str, place: Placement) -> Action:
     """Return the next action of a hand that carries an object to a place."""
     anchor = world.center(name) if place.by_center else world.position(name)
     low, high = world.extent(name)

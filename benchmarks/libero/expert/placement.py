@@ -17,7 +17,7 @@ _USABLE_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """The pose at which the hand releases an object.
 
     Attributes:
@@ -32,22 +32,22 @@ class Place:
     by_center: bool = False
 
 
-def choose_place(world: World, predicate: Predicate) -> Place:
+def choose_placement(world: World, predicate: Predicate) -> Placement:
     """Return where to let go of the object of an ``on`` or ``in`` predicate."""
     relation, _, target = predicate
     position = world.position(target)
     if world.is_object(target):
         position[2] = world.extent(target)[0][2]
-        return Place(position)
+        return Placement(position)
     half = np.abs(world.rotation(target) @ world.region_half_size(target))
     position[0] += _slot_offset(world, predicate, half[0])
     if relation == "on":
-        return Place(position)
+        return Placement(position)
     # Release at the rim: a deeper hand would touch the walls.
     position[2] += half[2]
     is_slot = max(half[:2]) > _SLOT_RATIO * min(half[:2])
     yaw = (0.0 if half[0] < half[1] else math.pi / 2) if is_slot else None
-    return Place(position, yaw, by_center=True)
+    return Placement(position, yaw, by_center=True)
 
 
 def _slot_offset(world: World, predicate: Predicate, half: float) -> float:
