@@ -1,4 +1,4 @@
-"""Several comparisons at once: Holm's correction, and who cannot be told from the best."""
+"""Several comparisons at once: Holm's correction, and the set of best policies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +13,15 @@ from harness.statistics.interval import ALPHA, Floats
 
 @dataclass(frozen=True)
 class BestSet:
-    """The policies of a column that the data leave as possibly the best.
+    """The best policy of a column and those not significantly worse.
 
     Attributes:
-        best: The index of the highest mean; the first of equals.
-        members: The indices not significantly worse than the best, itself among them.
-        p: For each policy the corrected p of its comparison with the best; 1 for the best.
+        best: The index of the highest mean; the first one if several are equal.
+        members: The indices of the best policy and of those not significantly worse.
     """
 
     best: int
     members: tuple[int, ...]
-    p: tuple[float, ...]
 
 
 def holm(p: npt.ArrayLike) -> Floats:
@@ -61,9 +59,6 @@ def best_set(
     best = int(np.argmax(means))
     pairs = list(combinations(range(len(outcomes)), 2))
     corrected = holm([compare(outcomes[i], outcomes[j]).p for i, j in pairs])
-    against = [1.0] * len(outcomes)
-    for (i, j), p in zip(pairs, corrected, strict=True):
-        if best in (i, j):
-            against[j if i == best else i] = float(p)
-    members = tuple(index for index, p in enumerate(against) if p > alpha)
-    return BestSet(best, members, tuple(against))
+    differing = [pair for pair, p in zip(pairs, corrected, strict=True) if p <= alpha]
+    worse = {index for pair in differing if best in pair for index in pair if index != best}
+    return BestSet(best, tuple(index for index in range(len(outcomes)) if index not in worse))

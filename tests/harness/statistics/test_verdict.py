@@ -45,15 +45,13 @@ def test_holm_keeps_the_order_and_never_lowers_a_p(p: list[float]) -> None:
     assert corrected == pytest.approx(multipletests(p, method="holm")[1])
 
 
-def test_the_best_set_drops_whom_the_data_rule_out() -> None:
+def test_the_best_set_omits_significantly_worse_policies() -> None:
     random = np.random.default_rng(0)
     columns = [random.random(100) < rate for rate in (0.5, 0.9, 0.87, 0.1)]
     for compare in (paired_success, unpaired_success, paired_scores):
         found = best_set(columns, compare)
         assert found.best == 1
         assert found.members == (1, 2)
-        assert found.p[1] == 1
-        assert max(found.p[0], found.p[3]) < 0.05 < found.p[2]
 
 
 def test_the_best_set_of_one_policy_and_of_equal_ones() -> None:
