@@ -1,4 +1,4 @@
-"""Finds what a researcher wrote: a class or a function in a Python file or module."""
+"""Imports a class or function from the user's own Python file or module."""
 
 import hashlib
 import importlib
@@ -17,78 +17,84 @@ from harness.contracts.registry import SAFE_NAME
 
 @dataclass(frozen=True)
 class Imported:
-    """Something by its name, with what it says of itself.
+    """A class or function of the user, and the spec in its attributes.
 
     Attributes:
-        named: The class or function.
-        spec: From its attributes ``name``, ``cameras``, ``state_layout``, ``action_layout``,
-            ``image_size`` and ``chunk_length``, each of which may be left out.
+        target: The class or function.
+        spec: From the optional attributes ``name``, ``cameras``, ``state_layout``,
+            ``action_layout``, ``image_size`` and ``chunk_length``.
     """
 
-    named: Any
+    target: Any
     spec: PolicySpec
 
     @property
-    def is_maker(self) -> bool:
-        """Whether it makes the policy, so that it is called once, without arguments."""
-        return isinstance(self.named, type) or positional(self.named) == 0
+    def is_factory(self) -> bool:
+        """Whether a call without arguments creates the policy."""
+        return isinstance(self.target, type) or required_positional(self.target) == 0
 
     def make(self) -> Any:
-        """Return the policy."""
-        return self.named() if self.is_maker else self.named
+        """Return the policy: a new object from a factory, otherwise the function itself."""
+        return self.target() if self.is_factory else self.target
 
 
 def find_imported(source: str) -> Imported:
     """Import ``FILE.py:NAME`` or ``MODULE:NAME``.
 
-    The identity has a digest of the file, so that a policy that was edited is another one.
+    The policy's identity contains a digest of the file. So an edited file is another policy.
 
     Raises:
-        UsageError: There is no such file, module or name, or an attribute is not what it must be.
+        UsageError: The file, module or name does not exist, or an attribute is wrong.
     """
-    place, colon, name = source.rpartition(":")
-    if not colon or not place or not name:
+    location, colon, name = source.rpartition(":")
+    if not colon or not location or not name:
         raise UsageError(f"{source!r} is not FILE.py:NAME, e.g. my_policy.py:MyPolicy")
-    module = _module(place)
-    require_known(f"name in {place}", name, [n for n in vars(module) if not n.startswith("__")])
-    named = getattr(module, name)
-    if not callable(named):
-        raise UsageError(f"{name} in {place} is neither a class nor a function")
-    label = getattr(named, "name", name)
+    module = _module(location)
+    require_known(f"name in {location}", name, [n for n in vars(module) if not n.startswith("__")])
+    target = getattr(module, name)
+    if not callable(target):
+        raise UsageError(f"{name} in {location} must be a class or a function")
+    label = getattr(target, "name", name)
     if not isinstance(label, str) or not SAFE_NAME.fullmatch(label):
-        raise UsageError(f"the name {label!r} of {source} may hold letters, digits and ._+- only")
-    code = Path(module.__file__).read_bytes() if module.__file__ else place.encode()
-    cameras = getattr(named, "cameras", ())
+        raise UsageError(f"the name {label!r} of {source} may only have letters, digits and ._+-")
+    code = Path(module.__file__).read_bytes() if module.__file__ else location.encode()
+    cameras = getattr(target, "cameras", ())
     if isinstance(cameras, str):
         raise UsageError(f"cameras of {source} must be a tuple; write cameras = ({cameras!r},)")
     spec = PolicySpec(
         f"{label}@{hashlib.sha256(code).hexdigest()[:10]}",
         tuple(cameras),
-        getattr(named, "state_layout", None),
-        getattr(named, "action_layout", None),
-        getattr(named, "image_size", None),
-        getattr(named, "chunk_length", None),
+        getattr(target, "state_layout", None),
+        getattr(target, "action_layout", None),
+        getattr(target, "image_size", None),
+        getattr(target, "chunk_length", None),
     )
-    return Imported(named, spec)
+    return Imported(target, spec)
 
 
-def positional(function: Any) -> int:
-    """Return how many arguments a call must have, by position."""
+def required_positional(function: Any) -> int:
+    """Return how many positional arguments without a default a callable has.
+
+    Raises:
+        UsageError: Python cannot determine the signature.
+    """
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:
-        raise UsageError(f"cannot tell what arguments {function!r} takes: {error}") from error
+        raise UsageError(f"cannot read the signature of {function!r}: {error}") from error
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(p.kind in kinds and p.default is p.empty for p in parameters)
 
 
-def _module(place: str) -> ModuleType:
+def _module(location: str) -> ModuleType:
     try:
-        return _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        if location.endswith(".py"):
+            return _from_file(Path(location))
+        return importlib.import_module(location)
     except UsageError:
         raise
     except Exception as error:
-        raise UsageError(f"cannot import {place}: {type(error).__name__}: {error}") from error
+        raise UsageError(f"cannot import {location}: {type(error).__name__}: {error}") from error
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -96,8 +102,8 @@ def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # So that it may import the files beside it.
-    # A name of its own, so that no file can take an installed module's place.
+        sys.path.append(str(path.parent))  # The file may import its neighbors.
+    # The digest keeps the file from replacing an installed module of the same name.
     name = f"assay_imported_{hashlib.sha256(str(path).encode()).hexdigest()[:10]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

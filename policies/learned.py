@@ -1,4 +1,4 @@
-"""Plays a trained checkpoint."""
+"""A policy that plays a trained checkpoint."""
 
 import json
 import os
@@ -17,51 +17,51 @@ from harness.contracts.policy import ActionChunk, Policy, PolicySpec
 from policies.vla.checkpoint import Checkpoint
 from policies.vla.preparation import Preparation
 
-CHANGE = re.compile(r"(.+),([a-z_]+)=([A-Za-z0-9._+-]+)")
-"""A change to a checkpoint's options behind all that is named before it."""
+_LAST_OPTION = re.compile(r"(.+),([a-z_]+)=([A-Za-z0-9._+-]+)")
+"""Splits the last ``,OPTION=VALUE`` from the text before it."""
 
 
-def named(source: str) -> tuple[Path, dict[str, Any]]:
-    """Return the folder of ``FOLDER,OPTION=VALUE,...``, and the options, read as YAML.
+def split_options(source: str) -> tuple[Path, dict[str, Any]]:
+    """Split ``FOLDER,OPTION=VALUE,...`` into the folder and its options, parsed as YAML.
 
     Raises:
-        UsageError: An option is named twice.
+        UsageError: An option is given twice.
     """
     changes: dict[str, Any] = {}
-    while found := CHANGE.fullmatch(source):
-        source, option, value = found.groups()
+    while match := _LAST_OPTION.fullmatch(source):
+        source, option, value = match.groups()
         if option in changes:
-            raise UsageError(f"{option} of {source} is given twice")
+            raise UsageError(f"the option {option} of {source} is given twice; give it once")
         changes[option] = yaml.safe_load(value)
     return Path(source), dict(sorted(changes.items()))
 
 
-def as_typed(value: Any) -> str:
-    """Return an option's value as it is written on the command line, one way for each value."""
+def _option_text(value: Any) -> str:
+    """Return an option's value as command-line text; equal values give equal text."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 class LearnedPolicy(Policy):
-    """A vision-language-action model from a folder; see docs/vla.md.
+    """Plays a checkpoint of the vision-language-action model; see docs/vla.md.
 
-    On a GPU observations are batched. On a CPU they are not, since there the size of a batch
-    changes the last bits of an action.
+    It infers one observation at a time, because the batch size changes the last bits of an
+    action.
     """
 
     source = "CHECKPOINT_FOLDER[,OPTION=VALUE,...]"
-    """What the command line expects after the colon."""
+    """The command line's syntax after ``vla:``."""
 
     def __init__(self, source: str) -> None:
-        """Read what the checkpoint says of itself; its weights are read by `load`.
+        """Read the checkpoint's configuration, without its weights.
 
         Raises:
-            UsageError: There is no checkpoint, or no such option.
+            UsageError: The checkpoint or an option does not exist.
         """
-        folder, changes = named(source)
+        folder, changes = split_options(source)
         self._checkpoint = Checkpoint.open(folder.absolute()).changed(changes)
         contract = self._checkpoint.contract
         kind = contract.head if contract.network.cameras else f"{contract.head}-blind"
-        used = "".join(f",{option}={as_typed(value)}" for option, value in changes.items())
+        used = "".join(f",{option}={_option_text(value)}" for option, value in changes.items())
         self.spec = PolicySpec(
             name=f"{kind}{used}@{self._checkpoint.identity[:10]}",
             cameras=contract.network.cameras,
@@ -76,14 +76,14 @@ class LearnedPolicy(Policy):
         self._model, text = self._checkpoint.load(self._device)
         contract = self._checkpoint.contract
         self._preparation = Preparation(contract.network, contract.normalization, text)
-        # What is stored in 16 bits is computed in 16 bits; LeRobot stores some of it in 32.
+        # LeRobot stores a few weights of a 16-bit model in 32 bits.
         stored = {weight.dtype for weight in self._model.parameters()}
         self._half = torch.bfloat16 in stored
 
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
-        """Return a chunk for each observation."""
+        """Return the first `replan` actions of each predicted chunk."""
         contract = self._checkpoint.contract
         state = np.stack([seen["state"] for seen in observations]).astype(np.float32)
         inputs = self._preparation.inputs(

@@ -14,70 +14,72 @@ from policies.seeded import seeded
 
 
 class _LeRobot(Policy):
-    """What both ways of asking share: an object that is made where inferring happens."""
+    """Creates the LeRobot policy in the process that infers, and calls one of its methods."""
 
     source = "FILE.py:NAME"
-    """What the command line expects after the colon."""
+    """The command line's syntax after the colon."""
 
     method: ClassVar[str]
-    """Which of the object's methods is asked."""
+    """The method of the LeRobot policy that returns actions."""
 
     def __init__(self, source: str) -> None:
-        """Import the class or function that makes the object.
+        """Import the class or function that creates the policy.
 
         Raises:
-            UsageError: It cannot be imported.
+            UsageError: The import fails.
         """
         self._source, self._imported = source, find_imported(source)
         self.spec = self._imported.spec
         self._object: Any = None
 
     def load(self) -> None:
-        """Make the object.
+        """Create the LeRobot policy.
 
         Raises:
-            UsageError: It has not LeRobot's methods.
+            UsageError: The policy lacks one of LeRobot's methods.
         """
-        self._object = self._imported.make() if self._imported.is_maker else None
+        self._object = self._imported.make() if self._imported.is_factory else None
         for name in (self.method, "reset"):
             if not callable(getattr(self._object, name, None)):
                 raise UsageError(
-                    f"{self._source} must name a class, or a function without arguments, that "
-                    f"gives an object with {self.method}(batch) and reset(); {name} is missing"
+                    f"{self._source} must be a class, or a function without arguments, that "
+                    f"returns an object with {self.method}(batch) and reset(); {name} is missing"
                 )
 
-    def _asked(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
+    def _actions(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
         with seeded(stream):
-            return _array(getattr(self._object, self.method)(batch_of(observation, self._object)))
+            batch = _lerobot_batch(observation, self._object)
+            return _array(getattr(self._object, self.method)(batch))
 
 
 class LeRobotPolicy(_LeRobot):
-    """Asks a LeRobot policy's select_action, e.g. lerobot:my_policy.py:make.
+    """Calls a LeRobot policy's select_action, e.g. lerobot:my_policy.py:make.
 
-    Such an object keeps a queue of actions, or more, from call to call. So every worker has one of
-    its own, plays one episode at a time with it and resets it before each: no two episodes meet in
-    it. It is asked at every step, since only it knows when its queue is empty.
+    The LeRobot policy keeps state between calls, such as a queue of actions. So every worker
+    has its own copy and resets it before each episode. It is called at every step, because
+    only the policy knows when its queue is empty.
     """
 
     method = "select_action"
     needs_env = True
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
-        """Empty its queue."""
+        """Reset the LeRobot policy."""
         self._object.reset()
 
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
-        """Return its next action."""
-        return [self._asked(observations[0], streams[0]).reshape(1, -1)]
+        """Return the next action as a chunk of length 1."""
+        return [self._actions(observations[0], streams[0]).reshape(1, -1)]
 
 
 class LeRobotChunksPolicy(_LeRobot):
-    """Asks a LeRobot policy's predict_action_chunk, e.g. lerobot-chunks:my_policy.py:make.
+    """Calls a LeRobot policy's predict_action_chunk, e.g. lerobot-chunks:my_policy.py:make.
 
-    It is reset before every call, so it must need no earlier observation. In return all workers
-    share one, it can be served, and the protocol says how many actions of a chunk are executed.
+    The LeRobot policy is reset before every call, so it must not need earlier observations. All
+    workers can share it, and it can be served. The protocol sets how many actions of a chunk are
+    executed.
     """
 
     method = "predict_action_chunk"
@@ -85,20 +87,20 @@ class LeRobotChunksPolicy(_LeRobot):
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
-        """Return its chunks, one at a time: in a batch they would be other bits."""
+        """Infer one observation at a time, because a batch would change the last bits."""
         return [self._chunk(o, stream) for o, stream in zip(observations, streams, strict=True)]
 
     def _chunk(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
         self._object.reset()
-        chunk = self._asked(observation, stream)
+        chunk = self._actions(observation, stream)
         return chunk[0] if chunk.ndim == 3 else chunk
 
 
-def batch_of(observation: Observation, policy: Any) -> dict[str, Any]:
-    """Return an observation as LeRobot's batch of one.
+def _lerobot_batch(observation: Observation, policy: Any) -> dict[str, Any]:
+    """Return an observation as a LeRobot batch of size 1.
 
-    Pictures are float32 in [0, 1] with channels first, under ``observation.images.ROLE`` or what
-    the policy's `keys` says for the role.
+    Images are float32 in [0, 1] with channels first. The policy's `keys` maps camera roles to
+    image keys; the default is ``observation.images.ROLE``.
     """
     import torch
 
@@ -106,14 +108,14 @@ def batch_of(observation: Observation, policy: Any) -> dict[str, Any]:
     device = getattr(getattr(policy, "config", None), "device", None)
     batch: dict[str, Any] = {"observation.state": torch.from_numpy(observation["state"].copy())}
     for role, image in observation["image"].items():
-        picture = torch.from_numpy(image.copy()).permute(2, 0, 1).to(torch.float32) / 255
-        batch[keys.get(role, f"observation.images.{role}")] = picture
+        pixels = torch.from_numpy(image.copy()).permute(2, 0, 1).to(torch.float32) / 255
+        batch[keys.get(role, f"observation.images.{role}")] = pixels
     batch = {key: tensor.unsqueeze(0).to(device or "cpu") for key, tensor in batch.items()}
     return batch | {"task": [observation["instruction"]]}
 
 
 def _array(actions: Any) -> ActionChunk:
-    """Return a tensor, on whatever device, as float32; an array as it is."""
+    """Return a tensor of any device as a float32 array; keep an array's dtype."""
     if hasattr(actions, "detach"):
         actions = actions.detach().cpu().float().numpy()
     return np.asarray(actions)

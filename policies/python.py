@@ -1,4 +1,4 @@
-"""A policy in a researcher's own Python file: observation in, chunk of actions out."""
+"""A policy in the user's own Python file, as a callable from an observation to a chunk."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,54 +8,52 @@ import numpy as np
 from harness.contracts.environment import Observation
 from harness.contracts.errors import UsageError
 from harness.contracts.policy import ActionChunk, Policy
-from policies.imported import find_imported, positional
+from policies.imported import find_imported, required_positional
 from policies.seeded import seeded
 
 
 class PythonPolicy(Policy):
-    """Asks a function or an object of yours, e.g. python:my_policy.py:MyPolicy.
+    """Calls your own function or class, e.g. python:my_policy.py:MyPolicy.
 
-    It is called with the observation, and with the episode's random stream if it takes two
-    arguments, and keeps nothing between calls.
+    The callable gets the observation. If it takes two arguments, it also gets the episode's
+    random stream. It must keep no state between calls.
     """
 
     source = "FILE.py:NAME"
-    """What the command line expects after the colon."""
+    """The command line's syntax after ``python:``."""
 
     def __init__(self, source: str) -> None:
         """Import the class or function.
 
         Raises:
-            UsageError: It cannot be imported.
+            UsageError: The import fails.
         """
         self._source, self._imported = source, find_imported(source)
         self.spec = self._imported.spec
-        self._answer: Any = None
+        self._act: Any = None
 
     def load(self) -> None:
-        """Make the object, if a class or a function without arguments was named.
+        """Create the policy, if the name is a class or a function without arguments.
 
         Raises:
-            UsageError: What it makes cannot be called.
+            UsageError: The created object is not callable.
         """
-        self._answer = self._imported.make()
-        if not callable(self._answer):
-            lerobot = hasattr(self._answer, "select_action")
+        self._act = self._imported.make()
+        if not callable(self._act):
+            lerobot = hasattr(self._act, "select_action")
             fix = f"write lerobot:{self._source}" if lerobot else "give it __call__(observation)"
             raise UsageError(f"{self._source} cannot be called with an observation; {fix}")
-        self._takes_stream = positional(self._answer) > 1
+        self._takes_stream = required_positional(self._act) > 1
 
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
-        """Call it for each observation."""
+        """Call the policy once for each observation."""
         return [self._one(o, stream) for o, stream in zip(observations, streams, strict=True)]
 
     def _one(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
         with seeded(stream):
             chunk: ActionChunk = (
-                self._answer(observation, stream)
-                if self._takes_stream
-                else self._answer(observation)
+                self._act(observation, stream) if self._takes_stream else self._act(observation)
             )
         return chunk

@@ -1,4 +1,4 @@
-"""Asks a policy server: one of this project's, or openpi's own."""
+"""A policy behind a policy server, either Assay's or openpi's own."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,24 +22,24 @@ from harness.serving.connection import Connection, Endpoint
 from harness.serving.greeting import STREAM_KEY, read_greeting
 from harness.serving.keys import ObservationKeys
 
-CONNECTION_OPTIONS = ("timeout", "patience", "api-key-file")
-STATED_OPTIONS = ("name", "cameras", "layout", "state", "prompt", "image.ROLE")
-"""What a user states about a server that says nothing about its policy."""
+_CONNECTION_OPTIONS = ("timeout", "patience", "api-key-file")
+_SPEC_OPTIONS = ("name", "cameras", "layout", "state", "prompt", "image.ROLE")
+"""Options that describe the policy of an openpi server, which sends no spec."""
 
 
 @dataclass(frozen=True)
-class Stated:
-    """What the command line says of a server: its address and its options by name."""
+class ServerReference:
+    """A server's address and its options, from the command line."""
 
     address: str
     options: Mapping[str, str]
 
     @classmethod
-    def parse(cls, source: str) -> "Stated":
-        """Read ``ws://HOST:PORT?OPTION=VALUE&...``.
+    def parse(cls, source: str) -> "ServerReference":
+        """Parse ``ws://HOST:PORT?OPTION=VALUE&...``.
 
         Raises:
-            UsageError: It is no such address, or an option is unknown or given twice.
+            UsageError: The address is malformed, or an option is unknown or given twice.
         """
         parts = urlsplit(source)
         if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.username:
@@ -49,14 +49,14 @@ class Stated:
         except ValueError as error:
             raise UsageError(f"{parts.query!r} is not OPTION=VALUE&OPTION=VALUE") from error
         for name, _ in pairs:
-            known = (*CONNECTION_OPTIONS, *STATED_OPTIONS)
-            require_known("option of remote", _kind(name), known)
+            known = (*_CONNECTION_OPTIONS, *_SPEC_OPTIONS)
+            require_known("option of remote", _option_kind(name), known)
         if len(dict(pairs)) < len(pairs):
-            raise UsageError(f"an option is given twice in {parts.query!r}")
+            raise UsageError(f"an option is given twice in {parts.query!r}; give it once")
         return cls(f"{parts.scheme}://{parts.netloc}{parts.path}", dict(pairs))
 
     def endpoint(self) -> Endpoint:
-        """Return how to reach the server."""
+        """Return the connection settings."""
         endpoint = Endpoint(address=self.address)
         file = self.options.get("api-key-file")
         return replace(
@@ -67,7 +67,7 @@ class Stated:
         )
 
     def keys(self) -> ObservationKeys:
-        """Return under which keys the server takes an observation."""
+        """Return the message keys that the server expects."""
         images = {n.partition(".")[2]: k for n, k in self.options.items() if n.startswith("image.")}
         state = self.options.get("state", "")
         return ObservationKeys.parse(
@@ -75,16 +75,19 @@ class Stated:
         )
 
     def spec(self, metadata: Any) -> PolicySpec:
-        """Return what the user states of the policy; its identity follows from all of it."""
-        options = {n: v for n, v in self.options.items() if n not in CONNECTION_OPTIONS}
+        """Return the policy's spec from the user's options and the server's metadata.
+
+        The policy's identity contains a digest of both.
+        """
+        options = {n: v for n, v in self.options.items() if n not in _CONNECTION_OPTIONS}
         name = options.get("name", "")
         if name and not SAFE_NAME.fullmatch(name):
-            raise UsageError(f"name={name} may hold letters, digits, '.', '_', '+' and '-' only")
+            raise UsageError(f"name={name} may only have letters, digits, '.', '_', '+' and '-'")
         layout = options.get("layout", "libero")
         require_known("layout of remote", layout, ("libero", "environment"))
-        # Two servers without a name are two policies.
-        where = "" if name else self.address
-        identity = pack([where, sorted(options.items()), metadata])
+        # Without a name, servers at two addresses are two policies.
+        address = "" if name else self.address
+        identity = pack([address, sorted(options.items()), metadata])
         libero = layout == "libero"
         return PolicySpec(
             f"{name or 'remote'}@{hashlib.sha256(identity).hexdigest()[:10]}",
@@ -100,62 +103,62 @@ class Stated:
         except ValueError:
             seconds = -1.0
         if not 0 < seconds < float("inf"):
-            raise UsageError(f"{name}={text} is not a number of seconds")
+            raise UsageError(f"{name}={text} must be a positive number of seconds")
         return seconds
 
 
 class ServedPolicy(Policy):
-    """Asks a policy server, e.g. remote:ws://127.0.0.1:8000.
+    """Queries a policy server, e.g. remote:ws://127.0.0.1:8000.
 
-    A server of this project says which policy it has, and the run is then that policy's: given
-    the episode's stream, it answers the bits that the policy would give here. Of a server of
-    openpi's own the user states what the policy means.
+    Assay's server sends the policy's spec. The client sends the episode's random stream, so the
+    served policy returns the same bits as a local one, under the same identity. openpi's server
+    sends no spec; the user describes its policy with options.
     """
 
     source = "ws://HOST:PORT"
-    """What the command line expects after the colon."""
+    """The command line's syntax after ``remote:``."""
 
-    batches = True  # Each observation is asked for on its own, on a connection of its own.
+    batches = True  # Each observation has its own request and connection.
 
     def __init__(self, source: str) -> None:
-        """Meet the server, which says what it serves.
+        """Connect to the server and read the spec of its policy.
 
         Raises:
-            UsageError: It is not there, it speaks something else, or an option is wrong.
+            UsageError: No server answers, it is not a policy server, or an option is wrong.
         """
-        stated = Stated.parse(source)
-        self._endpoint = stated.endpoint()
+        reference = ServerReference.parse(source)
+        self._endpoint = reference.endpoint()
         first = Connection(self._endpoint)
         try:
             greeting = read_greeting(first.metadata)
         except WireError as error:
             first.close()
-            raise UsageError(f"{stated.address} is no policy server: {error}") from error
-        extra = [name for name in stated.options if name not in CONNECTION_OPTIONS]
+            raise UsageError(f"{reference.address} is not a policy server: {error}") from error
+        extra = [name for name in reference.options if name not in _CONNECTION_OPTIONS]
         if greeting is not None and extra:
             raise UsageError(
-                f"{stated.address} states {greeting.spec.name}'s spec itself; "
+                f"{reference.address} sends the spec of {greeting.spec.name} itself; "
                 f"leave out {', '.join(extra)}"
             )
         self._repeatable = greeting is not None
-        self._keys = stated.keys() if greeting is None else greeting.keys
-        self.spec = stated.spec(first.metadata) if greeting is None else greeting.spec
+        self._keys = reference.keys() if greeting is None else greeting.keys
+        self.spec = reference.spec(first.metadata) if greeting is None else greeting.spec
         self._connections = [first]
 
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
-        """Ask for every observation at the same time, so that the server can make a batch."""
+        """Send all observations at the same time, so that the server can batch them."""
         while len(self._connections) < len(observations):
             self._connections.append(Connection(self._endpoint))
-        asked = zip(self._connections, observations, streams, strict=False)
+        queries = zip(self._connections, observations, streams, strict=False)
         with ThreadPoolExecutor(len(observations)) as threads:
-            replies = list(threads.map(lambda each: self._ask(*each), asked))
-        # The server makes a batch of them, and counts it in every reply.
+            replies = list(threads.map(lambda query: self._query(*query), queries))
+        # The server counts a batch once, in each of its replies.
         self.evaluations += max(map(_evaluations, replies))
         return [reply["actions"] for reply in replies]
 
-    def _ask(
+    def _query(
         self, connection: Connection, observation: Observation, stream: np.random.Generator
     ) -> Mapping[str, Any]:
         request = self._keys.pack(observation)
@@ -169,29 +172,29 @@ class ServedPolicy(Policy):
             has = sorted(reply) if isinstance(reply, dict) else type(reply).__name__
             raise PolicyError(f"policy_reply: no actions in the server's reply, but {has}")
         if not self._repeatable:
-            self._require_stated_size(reply["actions"])
+            self._require_action_size(reply["actions"])
         return reply
 
-    def _require_stated_size(self, chunk: Any) -> None:
-        """Refuse actions of another size than the user stated: that is no failure of the policy."""
+    def _require_action_size(self, chunk: Any) -> None:
+        """Require actions of the user's layout; another size is a wrong option, not a failure."""
         layout = self.spec.action_layout
         if layout is None or not isinstance(chunk, np.ndarray) or chunk.ndim != 2:
             return
         if chunk.shape[1] != layout.size:
             raise UsageError(
-                f"the actions of {self._endpoint.address} have {chunk.shape[1]} numbers, those of "
-                f"its layout {layout.size} ({layout}); is this the checkpoint for the benchmark? "
-                f"layout=environment takes the environment's"
+                f"the actions of {self._endpoint.address} have {chunk.shape[1]} numbers, but its "
+                f"layout has {layout.size} ({layout}); serve a checkpoint for this benchmark, or "
+                f"give layout=environment to use the environment's layout"
             )
 
 
 def _evaluations(reply: Mapping[str, Any]) -> int:
-    """Return how often the network ran; a server of openpi's own does not count: at least once."""
+    """Return the server's count of forward passes; 1 from openpi's server, which sends none."""
     timing = reply.get("policy_timing")
     ran = timing.get("evaluations") if isinstance(timing, dict) else None
     return ran if type(ran) is int else 1
 
 
-def _kind(option: str) -> str:
-    """Return an option's name as the list of options has it."""
+def _option_kind(option: str) -> str:
+    """Return the option's name, with any camera's ``image.ROLE`` as one option."""
     return "image.ROLE" if option.startswith("image.") and len(option) > 6 else option

@@ -1,4 +1,4 @@
-"""Plays the recorded actions of another run: the check that an environment is deterministic."""
+"""A policy that replays recorded actions, to check that an environment is deterministic."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from harness.runs.folder import Run
 
 
 class ReplayPolicy(Policy):
-    """Repeats what one policy did on the same scenes of a recorded run."""
+    """Replays the actions of a recorded run on the same scenes."""
 
     source = "RUN_FOLDER"
-    """What the command line expects after the colon."""
+    """The command line's syntax after ``replay:``."""
 
     needs_env = True
 
@@ -25,18 +25,18 @@ class ReplayPolicy(Policy):
         """Read the run's records.
 
         Raises:
-            UsageError: There is no run, or it holds several policies for a scene.
+            UsageError: The run does not exist, or several policies played the same scene.
         """
         self._run = Run.existing(Path(source))
         self._by_scene: dict[str, EpisodeRecord] = {}
         for record in self._run.records().values():
             if self._by_scene.setdefault(record.spec.scene, record) is not record:
-                raise UsageError(f"{source} holds several policies; replay needs a run of one")
+                raise UsageError(f"{source} has several policies; replay needs a run of one policy")
         hashes = {r.spec.key: r.actions_sha256 for r in self._by_scene.values()}
         self.spec = PolicySpec(f"replay@{digest(hashes)[:10]}")
 
     def missing(self, specs: Iterable[EpisodeSpec]) -> str | None:
-        """Name the first scene that was never recorded."""
+        """Return a message about the first scene without recorded actions, or None."""
         for spec in specs:
             record = self._by_scene.get(spec.scene)
             if record is None or record.outcome == "error":
@@ -47,13 +47,13 @@ class ReplayPolicy(Policy):
         return None
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
-        """Load the scene's actions; when they are used up, the environment idles."""
+        """Load the actions that were recorded on the scene."""
         self._env = env
         self._actions = self._run.actions(self._by_scene[spec.scene].spec.key)
 
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
-        """Return all actions that are left."""
+        """Return the remaining actions, or the idle action after the last one."""
         rest = self._actions[self._env.steps :]
         return [rest if len(rest) else self._env.idle_action[np.newaxis]]

@@ -1,4 +1,4 @@
-"""Policies that need no model: an upper bound and two lower bounds for every benchmark."""
+"""Policies without a model: an upper bound and lower bounds for every benchmark."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from harness.contracts.spec import EpisodeSpec
 
 
 class OraclePolicy(Policy):
-    """Plays the benchmark's scripted expert, which sees the simulator's state.
+    """Plays the benchmark's scripted expert, which reads the simulator's state.
 
-    It asks at every step, whatever the protocol's replan length, and looks at no image.
+    The expert acts at every step, whatever the protocol's replan length. It needs no images.
     """
 
     spec = PolicySpec("oracle")
@@ -21,17 +21,17 @@ class OraclePolicy(Policy):
     _expert: Expert
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
-        """Ask the environment for its expert.
+        """Get the environment's expert.
 
         Raises:
-            NotImplementedError: The task has none; the episode is an error, not a failure.
+            NotImplementedError: The task has no expert. The episode becomes an error.
         """
-        expert = self._ask(env)
+        expert = self._find_expert(env)
         if expert is None:
             raise NotImplementedError(f"{spec.benchmark} has no expert for {spec.task}")
         self._expert = expert
 
-    def _ask(self, env: BenchmarkEnv) -> Expert | None:
+    def _find_expert(self, env: BenchmarkEnv) -> Expert | None:
         return env.expert()
 
     def infer(
@@ -42,14 +42,15 @@ class OraclePolicy(Policy):
 
 
 class WrongOraclePolicy(OraclePolicy):
-    """Plays the scripted expert on a wrong choice: what it scores, skill alone gives.
+    """Plays the scripted expert with a distractor instead of the target.
 
-    A score that is above the definition's says that choosing is not what is scored.
+    It moves as well as the oracle but chooses wrongly. So its score shows how much of the
+    benchmark's score a policy gets without choosing the right target.
     """
 
     spec = PolicySpec("oracle-wrong")
 
-    def _ask(self, env: BenchmarkEnv) -> Expert | None:
+    def _find_expert(self, env: BenchmarkEnv) -> Expert | None:
         return env.distractor_expert()
 
 
@@ -60,26 +61,26 @@ class RandomPolicy(Policy):
     needs_env = True
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
-        """Take the bounds of the action space."""
+        """Read the bounds of the action space."""
         space = env.action_space
         self._low, self._high = space.low, space.high  # type: ignore[attr-defined]
 
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[ActionChunk]:
-        """Draw one action from the episode's own stream."""
+        """Draw one action from the episode's random stream."""
         action = streams[0].uniform(self._low, self._high)
         return [action.astype(np.float32)[np.newaxis]]
 
 
 class ZeroPolicy(Policy):
-    """Never moves: what it scores, the scene gives away."""
+    """Never moves: its score is what the initial scene alone gives."""
 
     spec = PolicySpec("zero")
     needs_env = True
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
-        """Take the environment's idle action."""
+        """Read the environment's idle action."""
         self._idle = env.idle_action
 
     def infer(

@@ -1,4 +1,4 @@
-"""Gives code that draws from global generators the randomness of an episode's stream."""
+"""Seeds the global random generators from an episode's random stream."""
 
 import random
 import sys
@@ -12,12 +12,12 @@ from harness.contracts.spec import stream_key
 
 @contextmanager
 def seeded(stream: np.random.Generator) -> Iterator[None]:
-    """Seed the generators of Python, NumPy and, where it is imported, PyTorch, and restore them.
+    """Seed the global generators of Python, NumPy and PyTorch; restore their states on exit.
 
-    So what such code draws follows from the episode and the step alone, and a simulator in the
-    same process draws as if the code had not run.
+    So the numbers that a policy draws depend only on the episode and the step. A simulator in
+    the same process is not affected. PyTorch is skipped unless it is already imported.
     """
-    seed = int(stream_key(stream)[0]) % 2**32  # Nothing is drawn, so the stream is the code's.
+    seed = int(stream_key(stream)[0]) % 2**32  # Draws nothing: the stream stays unused.
     python, legacy = random.getstate(), np.random.get_state()
     torch = sys.modules.get("torch")
     forked = None

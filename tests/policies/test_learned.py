@@ -1,4 +1,4 @@
-"""A checkpoint as a policy: what it takes, what it gives, and that it gives the same anywhere."""
+"""A checkpoint as a policy: its options, its actions, and the same bits with any worker count."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,9 +32,9 @@ def observation(seed: int) -> Observation:
     }
 
 
-def played(folder: Path, head: str = "flow", **more: Any) -> LearnedPolicy:
+def loaded_policy(folder: Path, head: str = "flow", **fields: Any) -> LearnedPolicy:
     vla = model(network(), head)
-    contract = contract_of(vla, normalization(), state_layout=LAYOUT, **more)
+    contract = contract_of(vla, normalization(), state_layout=LAYOUT, **fields)
     save(folder, vla, text(vla.config), contract)
     policy = make_policy(f"vla:{folder}")
     assert isinstance(policy, LearnedPolicy)
@@ -42,40 +42,43 @@ def played(folder: Path, head: str = "flow", **more: Any) -> LearnedPolicy:
     return policy
 
 
-def test_an_action_depends_on_its_observation_and_stream_alone(tmp_path: Path) -> None:
-    policy = played(tmp_path)
-    seen = [observation(number) for number in range(3)]
+def test_chunk_depends_only_on_observation_and_stream(tmp_path: Path) -> None:
+    policy = loaded_policy(tmp_path)
+    observations = [observation(number) for number in range(3)]
 
     def act(numbers: list[int], streams: list[int]) -> list[np.ndarray]:
-        drawn = [np.random.default_rng(stream) for stream in streams]
-        return [policy.infer([seen[n]], [s])[0] for n, s in zip(numbers, drawn, strict=True)]
+        pairs = zip(numbers, map(np.random.default_rng, streams), strict=True)
+        return [policy.infer([observations[n]], [stream])[0] for n, stream in pairs]
 
-    forth, back = act([0, 1, 2], [5, 6, 7]), act([2, 1, 0], [7, 6, 5])
-    for one, other in zip(forth, back[::-1], strict=True):
-        np.testing.assert_array_equal(one, other)
+    forward, backward = act([0, 1, 2], [5, 6, 7]), act([2, 1, 0], [7, 6, 5])
+    for chunk, again in zip(forward, backward[::-1], strict=True):
+        np.testing.assert_array_equal(chunk, again)
     assert not np.allclose(act([0], [5])[0], act([0], [6])[0])
     assert not np.allclose(act([0], [5])[0], act([1], [5])[0])
     assert not policy.batches
 
 
-def test_the_network_s_runs_are_counted(tmp_path: Path) -> None:
-    policy = played(tmp_path)
+def test_evaluations_count_the_forward_passes(tmp_path: Path) -> None:
+    policy = loaded_policy(tmp_path)
     for number in range(2):
         policy.infer([observation(number)], [np.random.default_rng(0)])
-    # One for the prefix and ten for the flow's steps, each time.
+    # Each inference runs the prefix once and the flow head ten times.
     assert policy.evaluations == 2 * 11
 
 
-def test_a_chunk_is_cut_to_what_is_executed(tmp_path: Path) -> None:
-    whole = played(tmp_path / "a").infer([observation(0)], [np.random.default_rng(0)])[0]
-    cut = played(tmp_path / "b", replan=2).infer([observation(0)], [np.random.default_rng(0)])[0]
+def test_chunk_is_cut_to_the_replan_length(tmp_path: Path) -> None:
+    def infer(policy: LearnedPolicy) -> np.ndarray:
+        return policy.infer([observation(0)], [np.random.default_rng(0)])[0]
+
+    whole = infer(loaded_policy(tmp_path / "a"))
+    cut = infer(loaded_policy(tmp_path / "b", replan=2))
     assert (len(whole), len(cut)) == (4, 2)
     np.testing.assert_array_equal(whole[:2], cut)
 
 
-def test_options_are_changed_behind_a_comma(tmp_path: Path) -> None:
-    """What is executed of a chunk and how often the network runs are not the weights' business."""
-    played(tmp_path)
+def test_options_after_a_comma_change_the_checkpoint(tmp_path: Path) -> None:
+    """Replan length and decoding steps can change without a new training."""
+    loaded_policy(tmp_path)
     short = make_policy(f"vla:{tmp_path},steps=3,replan=2")
     plain = make_policy(f"vla:{tmp_path}")
     assert short.spec.name == plain.spec.name.replace("flow@", "flow,replan=2,steps=3@")
@@ -83,7 +86,7 @@ def test_options_are_changed_behind_a_comma(tmp_path: Path) -> None:
     short.load()
     chunk = short.infer([observation(0)], [np.random.default_rng(0)])[0]
     assert (len(chunk), short.evaluations) == (2, 4)
-    for wrong, said in {
+    for option, message in {
         "steps=0": "steps must be",
         "steps=many": "steps of the head flow must be a whole number",
         "adaptive=true": "adaptive cannot be changed",
@@ -93,16 +96,16 @@ def test_options_are_changed_behind_a_comma(tmp_path: Path) -> None:
         "horizon=8": "horizon cannot be changed",
         "steps=3,steps=4": "given twice",
     }.items():
-        with pytest.raises(UsageError, match=said):
-            make_policy(f"vla:{tmp_path},{wrong}")
-    # What the weights cannot do is found when they are read.
-    played(tmp_path / "masked", "masked")
+        with pytest.raises(UsageError, match=message):
+            make_policy(f"vla:{tmp_path},{option}")
+    # Only `load` can find that the weights do not fit an option.
+    loaded_policy(tmp_path / "masked", "masked")
     with pytest.raises(UsageError, match="does not fit the model"):
         make_policy(f"vla:{tmp_path / 'masked'},bins=7").load()
 
 
-def test_building_one_reads_no_weights(tmp_path: Path) -> None:
-    name = played(tmp_path).spec.name
+def test_constructor_reads_no_weights(tmp_path: Path) -> None:
+    name = loaded_policy(tmp_path).spec.name
     (tmp_path / "model.safetensors").unlink()
     policy = LearnedPolicy(str(tmp_path))
     assert policy.spec.name == name
@@ -110,8 +113,8 @@ def test_building_one_reads_no_weights(tmp_path: Path) -> None:
         policy.load()
 
 
-def test_one_process_and_two_workers_give_the_same(tmp_path: Path) -> None:
-    """On points, whose states follow every bit of an action; `test_train_learning` has pictures."""
+def test_one_process_and_two_workers_give_the_same_records(tmp_path: Path) -> None:
+    """A point's state follows every bit of its actions; `test_train_learning` covers images."""
     family = find_benchmark("points_two")
     env = family.make("points_two", "left", family.protocols()["plain"])
     sizes = env.state_layout.size, env.action_layout.size
@@ -123,24 +126,24 @@ def test_one_process_and_two_workers_give_the_same(tmp_path: Path) -> None:
     save(folder, vla, text(config), contract_of(vla, Normalization(*scalings), **layouts))
     check_compatible(LearnedPolicy(str(folder)).spec, env)
     plan = tmp_path / "plan.yaml"
-    cell = "{name: points_two, protocol: plain}"
-    plan.write_text(f"policies: ['vla:{folder}']\nepisodes: 3\nbenchmarks: [{cell}]\n")
+    setup = "{name: points_two, protocol: plain}"
+    plan.write_text(f"policies: ['vla:{folder}']\nepisodes: 3\nbenchmarks: [{setup}]\n")
     logs = []
     for workers in ("0", "2"):
         out = tmp_path / workers
-        told = ["run", "--plan", str(plan), "--out", str(out), "--workers", workers]
-        assert run_eval.main(told) == 0
+        arguments = ["run", "--plan", str(plan), "--out", str(out), "--workers", workers]
+        assert run_eval.main(arguments) == 0
         records = Run.existing(out).records()
-        # A chunk is asked for every four steps: the prefix once, and three steps of the flow.
-        asked = {record.evaluations / -(-record.steps // 4) for record in records.values()}
-        assert asked == {1 + 3}
+        # One chunk for every four steps: the prefix once, and three steps of the flow.
+        per_chunk = {record.evaluations / -(-record.steps // 4) for record in records.values()}
+        assert per_chunk == {1 + 3}
         logs.append([record.deterministic() for _, record in sorted(records.items())])
     assert len(logs[0]) == 6
     assert logs[0] == logs[1]
 
 
-def test_an_environment_that_means_something_else_is_refused(tmp_path: Path) -> None:
-    spec = replace(played(tmp_path).spec, cameras=("main",))
+def test_environment_with_another_layout_is_refused(tmp_path: Path) -> None:
+    spec = replace(loaded_policy(tmp_path).spec, cameras=("main",))
     family = find_benchmark("points_two")
     env = family.make("points_two", "left", next(iter(family.protocols().values())))
     with pytest.raises(UsageError, match=r"disagree about the state.*arm\[5\]"):

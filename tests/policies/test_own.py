@@ -1,4 +1,4 @@
-"""A researcher's own file as a policy: plain Python, and LeRobot's interface."""
+"""Policies in a user's own file: plain Python, and LeRobot's interface."""
 
 import random
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Loaded:
         assert observation["image"]["main"].shape == (8, 8, 3)
         return np.tile(-observation["state"], (6, 1))
 
-def lent():
+def not_callable():
     return object()
 
 misnamed = lambda observation: None
@@ -55,7 +55,7 @@ from collections import deque
 import torch
 
 class Act:
-    '''Has LeRobot's interface, a queue of four actions, and draws from PyTorch's generator.'''
+    '''Implements LeRobot's interface with a queue, and draws from PyTorch's generator.'''
     cameras = ("main",)
     keys = {"main": "observation.images.image"}
     def __init__(self):
@@ -64,8 +64,8 @@ class Act:
         self._queue = deque()
     @torch.no_grad()
     def predict_action_chunk(self, batch):
-        picture, (task,) = batch["observation.images.image"], batch["task"]
-        assert picture.shape == (1, 3, 8, 8) and picture.dtype == torch.float32 and "reach" in task
+        image, (task,) = batch["observation.images.image"], batch["task"]
+        assert image.shape == (1, 3, 8, 8) and image.dtype == torch.float32 and "reach" in task
         mean = -batch["observation.state"].unsqueeze(1).repeat(1, 8, 1)
         return mean + 0.2 * torch.randn(mean.shape)
     def select_action(self, batch):
@@ -100,42 +100,42 @@ def work(policy: str, episodes: int = 4) -> Work:
 
 
 def in_order(plan: Work, order: Sequence[int]) -> list[dict[str, Any]]:
-    """Return the records in the plan's order, played in another."""
+    """Play the episodes in the given order; return the records in the plan's order."""
     specs = [plan.specs[index] for index in order]
     records = {e.record.spec.key: e.record for e in run_inline(plan, specs, print)}
     return [records[spec.key].deterministic() for spec in plan.specs]
 
 
-def test_a_function_of_two_arguments_draws_from_the_episodes_stream(plain: str) -> None:
+def test_function_with_two_arguments_gets_the_random_stream(plain: str) -> None:
     plan, built_in = work(f"{plain}:act"), work("homing")
     assert plan.specs[0].policy.startswith("act@")
     policy, homing = plan.policies[plan.specs[0].policy], built_in.policies["homing"]
     policy.load()
-    seen = PointEnv("left", 30)
-    seen.begin(0, 7)
+    env = PointEnv("left", 30)
+    env.begin(0, 7)
     key = np.array([1, 2], np.uint64)
-    (ours,) = policy.infer([seen.observe(())], [keyed_stream(key)])
-    (theirs,) = homing.infer([seen.observe(())], [keyed_stream(key)])
-    np.testing.assert_array_equal(ours, theirs)
+    (chunk,) = policy.infer([env.observe(())], [keyed_stream(key)])
+    (expected,) = homing.infer([env.observe(())], [keyed_stream(key)])
+    np.testing.assert_array_equal(chunk, expected)
 
 
 @pytest.mark.parametrize("name", ["act", "careless", "Loaded"])
-def test_the_order_of_the_episodes_changes_nothing(plain: str, name: str) -> None:
+def test_records_do_not_depend_on_the_order_of_episodes(plain: str, name: str) -> None:
     plan = work(f"{plain}:{name}")
     assert in_order(plan, range(7, -1, -1)) == inline(plan)
 
 
-def test_a_class_is_made_when_it_is_loaded_and_says_what_it_needs(plain: str) -> None:
+def test_class_attributes_give_the_spec_and_load_creates_the_object(plain: str) -> None:
     policy: Any = make_policy(f"{plain}:Loaded")
     assert policy.spec.name.startswith("loaded.5@")
     assert policy.spec.cameras == ("main",)
     assert (policy.spec.image_size, policy.spec.chunk_length) == ((8, 8), 6)
-    assert policy._imported.named.built == 0
+    assert policy._imported.target.built == 0
     policy.load()
-    assert policy._imported.named.built == 1
+    assert policy._imported.target.built == 1
 
 
-def test_an_edited_file_is_another_policy(plain: str, tmp_path: Path) -> None:
+def test_edited_file_is_another_policy(plain: str, tmp_path: Path) -> None:
     before = make_policy(f"{plain}:act").spec.name
     assert make_policy(f"{plain}:act").spec.name == before
     (tmp_path / "my_policy.py").write_text(PLAIN.replace("0.5 *", "0.4 *"))
@@ -143,22 +143,22 @@ def test_an_edited_file_is_another_policy(plain: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("atc", "unknown name in .*my_policy.py 'atc'; did you mean act"),
-        ("number", "number in .* is neither a class nor a function"),
-        ("misnamed", "the name 'a/b' of .* may hold letters"),
+        ("number", "number in .* must be a class or a function"),
+        ("misnamed", "the name 'a/b' of .* may only have letters"),
         ("one_camera", r"write cameras = \('main',\)"),
-        ("lent", "cannot be called with an observation; give it __call__"),
+        ("not_callable", "cannot be called with an observation; give it __call__"),
     ],
 )
-def test_a_wrong_name_is_refused_with_the_fix(plain: str, name: str, says: str) -> None:
-    with pytest.raises(UsageError, match=says):
+def test_error_for_a_wrong_name_names_the_fix(plain: str, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         make_policy(f"{plain}:{name}").load()
 
 
 @pytest.mark.parametrize(
-    ("reference", "says"),
+    ("reference", "message"),
     [
         ("python:", r"needs FILE.py:NAME: write python:FILE.py:NAME"),
         ("python:mine.py", "'mine.py' is not FILE.py:NAME"),
@@ -166,19 +166,19 @@ def test_a_wrong_name_is_refused_with_the_fix(plain: str, name: str, says: str) 
         ("python:no.such.module:act", "cannot import no.such.module: ModuleNotFoundError"),
     ],
 )
-def test_a_wrong_place_is_refused_with_the_fix(reference: str, says: str) -> None:
-    with pytest.raises(UsageError, match=says):
+def test_error_for_a_wrong_file_or_module_names_it(reference: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         make_policy(reference)
 
 
-def test_a_file_that_cannot_be_imported_is_refused_with_its_error(tmp_path: Path) -> None:
+def test_failed_import_shows_the_error_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("raise OSError('no weights')")
     for _ in range(2):
         with pytest.raises(UsageError, match=r"cannot import .*mine.py: OSError: no weights"):
             make_policy(f"python:{tmp_path}/mine.py:act")
 
 
-def test_global_generators_follow_from_the_stream_and_are_put_back() -> None:
+def test_global_generators_are_seeded_from_the_stream_and_restored() -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
 
     def draw() -> list[float]:
@@ -203,9 +203,7 @@ def test_global_generators_follow_from_the_stream_and_are_put_back() -> None:
 
 @pytest.mark.parametrize("kind", ["lerobot", "lerobot-chunks"])
 @pytest.mark.parametrize("name", ["Act", "make"])
-def test_a_lerobot_policy_remembers_nothing_of_another_episode(
-    lerobot: str, kind: str, name: str
-) -> None:
+def test_lerobot_policy_keeps_no_state_between_episodes(lerobot: str, kind: str, name: str) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     plan = work(f"{kind}:{lerobot}:{name}")
     expected = inline(plan)
@@ -213,23 +211,25 @@ def test_a_lerobot_policy_remembers_nothing_of_another_episode(
     assert in_order(plan, [3, 1, 2, 0, 7, 5, 6, 4]) == expected
 
 
-def test_only_chunks_can_be_served_since_a_queue_belongs_to_one_episode(lerobot: str) -> None:
+def test_lerobot_chunks_can_be_served_and_lerobot_cannot(lerobot: str) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     assert make_policy(f"lerobot:{lerobot}:Act").needs_env
-    with pytest.raises(UsageError, match="lives beside a simulator"):
+    with pytest.raises(UsageError, match="needs the simulator, so it cannot be served"):
         PolicyServer(Serving(reference=f"lerobot:{lerobot}:Act", port=0), print)
     assert not make_policy(f"lerobot-chunks:{lerobot}:Act").needs_env
 
 
 @pytest.mark.parametrize(
-    ("reference", "says"),
+    ("reference", "message"),
     [
         ("lerobot:{}:Broken", r"an object with select_action\(batch\) and reset\(\); reset is"),
         ("lerobot-chunks:{}:Broken", "predict_action_chunk is missing"),
         ("python:{}:Broken", "cannot be called with an observation; write lerobot:"),
     ],
 )
-def test_an_object_of_another_kind_is_refused(lerobot: str, reference: str, says: str) -> None:
+def test_object_without_the_required_methods_is_refused(
+    lerobot: str, reference: str, message: str
+) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         make_policy(reference.format(lerobot)).load()

@@ -1,4 +1,4 @@
-"""The client: a served policy's bytes are the policy's own, and what goes wrong is told apart."""
+"""The client of a policy server: it returns the local policy's bits, and separates the errors."""
 
 import signal
 import subprocess
@@ -41,7 +41,7 @@ def remote(port: int, **options: str) -> str:
 
 @contextmanager
 def answering(answer: Callable[[Any], Any], metadata: Any = b"\x80") -> Iterator[int]:
-    """Serve as anybody might: `answer` returns a frame, or what shall be packed into one."""
+    """Run a foreign server: `answer` returns a frame, or an object to pack into one."""
 
     def talk(socket: ServerConnection) -> None:
         socket.send(metadata if isinstance(metadata, str | bytes) else pack(metadata))
@@ -61,7 +61,7 @@ def answering(answer: Callable[[Any], Any], metadata: Any = b"\x80") -> Iterator
 
 @contextmanager
 def process(port: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Serve from a process of its own, as a user does, with the real command."""
+    """Serve from another process, with the user's command."""
     command = [sys.executable, "run_eval.py", "serve", "--policy", "homing", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
         try:
@@ -74,16 +74,17 @@ def process(port: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
 @pytest.mark.parametrize(
     ("policy", "benchmark"), [("homing", "points_two"), ("still", "points_filmed")]
 )
-def test_a_served_policy_gives_the_records_of_the_local_one(policy: str, benchmark: str) -> None:
-    here = list(run_inline(work(policy, 2, benchmark), work(policy, 2, benchmark).specs, print))
+def test_served_policy_gives_the_records_of_the_local_policy(policy: str, benchmark: str) -> None:
+    plan = work(policy, 2, benchmark)
+    local = [e.record for e in run_inline(plan, plan.specs, print)]
     with served(policy) as port:
         plan = work(remote(port), 2, benchmark)
-        there = list(run_inline(plan, plan.specs, print))
-    assert [e.record.deterministic() for e in there] == [e.record.deterministic() for e in here]
-    assert [e.record.evaluations for e in there] == [e.record.evaluations for e in here]
+        remote_records = [e.record for e in run_inline(plan, plan.specs, print)]
+    assert [r.deterministic() for r in remote_records] == [r.deterministic() for r in local]
+    assert [r.evaluations for r in remote_records] == [r.evaluations for r in local]
 
 
-def test_a_server_that_is_killed_and_started_again_loses_nothing() -> None:
+def test_restarted_server_gives_the_same_records() -> None:
     with process(0) as (first, port):
         plan = work(remote(port, patience="120"))
         episodes = run_inline(plan, plan.specs, print)
@@ -98,25 +99,25 @@ def test_a_server_that_is_killed_and_started_again_loses_nothing() -> None:
     assert [record.retries for record in records] == [0] * 6
 
 
-def test_a_server_that_stays_away_scores_nothing_and_is_waited_for_once(
+def test_lost_server_makes_every_episode_an_error_and_is_awaited_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
-    # Not the module's own sleep, which the test's server needs too.
+    # Replaces `time` in the client only: the server of this test needs the real one.
     clock = SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic)
     monkeypatch.setattr(connection, "time", clock)
     with served("homing") as port:
         plan = work(remote(port, patience="4.9"))
         episodes = run_inline(plan, plan.specs, print)
         assert next(episodes).record.outcome != "error"
-    away = next(episodes).record
-    assert (away.outcome, away.success, away.retries) == ("error", None, 2)
-    assert f"the policy server at ws://127.0.0.1:{port} is lost" in away.reason
+    failed = next(episodes).record
+    assert (failed.outcome, failed.success, failed.retries) == ("error", None, 2)
+    assert f"the policy server at ws://127.0.0.1:{port} is lost" in failed.reason
     assert {episode.record.outcome for episode in episodes} == {"error"}
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
 
 
-def test_another_policy_behind_the_same_address_stops_the_run() -> None:
+def test_another_policy_at_the_same_address_stops_the_run() -> None:
     with served("homing") as port:
         policy = make_policy(remote(port))
     with served("still", port=port), pytest.raises(UsageError, match="serves another policy"):
@@ -124,7 +125,7 @@ def test_another_policy_behind_the_same_address_stops_the_run() -> None:
 
 
 def ask(policy: Any) -> Any:
-    """Return what a remote policy gives for an observation of the point's."""
+    """Return a remote policy's chunk for one observation of a point task."""
     spec = work("homing").specs[0]
     state = np.array([0.5, 0.5], np.float32)
     observation = {"image": {}, "state": state, "instruction": "reach left"}
@@ -132,15 +133,15 @@ def ask(policy: Any) -> Any:
 
 
 def openpi(port: int, **options: str) -> str:
-    """Name a server that states nothing, as a user would for the point's environment."""
+    """Return the reference to an openpi server, which sends no spec, for the point tasks."""
     return remote(port, **({"layout": "environment", "cameras": ""} | options))
 
 
-def test_a_server_of_openpis_own_is_asked_as_it_expects() -> None:
-    asked: list[Any] = []
+def test_openpi_server_gets_only_the_keys_of_openpi() -> None:
+    requests: list[Any] = []
 
     def answer(request: Any) -> Any:
-        asked.append(request)
+        requests.append(request)
         return {"actions": np.ones((3, 2)), "state": np.zeros(2), "policy_timing": {"infer_ms": 1}}
 
     with answering(answer, {"reset_pose": [0, 0]}) as port:
@@ -149,10 +150,11 @@ def test_a_server_of_openpis_own_is_asked_as_it_expects() -> None:
     assert {record.outcome for record in records} <= {"failure", "success"}
     assert records[0].spec.policy.startswith("pi05@")
     assert records[0].evaluations == records[0].chunks
-    assert {frozenset(request) for request in asked} == {frozenset({"observation/state", "prompt"})}
+    keys = frozenset({"observation/state", "prompt"})
+    assert {frozenset(request) for request in requests} == {keys}
 
 
-def test_what_a_user_states_is_part_of_the_identity_and_the_address_only_without_a_name() -> None:
+def test_identity_contains_the_options_and_without_a_name_the_address() -> None:
     def name(port: int, **options: str) -> str:
         return make_policy(openpi(port, **options)).spec.name
 
@@ -177,29 +179,27 @@ def test_what_a_user_states_is_part_of_the_identity_and_the_address_only_without
         (pack({"actions": ACTIONS + np.nan}), "policy_nan: the actions are not finite"),
     ],
 )
-def test_a_malformed_reply_ends_the_episode_and_is_not_asked_for_again(
-    answer: bytes, reason: str
-) -> None:
-    asked: list[Any] = []
-    with answering(lambda request: asked.append(request) or answer) as port:
+def test_malformed_reply_fails_the_episode_without_a_retry(answer: bytes, reason: str) -> None:
+    requests: list[Any] = []
+    with answering(lambda request: requests.append(request) or answer) as port:
         plan = work(openpi(port), 1)
         records = [e.record for e in run_inline(plan, plan.specs, print)]
     assert [(r.outcome, r.reason[: len(reason)]) for r in records] == [("failure", reason)] * 2
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
-def test_what_is_wrong_with_a_chunk_is_told_as_for_the_local_policy(
+def test_invalid_chunk_of_a_served_policy_has_the_local_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for answer in (np.full((3, 2), np.nan), ACTIONS[0], ACTIONS.astype(int), [[0.0, 0.0]]):
         monkeypatch.setattr(Broken, "answer", answer)
         with served("broken") as port:
             plan = work(remote(port), 1)
-            there = [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
-        assert there == inline(work("broken", 1))
+            records = [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
+        assert records == inline(work("broken", 1))
 
 
-def test_an_exception_in_the_server_is_an_error_and_no_score() -> None:
+def test_exception_in_the_server_is_an_error_without_a_score() -> None:
     with served("fussy") as port:
         plan = work(remote(port), 1)
         left, right = [e.record for e in run_inline(plan, plan.specs, print)]
@@ -208,25 +208,25 @@ def test_an_exception_in_the_server_is_an_error_and_no_score() -> None:
     assert right.outcome != "error"
 
 
-def test_a_server_that_is_too_slow_is_an_error_that_names_the_option() -> None:
-    patience = threading.Event()
-    with answering(lambda _: patience.wait(5) and None) as port:
+def test_timeout_of_a_slow_server_names_the_option() -> None:
+    finished = threading.Event()
+    with answering(lambda _: finished.wait(5) and None) as port:
         policy = make_policy(openpi(port, timeout="0.2"))
         with pytest.raises(connection.ServerError, match=r"within 0.2 s; raise timeout=SECONDS"):
             ask(policy)
-        patience.set()
+        finished.set()
 
 
-def test_actions_of_another_size_than_stated_stop_the_run() -> None:
+def test_actions_of_another_size_than_the_layout_stop_the_run() -> None:
     with answering(lambda _: {"actions": np.zeros((5, 32), np.float32)}) as port:
         policy = make_policy(remote(port))
         assert policy.spec.state_layout == EEF_AXIS_ANGLE_STATE
         assert policy.spec.action_layout == EEF_DELTA_ACTION
-        with pytest.raises(UsageError, match="have 32 numbers, those of its layout 7"):
+        with pytest.raises(UsageError, match="have 32 numbers, but its layout has 7"):
             ask(policy)
 
 
-def test_a_policy_that_means_something_else_is_refused_before_it_is_asked() -> None:
+def test_policy_with_another_layout_is_refused_before_inference() -> None:
     other = Layout((Part("position", 2, "m"),))
     spec = {"policy": "p", "cameras": [], "image_size": None, "chunk_length": None}
     layouts = {"state_layout": [["position", 2, "m"]], "action_layout": [["torque", 2, "Nm"]]}
@@ -251,13 +251,13 @@ def test_a_policy_that_means_something_else_is_refused_before_it_is_asked() -> N
         {"assay": {"policy": "p", "image_size": None, "chunk_length": None, "cameras": 3}},
     ],
 )
-def test_what_is_no_policy_server_is_refused(metadata: Any) -> None:
-    says = r"does not speak|is no policy server"
-    with answering(dict, metadata) as port, pytest.raises(UsageError, match=says):
+def test_server_with_malformed_metadata_is_refused(metadata: Any) -> None:
+    message = r"does not speak|is not a policy server"
+    with answering(dict, metadata) as port, pytest.raises(UsageError, match=message):
         make_policy(remote(port))
 
 
-def test_a_key_is_sent_and_a_missing_one_named(tmp_path: Path) -> None:
+def test_client_sends_the_api_key_and_reports_a_missing_one(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("secret\n")
     with served("homing", api_key="secret") as port:
         assert ask(make_policy(remote(port, api_key_file=str(tmp_path / "key")))).shape == (6, 2)
@@ -266,32 +266,38 @@ def test_a_key_is_sent_and_a_missing_one_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "says"),
+    ("source", "message"),
     [
         ("remote", "needs ws://HOST:PORT"),
         ("remote:127.0.0.1:8000", "is not ws://HOST:PORT"),
         ("remote:ws://127.0.0.1:1", "no policy server answers at ws://127.0.0.1:1"),
         ("remote:ws://127.0.0.1:1?tiemout=3", "unknown option of remote 'tiemout'; did you mean"),
-        ("remote:ws://127.0.0.1:1?timeout=soon", "timeout=soon is not a number of seconds"),
+        (
+            "remote:ws://127.0.0.1:1?timeout=soon",
+            "timeout=soon must be a positive number of seconds",
+        ),
         ("remote:ws://127.0.0.1:1?timeout=1&timeout=2", "given twice"),
         ("remote:ws://127.0.0.1:1?timeout", "is not OPTION=VALUE"),
     ],
 )
-def test_a_wrong_reference_is_refused_with_the_fix(source: str, says: str) -> None:
-    with pytest.raises(UsageError, match=says.replace("?", r"\?")):
+def test_error_for_a_wrong_reference_names_the_fix(source: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         make_policy(source)
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"layout": "droid"}, "unknown layout of remote 'droid'"),
-        ({"name": "a b"}, "name=a b may hold letters"),
+        ({"name": "a b"}, "name=a b may only have letters"),
         ({"state": "a,b:1"}, "write KEY:SIZE for each"),
     ],
 )
-def test_what_is_stated_wrongly_is_refused(options: dict[str, str], says: str) -> None:
-    with answering(dict) as port, pytest.raises(UsageError, match=says):
+def test_wrong_option_is_refused_and_assays_server_takes_none(
+    options: dict[str, str], message: str
+) -> None:
+    with answering(dict) as port, pytest.raises(UsageError, match=message):
         make_policy(remote(port, **options))
-    with served("homing") as port, pytest.raises(UsageError, match="states homing's spec itself"):
+    message = "sends the spec of homing itself"
+    with served("homing") as port, pytest.raises(UsageError, match=message):
         make_policy(remote(port, **options))
