@@ -1,4 +1,4 @@
-"""Puts the outside package on the path of every process that a test starts."""
+"""Puts the outside package on the import path of the tests and of the processes they start."""
 
 import os
 import signal
@@ -16,16 +16,16 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 from assay_points import PointEnv  # noqa: E402
 
-# A shell's background jobs ignore Ctrl-C, and so would every process that a test interrupts.
+# Background jobs of a shell ignore SIGINT, and their child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples every time, and no verdict on how fast a busy machine is.
+# Use the same examples in every run. Set no deadline, because a busy machine is slow.
 settings.register_profile("assay", derandomize=True, deadline=None)
 settings.load_profile("assay")
 
 
 @pytest.fixture
 def points() -> type[PointEnv]:
-    """Reset what the point tasks count and break."""
+    """Reset the counters and the planned faults of the point tasks."""
     PointEnv.faults, PointEnv.built, PointEnv.looks = [], [], 0
     return PointEnv

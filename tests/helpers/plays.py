@@ -19,13 +19,13 @@ def work(policy: str = "homing", episodes: int = EPISODES) -> Work:
 
 
 def inline(plan: Work) -> list[dict[str, Any]]:
-    """Return the records to expect. A policy that sleeps does not sleep here."""
+    """Return the expected records, played inline. Policies that sleep do not sleep here."""
     with mock.patch("time.sleep"):
         return [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
 
 
 def played(episodes: Iterator[Episode], plan: Work) -> list[dict[str, Any]]:
-    """Return the records in the plan's order; every episode must have come exactly once."""
+    """Require every episode exactly once; return the records in the plan's order."""
     records = [episode.record for episode in episodes]
     assert sorted(r.spec.key for r in records) == sorted(s.key for s in plan.specs)
     order = {spec: index for index, spec in enumerate(plan.specs)}
@@ -33,7 +33,7 @@ def played(episodes: Iterator[Episode], plan: Work) -> list[dict[str, Any]]:
 
 
 def actors(name: str) -> list[int]:
-    """Return the processes of the actors of a class that this process has started."""
+    """Return the process ids of the actors of a class under this process."""
     children = psutil.Process().children(recursive=True)
     return [child.pid for child in children if _title(child).startswith(f"ray::{name}")]
 

@@ -1,4 +1,4 @@
-"""Serves a policy for a test."""
+"""A policy server for tests."""
 
 import threading
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
-"""Wheels that build a virtual environment in seconds, without a network.
+"""Wheels from which a virtual environment is built in seconds, without a network.
 
-The wheels of the engine's requirements are empty. Ray's puts this process's packages on the path.
+The wheels of the engine's requirements are empty, except Ray's: it adds the packages of this
+process to the environment's import path.
 """
 
 import sysconfig
@@ -11,11 +12,11 @@ from pathlib import Path
 from harness.contracts.venv import ENGINE
 
 LENS = "def seen(task):\n    return task\n"
-"""The module that only the environment has."""
+"""The code of `points_lens`, a module that only the virtual environment has."""
 
 
 def write_wheels(folder: Path) -> None:
-    """Write a wheel for each of the engine's requirements and for points-lens."""
+    """Write wheels for the engine's requirements and for points-lens."""
     folder.mkdir(parents=True, exist_ok=True)
     path = sysconfig.get_paths()["purelib"]
     for name in ENGINE:
@@ -25,7 +26,7 @@ def write_wheels(folder: Path) -> None:
 
 
 def write_wheel(folder: Path, name: str, number: str, files: dict[str, str]) -> None:
-    """Write a wheel with these files."""
+    """Write one wheel; `files` maps paths to texts."""
     stem = f"{name.replace('-', '_')}-{number}"
     facts = f"{stem}.dist-info"
     files = files | {

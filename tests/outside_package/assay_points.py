@@ -1,7 +1,7 @@
-"""A benchmark and two policies from outside: a point that walks to a goal.
+"""A package outside Assay with benchmarks and policies: a point moves to a goal.
 
-The engine's tests run on it, found through entry points as any installed package is. It stands in
-for a simulator where the engine's own behaviour is tested; LIBERO's adapter is tested on LIBERO.
+The engine's tests use it instead of a simulator. Assay finds it through its entry points, like
+any installed package.
 """
 
 import ctypes
@@ -29,12 +29,14 @@ ACTION = Layout((Part("velocity", 2, "m per step"),))
 
 
 class PointEnv(BenchmarkEnv):
-    """A point starts somewhere on a circle of radius 1 and shall reach the origin."""
+    """A point starts on a circle of radius 1 and must reach the origin."""
 
     faults: ClassVar[list[Exception]] = []
-    """Raised one after the other by `_advance`, as a simulator would."""
+    """Each call of `_advance` raises and removes the first, like a failing simulator."""
     built: ClassVar[list[str]] = []
+    """The task of each environment that was created."""
     looks: ClassVar[int] = 0
+    """Number of rendered images."""
 
     def __init__(self, task: str, max_steps: int) -> None:
         super().__init__()
@@ -77,18 +79,18 @@ class PointEnv(BenchmarkEnv):
 
 
 def _fault_once(variable: str) -> None:
-    """Hang in native code, as a simulator would, or exit, if a test left a file that says so."""
+    """Hang in native code or exit once, if the file that the variable names exists."""
     flag = os.environ.get(variable)
     if flag and os.path.exists(flag):
         fault = Path(flag).read_text()
         os.unlink(flag)
         if fault == "exit":
             sys.exit()
-        ctypes.PyDLL(None).sleep(3600)  # A PyDLL keeps the interpreter's lock.
+        ctypes.PyDLL(None).sleep(3600)  # PyDLL keeps the global interpreter lock.
 
 
 class FilmedEnv(PointEnv):
-    """Never ends early and shows two pictures of 256 pixels: what an engine's overhead is on."""
+    """Never ends early and has two images of 256 pixels, to measure the engine's overhead."""
 
     def __init__(self, task: str, max_steps: int) -> None:
         super().__init__(task, max_steps)
@@ -99,7 +101,7 @@ class FilmedEnv(PointEnv):
             state=spaces.Box(-np.inf, np.inf, (2,), np.float32),
             instruction=spaces.Text(32, charset=frozenset(map(chr, range(32, 127)))),
         )
-        self._picture = np.zeros((256, 256, 3), np.uint8)
+        self._image = np.zeros((256, 256, 3), np.uint8)
         self._still = StepOutcome(False, 0.0)
 
     def _advance(self, action: Action) -> StepOutcome:
@@ -107,7 +109,7 @@ class FilmedEnv(PointEnv):
 
     def _observe(self, cameras: Sequence[str]) -> Observation:
         state = self.position.astype(np.float32)
-        images = dict.fromkeys(cameras, self._picture)
+        images = dict.fromkeys(cameras, self._image)
         return {"image": images, "state": state, "instruction": self.instruction}
 
 
@@ -149,14 +151,14 @@ class Points(Benchmark):
         return None
 
     def rendering(self) -> str:
-        return "black pictures"
+        return "black images"
 
     def versions(self) -> Mapping[str, str]:
         return {"points": "1"}
 
 
 class PointsApart(Points):
-    """A point whose simulator needs a package that only a Python of its own has."""
+    """Point tasks that need a package from their own virtual environment."""
 
     name = "points_apart"
     venv = VirtualEnv(name="points_apart", packages=("points-lens==1",), imports=("points_lens",))
@@ -178,7 +180,7 @@ class PointsApart(Points):
 
 
 class Homing(Policy):
-    """Walks to the origin with some noise from the episode's stream, in chunks of 6."""
+    """Moves to the origin with noise from the episode's stream, in chunks of 6 actions."""
 
     batches = True
 
@@ -187,7 +189,7 @@ class Homing(Policy):
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[Any]:
-        self.evaluations += 2  # As if a network ran twice.
+        self.evaluations += 2  # Counts like a network with two forward passes.
         return [
             np.tile(
                 np.clip(-o["state"] + 0.5 * stream.normal(size=2), -1, 1).astype(np.float32), (6, 1)
@@ -197,7 +199,7 @@ class Homing(Policy):
 
 
 class Broken(Policy):
-    """Returns whatever a test wants it to."""
+    """Returns the object that a test sets."""
 
     spec = PolicySpec("broken")
     answer: ClassVar[Any] = None
@@ -209,7 +211,7 @@ class Broken(Policy):
 
 
 class Slow(Homing):
-    """Takes its time, so that a test can kill who is at work."""
+    """Sleeps at each call, so that a test can kill a busy process."""
 
     spec = PolicySpec("slow", state_layout=STATE, action_layout=ACTION)
 
@@ -222,7 +224,7 @@ class Slow(Homing):
 
 
 class Ragged(Homing):
-    """Is asked for one at a time and plans a random number of steps."""
+    """Does not batch; returns chunks of random length."""
 
     batches = False
     spec = PolicySpec("ragged", state_layout=STATE, action_layout=ACTION)
@@ -235,7 +237,7 @@ class Ragged(Homing):
 
 
 class Still(Policy):
-    """Looks at both pictures and does not move, at once and for ten steps."""
+    """Needs two images and does not move, in chunks of 10 actions."""
 
     batches = True
     spec = PolicySpec("still", ("main", "wrist"), STATE, ACTION)
@@ -247,7 +249,7 @@ class Still(Policy):
 
 
 class Watching(Policy):
-    """Looks through two cameras every ten steps and idles, in any benchmark."""
+    """Needs two images every ten steps and idles, in any benchmark."""
 
     needs_env = True
     spec = PolicySpec("watching", ("main", "wrist"))
@@ -262,7 +264,7 @@ class Watching(Policy):
 
 
 class Fussy(Slow):
-    """Cannot stand one of the two tasks."""
+    """Raises an exception in the task `left`."""
 
     spec = PolicySpec("fussy", state_layout=STATE, action_layout=ACTION)
 
@@ -276,7 +278,7 @@ class Fussy(Slow):
 
 
 class Unloadable(Homing):
-    """Has lost its weights."""
+    """Fails to load."""
 
     spec = PolicySpec("unloadable", state_layout=STATE, action_layout=ACTION)
 
@@ -285,7 +287,7 @@ class Unloadable(Homing):
 
 
 class Single(Slow):
-    """Cannot be loaded twice."""
+    """Can be loaded only once."""
 
     source = "FILE"
 
@@ -298,7 +300,7 @@ class Single(Slow):
 
 
 class Witness(Policy):
-    """Ends every episode by saying what it was shown and told."""
+    """Ends every episode with a reason that describes its image and instruction."""
 
     batches = True
     spec = PolicySpec("witness", ("main",), STATE, ACTION)
@@ -306,6 +308,6 @@ class Witness(Policy):
     def infer(
         self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
     ) -> Sequence[Any]:
-        (seen,) = observations
-        picture = seen["image"]["main"]
-        raise PolicyError(f"shown {picture.shape} {picture.mean():.0f}, told {seen['instruction']}")
+        (observation,) = observations
+        image, instruction = observation["image"]["main"], observation["instruction"]
+        raise PolicyError(f"shown {image.shape} {image.mean():.0f}, told {instruction}")

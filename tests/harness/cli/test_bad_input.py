@@ -1,4 +1,4 @@
-"""What a user gets wrong is one clear line and exit code 2, before any simulator starts."""
+"""Wrong input gives one error line and exit code 2, before any simulator starts."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
         (["replay", "missing", "abc"], "missing holds no run"),
     ],
 )
-def test_the_error_names_the_fix(
+def test_error_is_one_line_that_names_the_fix(
     points: type[PointEnv],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -67,7 +67,7 @@ def test_the_error_names_the_fix(
     ],
 )
 @pytest.mark.usefixtures("points")
-def test_a_plan_with_a_mistake_is_refused(
+def test_plan_with_a_mistake_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, expected: str
 ) -> None:
     plan = tmp_path / "plan.yaml"
@@ -77,7 +77,7 @@ def test_a_plan_with_a_mistake_is_refused(
 
 
 @pytest.mark.usefixtures("points")
-def test_a_plan_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_from_a_plan_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         "policies: [homing]\nepisodes: 2\nseed: 3\n"

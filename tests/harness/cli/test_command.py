@@ -1,4 +1,4 @@
-"""Output that is no longer read, as after `| head`, is no error to tell of; neither is none."""
+"""A closed output, as after `| head`, prints no error."""
 
 import os
 import shlex
@@ -11,8 +11,8 @@ import pytest
 from harness.cli.exit import EXIT_UNREAD, exit_code
 
 
-def errors_unread(code: str, **environment: str) -> tuple[int, str]:
-    """Run Python code whose output has lost its reader; return its exit code and its errors."""
+def run_unread(code: str, **environment: str) -> tuple[int, str]:
+    """Run Python code whose stdout is a closed pipe; return its exit code and stderr."""
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as output:
@@ -21,30 +21,30 @@ def errors_unread(code: str, **environment: str) -> tuple[int, str]:
             stdout=output,
             stderr=subprocess.PIPE,
             text=True,
-            env={**buffered(os.environ), **environment},
+            env={**_buffered(os.environ), **environment},
         )
     return done.returncode, done.stderr
 
 
-def buffered(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without Python's option to write at once."""
+def _buffered(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without PYTHONUNBUFFERED."""
     return {name: value for name, value in environment.items() if name != "PYTHONUNBUFFERED"}
 
 
 LISTING = "import sys, run_eval; sys.exit(run_eval.main(['list', 'policies']))"
 
 
-def test_a_listing_that_nobody_reads_ends_without_a_word() -> None:
-    assert errors_unread(LISTING) == (0, "")
-    assert errors_unread(LISTING, PYTHONUNBUFFERED="1") == (EXIT_UNREAD, "")
+def test_list_into_a_closed_pipe_prints_no_error() -> None:
+    assert run_unread(LISTING) == (0, "")
+    assert run_unread(LISTING, PYTHONUNBUFFERED="1") == (EXIT_UNREAD, "")
 
 
-def test_without_it_python_complains() -> None:
-    code, errors = errors_unread("print('a table')", PYTHONUNBUFFERED="1")
+def test_plain_python_reports_a_closed_pipe() -> None:
+    code, errors = run_unread("print('a table')", PYTHONUNBUFFERED="1")
     assert (code, "BrokenPipeError" in errors) == (1, True)
 
 
-def test_another_pipe_that_breaks_is_told() -> None:
+def test_other_broken_pipes_are_reported() -> None:
     def command() -> int:
         raise BrokenPipeError("a worker's")
 
@@ -52,11 +52,11 @@ def test_another_pipe_that_breaks_is_told() -> None:
         exit_code(command)
 
 
-def test_what_is_read_keeps_its_exit_code() -> None:
+def test_read_output_keeps_the_exit_code() -> None:
     assert exit_code(lambda: 3) == 3
 
 
-def test_without_any_output_a_command_ends_as_it_would() -> None:
+def test_command_without_stdout_succeeds() -> None:
     closed = f"{shlex.quote(sys.executable)} -c {shlex.quote(LISTING)} >&-"
     done = subprocess.run(closed, shell=True, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")

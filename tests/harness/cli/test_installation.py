@@ -1,4 +1,4 @@
-"""The command line on installations that lack something."""
+"""The command line on incomplete installations."""
 
 import os
 import subprocess
@@ -14,7 +14,10 @@ RUN = ("run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "
 
 
 def command(*arguments: str, before: str = "", path: Path | None = None) -> tuple[int, str, str]:
-    """Run the command line in a new process, after some code; return code, stdout and stderr."""
+    """Run the command line in a new process; return its exit code, stdout and stderr.
+
+    The process first executes the code `before`; `path` is put on its import path.
+    """
     code = f"import sys\n{before}\nfrom harness.cli.main import main\nsys.exit(main(sys.argv[1:]))"
     packages = os.environ["PYTHONPATH"]
     environment = os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{packages}" if path else packages}
@@ -30,7 +33,7 @@ def command(*arguments: str, before: str = "", path: Path | None = None) -> tupl
 
 
 def without(*packages: str) -> str:
-    """Return code after which these packages cannot be imported."""
+    """Return Python code that makes these packages impossible to import."""
     return f"""
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -63,7 +66,7 @@ def test_help_and_lists_need_no_optional_package() -> None:
     assert 'pip install "assay[policies]"' in shown
 
 
-def test_a_run_needs_no_optional_package(tmp_path: Path) -> None:
+def test_run_needs_no_optional_package(tmp_path: Path) -> None:
     missing = without("ray", "torch", "matplotlib", "jinja2", "websockets", "msgpack", "imageio")
     code, shown, error = command(*RUN, "--out", str(tmp_path), before=missing)
     assert code == 0, error
@@ -81,7 +84,7 @@ def test_a_run_needs_no_optional_package(tmp_path: Path) -> None:
         ("websockets", ("serve", "--policy", "homing"), "serve"),
     ],
 )
-def test_a_missing_extra_is_one_line_with_its_command(
+def test_missing_extra_gives_one_line_with_the_install_command(
     tmp_path: Path, package: str, arguments: tuple[str, ...], extra: str
 ) -> None:
     out = ("--out", str(tmp_path)) if arguments[0] == "run" else ()
@@ -92,12 +95,12 @@ def test_a_missing_extra_is_one_line_with_its_command(
     assert f'pip install "assay[{extra}]"' in error
 
 
-def test_an_unknown_missing_package_has_no_command() -> None:
+def test_unknown_missing_package_has_no_install_command() -> None:
     assert install_hint(ModuleNotFoundError(name="ray.util")) == 'pip install "assay[ray]"'
     assert install_hint(ModuleNotFoundError(name="their_package")) is None
 
 
-def test_a_broken_plugin_is_named_and_breaks_nothing_else(tmp_path: Path) -> None:
+def test_broken_plugin_is_named_and_the_rest_works(tmp_path: Path) -> None:
     folder = broken_plugin(tmp_path / "plugin")
     code, shown, error = command("list", "benchmarks", path=folder)
     assert (code, "points_two" in shown) == (0, True)
@@ -110,9 +113,7 @@ def test_a_broken_plugin_is_named_and_breaks_nothing_else(tmp_path: Path) -> Non
     assert (code, error.count("\n")) == (2, 1)
 
 
-def test_without_git_a_run_records_no_commit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_without_git_records_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert command(*RUN, "--out", str(tmp_path / "run"))[0] == 0
     assert '"git": null' in (tmp_path / "run" / "run.json").read_text()

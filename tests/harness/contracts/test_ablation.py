@@ -1,4 +1,4 @@
-"""Ablations: the inputs that a policy does not get."""
+"""Ablations hide or change one input of a policy."""
 
 from pathlib import Path
 
@@ -17,21 +17,21 @@ def run(out: Path, *extra: str, policy: str = "witness") -> int:
     return run_eval.main([*arguments, "--out", str(out), *extra])
 
 
-def seen(out: Path) -> dict[str, set[str]]:
-    """Return what each policy saw and read in each task."""
-    said: dict[str, set[str]] = {}
+def inputs(out: Path) -> dict[str, set[str]]:
+    """Return the inputs of each policy and ablation in each task, as `witness` reports them."""
+    reported: dict[str, set[str]] = {}
     for record in Run.existing(out).records().values():
         spec = record.spec
-        said.setdefault(f"{spec.player} {spec.task}", set()).add(record.reason)
-    return said
+        reported.setdefault(f"{spec.player} {spec.task}", set()).add(record.reason)
+    return reported
 
 
 @pytest.mark.parametrize("extra", [(), ("--workers", "2")])
-def test_an_ablation_changes_one_input_and_nothing_else(
+def test_ablation_changes_one_input_and_keeps_the_scenes(
     tmp_path: Path, extra: tuple[str, ...]
 ) -> None:
     assert run(tmp_path, "--ablate", *ABLATIONS, *extra) == 0
-    assert seen(tmp_path) == {
+    assert inputs(tmp_path) == {
         "witness left": {"shown (8, 8, 3) 0, told reach left"},
         "witness right": {"shown (8, 8, 3) 0, told reach right"},
         "witness (no-image) left": {"shown (8, 8, 3) 127, told reach left"},
@@ -46,7 +46,7 @@ def test_an_ablation_changes_one_input_and_nothing_else(
     scenes = {r.spec.player: [] for r in records}
     for record in sorted(records, key=lambda r: r.spec.scene):
         scenes[record.spec.player].append(record.spec.scene)
-    assert len({tuple(met) for met in scenes.values()}) == 1
+    assert len({tuple(played) for played in scenes.values()}) == 1
 
 
 def test_hidden_images_are_not_rendered(tmp_path: Path, points: type[PointEnv]) -> None:
@@ -57,7 +57,7 @@ def test_hidden_images_are_not_rendered(tmp_path: Path, points: type[PointEnv]) 
     assert plain == points.looks == 4
 
 
-def test_an_ablation_has_its_own_row_and_replays(
+def test_ablation_has_its_own_table_row_and_can_be_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, "--ablate", "no-instruction", policy="homing") == 0
@@ -73,7 +73,7 @@ def test_an_ablation_has_its_own_row_and_replays(
         ("homing", "no-images", "no-image"),
     ],
 )
-def test_an_impossible_ablation_is_refused(
+def test_impossible_ablation_is_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     policy: str,
@@ -84,12 +84,12 @@ def test_an_impossible_ablation_is_refused(
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_an_ablation_may_be_named_by_its_old_option(tmp_path: Path) -> None:
+def test_control_is_an_alias_of_ablate(tmp_path: Path) -> None:
     assert run(tmp_path, "--control", "no-image") == 0
     assert Run.existing(tmp_path).facts["plan"]["ablations"] == ["no-image"]
 
 
-def test_an_ablation_named_twice_is_refused(
+def test_ablation_named_twice_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, "--ablate", "no-image", "no-image") == 2

@@ -1,4 +1,4 @@
-"""The batcher: requests that wait together are inferred together."""
+"""The batcher infers waiting requests in one batch."""
 
 import threading
 import time
@@ -10,17 +10,17 @@ import pytest
 from harness.inference.batcher import Batcher
 
 
-def asked(batcher: Batcher, clients: int) -> list[Any]:
-    """Ask from several threads at once and return the answers."""
+def infer_at_once(batcher: Batcher, clients: int) -> list[Any]:
+    """Call the batcher from several threads at once and return the answers."""
     answers: list[Any] = [None] * clients
     started = threading.Barrier(clients)
 
-    def ask(client: int) -> None:
+    def infer(client: int) -> None:
         observation: Any = {"state": np.ones(2, np.float32), "instruction": "reach left"}
         started.wait()
         answers[client] = batcher.infer([observation], [np.random.default_rng(client)])[0]
 
-    threads = [threading.Thread(target=ask, args=(k,)) for k in range(clients)]
+    threads = [threading.Thread(target=infer, args=(k,)) for k in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -40,10 +40,10 @@ def test_waiting_requests_share_a_batch_up_to_the_limit(
         return infer(batch)
 
     monkeypatch.setattr(batcher, "infer_batch", slow)
-    sizes = [answer.batch for answer in asked(batcher, 9)]
+    sizes = [answer.batch for answer in infer_at_once(batcher, 9)]
     assert max(sizes) == largest
 
 
-def test_a_policy_that_does_not_batch_gets_one_observation() -> None:
+def test_policy_without_batches_gets_one_observation() -> None:
     batcher = Batcher("ragged", 0.0, 8, 0.0)
-    assert {answer.batch for answer in asked(batcher, 4)} == {1}
+    assert {answer.batch for answer in infer_at_once(batcher, 4)} == {1}

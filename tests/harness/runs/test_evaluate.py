@@ -1,4 +1,4 @@
-"""Runs: what is wanted is done once, whatever interrupts it."""
+"""A run plays every planned episode once, also after interruptions."""
 
 import json
 import resource
@@ -19,7 +19,7 @@ from harness.contracts.errors import UsageError
 from harness.contracts.record import EpisodeRecord
 from harness.contracts.spec import EpisodeSpec
 from harness.runs.folder import Run, RunWriter
-from harness.runs.plan import BenchmarkRequest, Plan
+from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
 pytestmark = pytest.mark.usefixtures("points")
 
@@ -36,14 +36,14 @@ def outcomes(out: Path) -> list[dict[str, Any]]:
     return [r.deterministic() for _, r in sorted(Run.existing(out).records().items())]
 
 
-def test_a_second_run_gives_the_same_records_in_any_order(tmp_path: Path) -> None:
+def test_records_do_not_depend_on_the_order_of_tasks(tmp_path: Path) -> None:
     assert run(tmp_path / "a") == 0
     assert run(tmp_path / "b", "--tasks", "1", "0") == 0
     assert outcomes(tmp_path / "a") == outcomes(tmp_path / "b")
     assert {r["outcome"] for r in outcomes(tmp_path / "a")} == {"success", "failure"}
 
 
-def test_a_finished_run_does_nothing_more(tmp_path: Path, points: type[PointEnv]) -> None:
+def test_finished_run_plays_nothing_again(tmp_path: Path, points: type[PointEnv]) -> None:
     run(tmp_path)
     before = (tmp_path / "episodes.jsonl").read_bytes()
     points.built.clear()
@@ -52,7 +52,7 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path, points: type[PointEnv]
     assert points.built == []
 
 
-def test_an_interrupted_run_continues_without_losing_or_repeating(tmp_path: Path) -> None:
+def test_interrupted_run_plays_only_the_missing_episodes(tmp_path: Path) -> None:
     run(tmp_path / "whole")
     run(tmp_path / "cut")
     log = tmp_path / "cut" / "episodes.jsonl"
@@ -63,7 +63,7 @@ def test_an_interrupted_run_continues_without_losing_or_repeating(tmp_path: Path
     assert len(log.read_text().splitlines()) == 6
 
 
-def test_a_full_disk_stops_the_run_with_a_whole_log(tmp_path: Path) -> None:
+def test_full_disk_stops_the_run_and_keeps_complete_lines(tmp_path: Path) -> None:
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 
@@ -85,7 +85,7 @@ def test_a_full_disk_stops_the_run_with_a_whole_log(tmp_path: Path) -> None:
     assert outcomes(cut) == outcomes(tmp_path / "whole")
 
 
-def test_ctrl_c_keeps_what_is_done(
+def test_ctrl_c_keeps_the_finished_episodes(
     tmp_path: Path, points: type[PointEnv], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path / "whole")
@@ -96,7 +96,7 @@ def test_ctrl_c_keeps_what_is_done(
     assert outcomes(tmp_path / "cut") == outcomes(tmp_path / "whole")
 
 
-def test_a_simulator_error_is_retried_with_a_fresh_simulator(
+def test_simulator_error_is_retried_with_a_new_simulator(
     tmp_path: Path, points: type[PointEnv]
 ) -> None:
     run(tmp_path / "whole")
@@ -108,7 +108,7 @@ def test_a_simulator_error_is_retried_with_a_fresh_simulator(
     assert points.built == ["left", "left", "left", "right"]
 
 
-def test_a_simulator_that_cannot_even_be_closed_stops_nothing(
+def test_error_while_closing_a_simulator_does_not_stop_the_run(
     tmp_path: Path, points: type[PointEnv], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def close(env: PointEnv) -> None:
@@ -121,7 +121,7 @@ def test_a_simulator_that_cannot_even_be_closed_stops_nothing(
     assert outcomes(tmp_path / "again") == outcomes(tmp_path / "whole")
 
 
-def test_an_error_that_stays_is_never_scored_and_shows_in_the_exit_code(
+def test_repeated_error_has_no_score_and_sets_the_exit_code(
     tmp_path: Path, points: type[PointEnv], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path / "whole")
@@ -149,7 +149,7 @@ def test_an_error_that_stays_is_never_scored_and_shows_in_the_exit_code(
         ("up", "policy_type: expected an array, got str"),
     ],
 )
-def test_a_policy_that_breaks_its_contract_fails_with_the_reason(
+def test_invalid_chunk_fails_the_episode_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, reason: str
 ) -> None:
     monkeypatch.setattr(Broken, "answer", answer)
@@ -158,9 +158,7 @@ def test_a_policy_that_breaks_its_contract_fails_with_the_reason(
     assert (record.outcome, record.steps, record.reason) == ("failure", 0, reason)
 
 
-def test_a_policy_that_looks_at_nothing_is_shown_nothing(
-    tmp_path: Path, points: type[PointEnv]
-) -> None:
+def test_policy_without_cameras_renders_no_image(tmp_path: Path, points: type[PointEnv]) -> None:
     run(tmp_path)
     assert points.looks == 0
 
@@ -184,16 +182,14 @@ def test_another_plan_in_the_same_folder_is_refused(
         (("python:my_policy.py:Mine", ""), "python-Mine-points"),
     ],
 )
-def test_a_run_s_own_folder_is_named_for_what_it_compares(
+def test_default_folder_is_named_after_policies_and_benchmarks(
     policies: tuple[str, ...], folder: str
 ) -> None:
     plan = Plan(policies, (BenchmarkRequest("points"),), 1)
     assert default_folder(plan) == Path("results") / folder
 
 
-def test_two_writers_never_share_a_folder(tmp_path: Path) -> None:
-    from harness.runs.plan import BenchmarkRequest, Plan, resolve
-
+def test_two_writers_cannot_share_a_folder(tmp_path: Path) -> None:
     work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 1))
     with (
         RunWriter(tmp_path, work),
@@ -202,7 +198,7 @@ def test_two_writers_never_share_a_folder(tmp_path: Path) -> None:
         RunWriter(tmp_path, work)
 
 
-def test_a_damaged_line_is_named_and_not_dropped(
+def test_damaged_line_stops_the_run_and_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path)
@@ -214,7 +210,7 @@ def test_a_damaged_line_is_named_and_not_dropped(
     assert "episodes.jsonl:2 is damaged" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_replayed_episode_equals_its_record(
+def test_replay_compares_an_episode_with_its_record(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path)
@@ -227,9 +223,7 @@ def test_a_replayed_episode_equals_its_record(
     assert "DIFFERENT state_sha256" in capsys.readouterr().out
 
 
-def test_without_films_the_log_is_not_read_again(tmp_path: Path) -> None:
-    from harness.runs.plan import BenchmarkRequest, Plan, resolve
-
+def test_without_videos_the_log_is_not_read_again(tmp_path: Path) -> None:
     work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 1))
     run = Run(tmp_path)
     run.log_path.write_text("no record\n")
@@ -238,7 +232,7 @@ def test_without_films_the_log_is_not_read_again(tmp_path: Path) -> None:
         film(run, work, "failures")
 
 
-def test_a_damaged_line_may_be_of_any_bytes(
+def test_damaged_line_with_invalid_utf8_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path)
@@ -251,14 +245,14 @@ def test_a_damaged_line_may_be_of_any_bytes(
         assert "episodes.jsonl:1 is damaged" in " ".join(error.split())
 
 
-def test_a_line_holds_every_field_of_spec_and_record(tmp_path: Path) -> None:
+def test_line_has_every_field_of_spec_and_record(tmp_path: Path) -> None:
     run(tmp_path)
     line = json.loads((tmp_path / "episodes.jsonl").read_text().splitlines()[0])
     spec, record = ({f.name for f in fields(kind)} for kind in (EpisodeSpec, EpisodeRecord))
     assert set(line) == {"key"} | spec | (record - {"spec"})
 
 
-def test_a_video_that_differs_from_its_record_shows_in_the_exit_code(
+def test_video_that_differs_from_its_record_sets_the_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path) == 0
@@ -268,15 +262,13 @@ def test_a_video_that_differs_from_its_record_shows_in_the_exit_code(
     assert "replay differs: state_sha256" in " ".join(capsys.readouterr().err.split())
 
 
-def test_formats_may_have_spaces_between_them(tmp_path: Path) -> None:
+def test_report_formats_may_be_separated_by_spaces(tmp_path: Path) -> None:
     run(tmp_path)
     out = tmp_path / "report"
     assert run_eval.main(["report", str(tmp_path), "--format", "md, csv", "--out", str(out)]) == 0
     assert {path.suffix for path in out.iterdir()} == {".md", ".csv"}
 
 
-def test_the_backend_yields_each_episode_once() -> None:
-    from harness.runs.plan import BenchmarkRequest, Plan, resolve
-
+def test_inline_backend_plays_the_specs_in_order() -> None:
     work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 2))
     assert [e.record.spec for e in run_inline(work, work.specs, print)] == list(work.specs)

@@ -1,4 +1,4 @@
-"""A run that stops when it is decided: the same decision however it is played."""
+"""`--stop-when-decided`: the decision does not depend on how the run is played."""
 
 import random
 from pathlib import Path
@@ -12,20 +12,22 @@ from harness.runs.stopping import Decision, Scene
 SCENES: list[Scene] = [("b", "p", task, k) for task in "tuv" for k in range(10)]
 
 
-def test_the_decision_does_not_depend_on_the_order_of_play() -> None:
-    results = [(who, scene, who == "a" or scene[3] == 0) for who in "ab" for scene in SCENES]
+def test_decision_does_not_depend_on_the_order_of_results() -> None:
+    results = [
+        (policy, scene, policy == "a" or scene[3] == 0) for policy in "ab" for scene in SCENES
+    ]
     sentences = set()
     for seed in range(5):
         random.Random(seed).shuffle(results)
         decision = Decision(["a", "b"], SCENES, 7)
-        for who, scene, success in results:
-            decision.add(who, scene, "success" if success else "failure")
+        for policy, scene, success in results:
+            decision.add(policy, scene, "success" if success else "failure")
         sentences.add(decision.sentence)
     assert len(sentences) == 1
     assert sentences.pop().startswith("decided: a is better than b")
 
 
-def test_only_pairs_without_a_gap_before_them_count_and_errors_take_pairs_out() -> None:
+def test_incomplete_pairs_and_errors_do_not_count() -> None:
     decision = Decision(["a", "b"], SCENES, 7)
     for scene in SCENES:
         decision.add("a", scene, "success")
@@ -46,7 +48,9 @@ def test_every_round_has_every_task() -> None:
 
 
 @pytest.mark.usefixtures("points")
-def test_a_run_stops_and_stays_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_decided_run_stops_and_does_not_continue(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["run", "--policy", "homing", "random", "--benchmark", "points_two"]
     command += ["--episodes", "20", "--stop-when-decided"]
     inline, parallel = tmp_path / "inline", tmp_path / "parallel"
@@ -54,13 +58,15 @@ def test_a_run_stops_and_stays_stopped(tmp_path: Path, capsys: pytest.CaptureFix
     assert run_eval.main([*command, "--out", str(parallel), "--workers", "2"]) == 0
     assert len(Run.existing(inline).records()) < 80
     capsys.readouterr()
-    found = []
+    decisions = []
     for path in (inline, parallel):
         assert run_eval.main(["report", str(path)]) == 0
         lines = capsys.readouterr().out.splitlines()
-        found.append([line for line in lines if "decided: homing is better than random" in line])
-    assert len(found[0]) == 1
-    assert found[0] == found[1]
+        decisions.append(
+            [line for line in lines if "decided: homing is better than random" in line]
+        )
+    assert len(decisions[0]) == 1
+    assert decisions[0] == decisions[1]
     page = (inline / "tables" / "report.html").read_text()
     assert "of 80 episodes have a score; it is decided without the rest" in page
     before = (inline / "episodes.jsonl").read_bytes()
@@ -69,7 +75,9 @@ def test_a_run_stops_and_stays_stopped(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("points")
-def test_equal_policies_play_to_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_policies_play_all_episodes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["run", "--policy", "homing", "slow", "--benchmark", "points_two", "--episodes", "3"]
     assert run_eval.main([*command, "--stop-when-decided", "--out", str(tmp_path)]) == 0
     assert "not distinguishable so far (6 pairs" in " ".join(capsys.readouterr().err.split())

@@ -1,4 +1,4 @@
-"""openpi's messages: what goes through, and what never becomes an array."""
+"""openpi's message format: the values that pass, and the messages that are refused."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -32,7 +32,7 @@ def array(data: bytes = bytes(8), dtype: Any = "<f4", shape: Any = (2,)) -> byte
 
 
 def same(one: Any, other: Any) -> bool:
-    """Compare bit by bit: a nan is the nan that was sent."""
+    """Compare bit by bit, so a NaN equals itself."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     if isinstance(one, np.ndarray):
@@ -42,11 +42,11 @@ def same(one: Any, other: Any) -> bool:
 
 
 @given(MESSAGES)
-def test_what_is_sent_arrives_bit_by_bit(message: dict[str, Any]) -> None:
+def test_messages_arrive_bit_by_bit(message: dict[str, Any]) -> None:
     assert same(unpack(pack(message)), message)
 
 
-def test_a_single_number_keeps_its_type_and_an_array_may_be_written_to() -> None:
+def test_scalars_keep_their_type_and_arrays_are_writable() -> None:
     sent = {"n": np.uint64(2**64 - 1), "x": np.float32(0.1), "a": np.arange(6).reshape(2, 3)}
     got = unpack(pack(sent))
     assert {name: got[name].dtype for name in sent} == {n: v.dtype for n, v in sent.items()}
@@ -67,7 +67,7 @@ def test_a_single_number_keeps_its_type_and_an_array_may_be_written_to() -> None
     ],
     ids=repr,
 )
-def test_what_is_no_plain_array_is_never_sent(value: Any) -> None:
+def test_other_types_cannot_be_sent(value: Any) -> None:
     with pytest.raises(WireError, match="cannot be sent"):
         pack({"actions": value})
 
@@ -114,24 +114,24 @@ def test_what_is_no_plain_array_is_never_sent(value: Any) -> None:
     ],
     ids=lambda message: repr(message[:50]),
 )
-def test_a_malformed_message_is_refused(message: bytes) -> None:
+def test_malformed_message_is_refused(message: bytes) -> None:
     with pytest.raises(WireError):
         unpack(message)
 
 
 @given(st.binary(max_size=60))
-def test_noise_is_refused_or_plain(noise: bytes) -> None:
+def test_random_bytes_are_refused_or_can_be_packed_again(noise: bytes) -> None:
     with suppress(WireError):
         pack(unpack(noise))
 
 
-def test_a_message_that_is_too_large_is_refused_unread() -> None:
+def test_too_large_message_is_refused() -> None:
     with pytest.raises(WireError, match="at most"):
         unpack(bytes(LARGEST_MESSAGE + 1))
 
 
 @given(MESSAGES)
-def test_openpis_own_codec_writes_and_reads_the_same(message: dict[str, Any]) -> None:
+def test_openpi_codec_writes_and_reads_the_same_bytes(message: dict[str, Any]) -> None:
     theirs = pytest.importorskip(
         "openpi_client.msgpack_numpy", reason="openpi-client is not installed"
     )

@@ -1,4 +1,4 @@
-"""The server, asked over a real socket by websockets itself and by openpi's own client."""
+"""The policy server over a real socket, with plain websockets and with openpi's client."""
 
 import threading
 import urllib.request
@@ -24,7 +24,7 @@ from harness.serving.server import PolicyServer, Serving
 from tests.helpers.serving import served
 
 Serve = Callable[..., AbstractContextManager[int]]
-HERE = {"observation/state": np.array([0.5, -0.25]), "prompt": "reach left"}
+REQUEST = {"observation/state": np.array([0.5, -0.25]), "prompt": "reach left"}
 EPISODE = EpisodeSpec("homing", "points_two", "left", 0, 7, "points/plain")
 DROID = ObservationKeys.parse(
     {"main": "observation/exterior_image_1_left", "wrist": "observation/wrist_image_left"},
@@ -34,7 +34,7 @@ DROID = ObservationKeys.parse(
 
 
 def ask(port: int, *requests: Any, **options: Any) -> list[Any]:
-    """Return what the server answers on one connection, its metadata first."""
+    """Send requests on one connection; return the server's metadata and answers."""
     with connect(f"ws://127.0.0.1:{port}", proxy=None, max_size=None, **options) as socket:
         answers = [unpack(socket.recv())]  # type: ignore[arg-type]
         for request in requests:
@@ -49,9 +49,9 @@ def ask(port: int, *requests: Any, **options: Any) -> list[Any]:
     return answers
 
 
-def test_it_says_what_it_serves_and_answers_with_actions_and_times() -> None:
+def test_server_sends_its_spec_then_actions_and_timings() -> None:
     with served("homing") as port:
-        metadata, first, second = ask(port, HERE, HERE)
+        metadata, first, second = ask(port, REQUEST, REQUEST)
     greeting = read_greeting(metadata)
     assert greeting == Greeting(Homing.spec, ObservationKeys())
     assert first["actions"].dtype == np.float32
@@ -62,28 +62,28 @@ def test_it_says_what_it_serves_and_answers_with_actions_and_times() -> None:
     assert second["server_timing"].keys() == {"infer_ms", "prev_total_ms"}
 
 
-def test_a_stream_that_is_sent_gives_the_actions_of_that_stream() -> None:
+def test_actions_are_drawn_from_the_stream_in_the_request() -> None:
     key = stream_key(policy_stream(EPISODE, 4))
     with served("homing") as port:
-        _, answer = ask(port, HERE | {"assay/stream": key})
-    observation = ObservationKeys().unpack(HERE, Homing.spec)
+        _, answer = ask(port, REQUEST | {"assay/stream": key})
+    observation = ObservationKeys().unpack(REQUEST, Homing.spec)
     (here,) = Homing().infer([observation], [policy_stream(EPISODE, 4)])
     np.testing.assert_array_equal(answer["actions"], here)
 
 
-def test_without_a_stream_the_seed_and_the_count_of_calls_decide() -> None:
+def test_without_a_stream_the_actions_depend_on_seed_and_call_count() -> None:
     with served("homing", seed=1) as port:
-        _, *once = ask(port, HERE, HERE)
-        _, *again = ask(port, HERE, HERE)
+        _, *once = ask(port, REQUEST, REQUEST)
+        _, *again = ask(port, REQUEST, REQUEST)
     with served("homing", seed=2) as port:
-        _, *other = ask(port, HERE, HERE)
+        _, *other = ask(port, REQUEST, REQUEST)
     drawn = [[answer["actions"].tolist() for answer in answers] for answers in (once, again, other)]
     assert drawn[0] == drawn[1]
     assert drawn[0][0] != drawn[0][1]
     assert drawn[0][0] != drawn[2][0]
 
 
-def test_a_stream_travels_as_its_key_while_nobody_has_drawn_from_it() -> None:
+def test_unused_stream_is_sent_as_its_key() -> None:
     stream = policy_stream(EPISODE, 9)
     again = keyed_stream(stream_key(stream))
     assert again.normal(size=9).tolist() == stream.normal(size=9).tolist()
@@ -92,14 +92,14 @@ def test_a_stream_travels_as_its_key_while_nobody_has_drawn_from_it() -> None:
             stream_key(used)
 
 
-def test_several_clients_share_a_batch_and_get_what_each_would_get_alone() -> None:
-    places = [HERE | {"observation/state": np.array([0.1 * k, 1.0])} for k in range(8)]
+def test_simultaneous_clients_get_the_same_answers_as_single_ones() -> None:
+    requests = [REQUEST | {"observation/state": np.array([0.1 * k, 1.0])} for k in range(8)]
     answers: dict[int, Any] = {}
     with served("homing") as port:
-        alone = [ask(port, place)[1]["actions"].tolist() for place in places]
+        alone = [ask(port, request)[1]["actions"].tolist() for request in requests]
 
         def one(index: int) -> None:
-            answers[index] = ask(port, places[index])[1]["actions"].tolist()
+            answers[index] = ask(port, requests[index])[1]["actions"].tolist()
 
         threads = [threading.Thread(target=one, args=(index,)) for index in range(8)]
         for thread in threads:
@@ -110,41 +110,46 @@ def test_several_clients_share_a_batch_and_get_what_each_would_get_alone() -> No
 
 
 @pytest.mark.parametrize(
-    ("request_", "says"),
+    ("request_", "message"),
     [
         ({"prompt": "reach left"}, "observation/state is missing; sent: prompt"),
-        (HERE | {"observation/state": np.zeros(3)}, "must have 2 numbers, got 3: position[2] (m)"),
-        (HERE | {"observation/state": "0 0"}, "observation/state must be numbers, got str"),
-        (HERE | {"prompt": 5}, "prompt must be a string"),
-        (HERE | {"assay/stream": 5}, "assay/stream must be a uint64 array"),
+        (
+            REQUEST | {"observation/state": np.zeros(3)},
+            "must have 2 numbers, got 3: position[2] (m)",
+        ),
+        (REQUEST | {"observation/state": "0 0"}, "observation/state must be numbers, got str"),
+        (REQUEST | {"prompt": 5}, "prompt must be a string"),
+        (REQUEST | {"assay/stream": 5}, "assay/stream must be a uint64 array"),
         ("text", "binary frame"),
         (b"\xc1", "not a message of openpi's protocol"),
         ([1], "must be a map, got list"),
     ],
 )
-def test_what_is_asked_wrongly_is_told_in_text_and_spoils_nothing(request_: Any, says: str) -> None:
+def test_wrong_request_gets_a_text_error_and_others_still_work(request_: Any, message: str) -> None:
     with served("homing") as port:
         _, answer = ask(port, request_)
-        assert says in answer
-        assert ask(port, HERE)[1]["actions"].shape == (6, 2)
+        assert message in answer
+        assert ask(port, REQUEST)[1]["actions"].shape == (6, 2)
     assert answer.startswith("harness.serving.codec.WireError: ")
     assert str(Path(__file__).parents[3]) not in answer
 
 
-def test_an_exception_of_the_policy_is_told_and_the_next_client_is_served() -> None:
+def test_policy_exception_is_reported_and_the_next_client_is_served() -> None:
     with served("fussy") as port:
-        assert ask(port, HERE)[1] == "ValueError: not this one\n"
-        assert "actions" in ask(port, HERE | {"prompt": "reach right"})[1]
+        assert ask(port, REQUEST)[1] == "ValueError: not this one\n"
+        assert "actions" in ask(port, REQUEST | {"prompt": "reach right"})[1]
 
 
 @pytest.mark.parametrize("answer", [np.array([[object()]]), {1}], ids=["objects", "set"])
-def test_a_chunk_that_cannot_be_sent_is_told(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_that_cannot_be_sent_is_reported(
+    answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Broken, "answer", answer)
     with served("broken") as port:
-        assert "cannot be sent" in ask(port, HERE)[1]
+        assert "cannot be sent" in ask(port, REQUEST)[1]
 
 
-def test_pictures_come_under_the_keys_of_the_robot() -> None:
+def test_observation_uses_the_message_keys_of_the_robot() -> None:
     rng = np.random.default_rng(0)
     images = {role: rng.integers(0, 255, (6, 8, 3), np.uint8) for role in ("main", "wrist")}
     state = rng.normal(size=8).astype(np.float32)
@@ -154,39 +159,39 @@ def test_pictures_come_under_the_keys_of_the_robot() -> None:
     got = DROID.unpack(sent, spec)
     np.testing.assert_equal(got["image"], images)
     np.testing.assert_array_equal(got["state"], state)
-    # openpi's robots send a gripper that is a single number, too.
+    # Some of openpi's robots send the gripper as a scalar.
     sent["observation/gripper_position"] = float(state[7])
     np.testing.assert_array_equal(DROID.unpack(sent, spec)["state"], state)
 
 
 @pytest.mark.parametrize(
-    "picture", [np.zeros((3, 8, 6), np.uint8), np.zeros((6, 8, 3)), np.zeros((8, 6, 3), np.uint8)]
+    "image", [np.zeros((3, 8, 6), np.uint8), np.zeros((6, 8, 3)), np.zeros((8, 6, 3), np.uint8)]
 )
-def test_a_picture_of_another_kind_is_refused(picture: Any) -> None:
+def test_image_of_wrong_shape_or_dtype_is_refused(image: Any) -> None:
     spec = PolicySpec("droid", ("main",), image_size=(6, 8))
     with pytest.raises(WireError, match=r"exterior_image_1_left must be .* \(6, 8, 3\), got"):
-        DROID.unpack({"observation/exterior_image_1_left": picture}, spec)
+        DROID.unpack({"observation/exterior_image_1_left": image}, spec)
 
 
-def test_health_needs_no_key_and_everything_else_does(tmp_path: Path) -> None:
+def test_only_the_health_check_works_without_the_api_key(tmp_path: Path) -> None:
     with served("homing", api_key="secret") as port:
         health = urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz")
         assert (health.status, health.read()) == (200, b"OK\n")
         for given in (None, "Api-Key other", "secret", "Api-Key ", "Api-Key sécret"):
             headers = {"Authorization": given} if given is not None else {}
             with pytest.raises(InvalidStatus, match="401"):
-                ask(port, HERE, additional_headers=headers)
+                ask(port, REQUEST, additional_headers=headers)
         right = {"Authorization": "Api-Key secret"}
-        assert "actions" in ask(port, HERE, additional_headers=right)[1]
+        assert "actions" in ask(port, REQUEST, additional_headers=right)[1]
 
 
-def test_no_page_in_a_browser_can_ask() -> None:
+def test_requests_from_a_browser_are_refused() -> None:
     with served("homing") as port, pytest.raises(InvalidStatus, match="403"):
-        ask(port, HERE, origin="http://example.org")
+        ask(port, REQUEST, origin="http://example.org")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--policy", "oracle"], "oracle needs the simulator"),
         (["--policy", "nobody"], "unknown policy 'nobody'"),
@@ -200,14 +205,14 @@ def test_no_page_in_a_browser_can_ask() -> None:
         (["--policy", "homing", "--api-key-file", "/no"], "cannot read the API key in /no"),
     ],
 )
-def test_what_cannot_be_served_is_refused_before_anybody_asks(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+def test_serve_refuses_wrong_arguments_at_the_start(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_eval.main(["serve", "--port", "0", *arguments]) == 2
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_a_camera_without_a_key_is_refused_when_the_server_starts(
+def test_camera_without_a_message_key_is_refused_at_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Still, "spec", PolicySpec("still", ("left",), STATE, ACTION))
@@ -215,14 +220,14 @@ def test_a_camera_without_a_key_is_refused_when_the_server_starts(
         PolicyServer(Serving(reference="still", port=0), print)
 
 
-def test_openpis_own_client_gets_the_same_actions() -> None:
+def test_openpi_client_gets_the_same_actions() -> None:
     theirs = pytest.importorskip(
         "openpi_client.websocket_client_policy", reason="openpi-client is not installed"
     )
     with served("homing", api_key="secret") as port:
         client = theirs.WebsocketClientPolicy("127.0.0.1", port, api_key="secret")
-        _, ours = ask(port, HERE, additional_headers={"Authorization": "Api-Key secret"})
-        got = client.infer(HERE)
+        _, ours = ask(port, REQUEST, additional_headers={"Authorization": "Api-Key secret"})
+        got = client.infer(REQUEST)
         assert read_greeting(client.get_server_metadata()) is not None
         np.testing.assert_array_equal(got["actions"], ours["actions"])
         with pytest.raises(RuntimeError, match="observation/state is missing"):

@@ -1,4 +1,4 @@
-"""One local Ray for the tests of a module."""
+"""A local Ray instance for the tests of a module."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The Ray backend on several nodes of one machine, through Ray's own cluster utilities."""
+"""The Ray backend on a cluster of several nodes, which Ray simulates on one machine."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.helpers.plays import inline, played, wait_until, work
 
 @pytest.fixture
 def nodes() -> Iterator[Cluster]:
-    """A head that runs nothing, two nodes with two CPUs and two GPUs that only Ray believes in."""
+    """A head node without resources and two nodes with two CPUs and two simulated GPUs."""
     ray.shutdown()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
     for _ in range(2):
@@ -26,41 +26,41 @@ def nodes() -> Iterator[Cluster]:
     cluster.shutdown()
 
 
-def placed(name: str) -> dict[str, int]:
-    """Return how many living actors of a class each node has."""
+def actors_per_node(name: str) -> dict[str, int]:
+    """Return the number of running actors of a class on each node."""
     living = [a for a in state.actors().values() if a["State"] == "ALIVE"]
     return Counter(a["Address"]["NodeID"] for a in living if a["ActorClassName"] == name)
 
 
-def test_a_node_removed_in_the_middle_changes_nothing(nodes: Cluster) -> None:
+def test_records_survive_the_loss_of_a_node(nodes: Cluster) -> None:
     plan = work("slow", episodes=20)
     options = RayOptions(workers=4, replicas=2, address=nodes.address)
     episodes = run_ray(plan, plan.specs, print, options=options)
     first = [next(episodes) for _ in range(4)]
-    wait_until(lambda: sorted(placed("Batcher").values()) == [1, 1])
-    groups = placed("Batcher")
-    wait_until(lambda: placed("EnvActor") == dict.fromkeys(groups, 2))
+    wait_until(lambda: sorted(actors_per_node("Batcher").values()) == [1, 1])
+    groups = actors_per_node("Batcher")
+    wait_until(lambda: actors_per_node("EnvActor") == dict.fromkeys(groups, 2))
     doomed = next(node for node in nodes.worker_nodes if node.node_id in groups)
     nodes.remove_node(doomed, allow_graceful=False)
     assert played(iter([*first, *episodes]), plan) == inline(plan)
 
 
-def test_gpus_are_shared_by_fractions_and_a_group_forms_on_each_node(nodes: Cluster) -> None:
+def test_each_node_has_a_worker_group_and_replicas_share_gpus(nodes: Cluster) -> None:
     plan = work("slow", episodes=4)
     options = RayOptions(workers=4, gpus=0.5, address=nodes.address)
     episodes = run_ray(plan, plan.specs, print, options=options)
     first = next(episodes)
-    wait_until(lambda: len(placed("Batcher")) == 2)
+    wait_until(lambda: len(actors_per_node("Batcher")) == 2)
     wait_until(lambda: ray.available_resources()["GPU"] == 3)
     assert first.record.gpu == pytest.approx(0.5 * first.record.timing["policy"], abs=1e-3)
     assert played(iter([first, *episodes]), plan) == inline(plan)
 
 
-class GaveUpError(Exception):
-    """Raised by a test that has seen the notice it waited for."""
+class _NoticeSeenError(Exception):
+    """Stops the run after the expected notice."""
 
 
-def test_more_workers_than_the_cluster_has_room_for_are_named(
+def test_notice_names_the_workers_that_cannot_start(
     nodes: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "PATIENCE", 2.0)
@@ -68,9 +68,9 @@ def test_more_workers_than_the_cluster_has_room_for_are_named(
     def tell(notice: str) -> None:
         assert "8 of 8 workers and 1 policies have not started" in notice
         assert "The cluster has 4 CPUs and 4 GPUs" in notice
-        raise GaveUpError
+        raise _NoticeSeenError
 
     options = RayOptions(workers=8, replicas=1, address=nodes.address)
     plan = work()
-    with pytest.raises(GaveUpError):
+    with pytest.raises(_NoticeSeenError):
         list(run_ray(plan, plan.specs, tell, options=options))

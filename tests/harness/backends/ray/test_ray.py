@@ -1,4 +1,4 @@
-"""The Ray backend: the inline backend's bytes, whatever is killed on the way."""
+"""The Ray backend gives the records of the inline backend, even if processes are killed."""
 
 import os
 import random
@@ -42,7 +42,7 @@ TASKS = ("left", "right")
     ],
     ids=["one", "two replicas", "four in batches", "recycled by age", "recycled by memory"],
 )
-def test_any_number_of_workers_gives_the_inline_records_in_any_order(options: RayOptions) -> None:
+def test_any_number_of_workers_gives_the_inline_records(options: RayOptions) -> None:
     plan = work()
     specs = list(plan.specs)
     random.Random(0).shuffle(specs)
@@ -50,7 +50,7 @@ def test_any_number_of_workers_gives_the_inline_records_in_any_order(options: Ra
 
 
 @pytest.mark.usefixtures("cluster")
-def test_an_observation_that_breaks_a_batch_spoils_only_its_own_episode() -> None:
+def test_observation_that_breaks_a_batch_fails_only_its_own_episode() -> None:
     plan = work("fussy", episodes=8)
     options = RayOptions(workers=4, replicas=1, max_batch=4)
     episodes = list(run_ray(plan, plan.specs, print, options=options))
@@ -58,39 +58,39 @@ def test_an_observation_that_breaks_a_batch_spoils_only_its_own_episode() -> Non
     assert {e.record.reason for e in episodes} > {"ValueError: not this one"}
 
 
-def test_a_batch_that_fails_is_asked_again_one_by_one_with_the_streams_as_they_were() -> None:
+def test_failed_batch_is_repeated_one_by_one_with_the_same_streams() -> None:
     batcher = Batcher("fussy", 0.0, 4, 60.0)
     left, right = ({"state": np.ones(2, np.float32), "instruction": f"reach {t}"} for t in TASKS)
 
-    def ask(*observations: Any) -> list[Any]:
+    def infer(*observations: Any) -> list[Any]:
         streams = [np.random.default_rng(k) for k in range(len(observations))]
         requests = [Request(o, s) for o, s in zip(observations, streams, strict=True)]
         return batcher.infer_batch(requests)
 
-    together, (_, alone) = ask(left, right), ask(right, right)
-    assert isinstance(together[0], ValueError)
-    assert together[1].batch == 1
-    assert alone.batch == 2
-    np.testing.assert_array_equal(together[1].chunk, alone.chunk)
+    mixed, (_, expected) = infer(left, right), infer(right, right)
+    assert isinstance(mixed[0], ValueError)
+    assert mixed[1].batch == 1
+    assert expected.batch == 2
+    np.testing.assert_array_equal(mixed[1].chunk, expected.chunk)
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_policy_that_cannot_be_loaded_stops_the_run() -> None:
+def test_policy_that_cannot_be_loaded_stops_the_run() -> None:
     plan = work("unloadable")
     with pytest.raises(UsageError, match="cannot be loaded: FileNotFoundError: no weights here"):
         list(run_ray(plan, plan.specs, print, options=RayOptions(workers=2)))
 
 
 @pytest.mark.usefixtures("cluster")
-def test_killing_random_actors_changes_nothing() -> None:
+def test_killed_actors_do_not_change_the_records() -> None:
     plan = work("slow", episodes=20)
-    stop, killed, chance = threading.Event(), [], random.Random(1)
+    stop, killed, rng = threading.Event(), [], random.Random(1)
 
     def kill() -> None:
         while len(killed) < 4 and not stop.wait(2):
-            victims = actors("EnvActor" if len(killed) % 2 == 0 else "Batcher")
-            if victims:
-                os.kill(chance.choice(victims), signal.SIGKILL)
+            candidates = actors("EnvActor" if len(killed) % 2 == 0 else "Batcher")
+            if candidates:
+                os.kill(rng.choice(candidates), signal.SIGKILL)
                 killed.append(1)
 
     thread = threading.Thread(target=kill)
@@ -106,7 +106,7 @@ def test_killing_random_actors_changes_nothing() -> None:
     assert records == inline(plan)
 
 
-def test_a_hung_simulator_is_killed_and_its_episode_runs_again(
+def test_hung_simulator_is_killed_and_its_episode_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray.shutdown()
@@ -123,7 +123,7 @@ def test_a_hung_simulator_is_killed_and_its_episode_runs_again(
 
 
 @pytest.mark.parametrize("fault", ["hang", "exit"])
-def test_a_policy_that_hangs_or_exits_is_started_and_asked_again(
+def test_policy_that_hangs_or_exits_is_restarted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     ray.shutdown()
@@ -148,7 +148,7 @@ def listening() -> set[str]:
     return found
 
 
-def test_a_local_ray_listens_on_loopback_alone() -> None:
+def test_local_ray_listens_only_on_loopback() -> None:
     ray.shutdown()
     episodes = run_ray(work(), work().specs, print, options=RayOptions(workers=2))
     next(episodes)
@@ -158,9 +158,7 @@ def test_a_local_ray_listens_on_loopback_alone() -> None:
     episodes.close()
 
 
-def test_a_killed_driver_continues_to_the_same_records(
-    tmp_path: Path, points: type[PointEnv]
-) -> None:
+def test_run_continues_after_its_driver_was_killed(tmp_path: Path, points: type[PointEnv]) -> None:
     def start(out: Path) -> list[str]:
         run = ["run", "--policy", "slow", "--benchmark", "points_two", "--episodes", "20"]
         return [*run, "--workers", "2", "--out", str(out)]
@@ -183,7 +181,7 @@ def one(task: str, episode: int) -> EpisodeSpec:
     return EpisodeSpec("p", "b", task, episode, 0, "c")
 
 
-def test_a_task_stays_with_its_worker_and_idle_ones_help_the_longest() -> None:
+def test_worker_keeps_its_task_and_then_joins_the_longest() -> None:
     schedule = Schedule([one(task, k) for task, n in (("a", 2), ("b", 9)) for k in range(n)])
     assert [schedule.next("x"), schedule.next("y")] == [one("a", 0), one("b", 0)]
     assert [schedule.next("x"), schedule.next("y")] == [one("a", 1), one("b", 1)]
@@ -194,7 +192,7 @@ def test_a_task_stays_with_its_worker_and_idle_ones_help_the_longest() -> None:
     assert len(schedule) == 6
 
 
-def test_nobody_builds_a_simulator_for_the_last_episodes_of_another() -> None:
+def test_worker_does_not_join_a_task_with_few_episodes_left() -> None:
     schedule = Schedule([one("a", k) for k in range(3)])
     assert schedule.next("x") == one("a", 0)
     assert schedule.next("y") is None
@@ -202,8 +200,8 @@ def test_nobody_builds_a_simulator_for_the_last_episodes_of_another() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_policy_on_a_server_gives_the_inline_records() -> None:
-    # Two of three clients wait while the first is answered, so they share a batch.
+def test_policy_on_a_server_gives_the_inline_records() -> None:
+    # Two of the three clients wait for the first answer, so they share a batch.
     with served("slow") as port:
         plan = work(f"remote:ws://127.0.0.1:{port}")
         options = RayOptions(workers=3, replicas=1, max_batch=2)
