@@ -73,9 +73,9 @@ class LearnedPolicy(Policy):
     def load(self) -> None:
         """Read the weights."""
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-        self._model, text = self._checkpoint.load(self._device)
+        self._model, tokenizer = self._checkpoint.load(self._device)
         contract = self._checkpoint.contract
-        self._preparation = Preparation(contract.network, contract.normalization, text)
+        self._preparation = Preparation(contract.network, contract.normalization, tokenizer)
         # LeRobot stores a few weights of a 16-bit model in 32 bits.
         stored = {weight.dtype for weight in self._model.parameters()}
         self._half = torch.bfloat16 in stored

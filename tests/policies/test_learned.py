@@ -18,16 +18,16 @@ from policies.learned import LearnedPolicy
 from policies.vla.checkpoint import contract_of, save
 from policies.vla.config import sized
 from policies.vla.normalize import Normalization, Scaling
-from tests.helpers.vla import CAMERAS, STATE, model, network, normalization, text
+from tests.helpers.vla import CAMERAS, STATE, model, network, normalization, tokenizer
 
 LAYOUT = Layout((Part("arm", STATE, "rad"),))
 
 
 def observation(seed: int) -> Observation:
-    drawn = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     return {
-        "image": {role: drawn.integers(0, 256, (40, 40, 3), dtype=np.uint8) for role in CAMERAS},
-        "state": drawn.normal(size=STATE).astype(np.float32),
+        "image": {role: rng.integers(0, 256, (40, 40, 3), dtype=np.uint8) for role in CAMERAS},
+        "state": rng.normal(size=STATE).astype(np.float32),
         "instruction": "push the cube to the goal",
     }
 
@@ -35,7 +35,7 @@ def observation(seed: int) -> Observation:
 def loaded_policy(folder: Path, head: str = "flow", **fields: Any) -> LearnedPolicy:
     vla = model(network(), head)
     contract = contract_of(vla, normalization(), state_layout=LAYOUT, **fields)
-    save(folder, vla, text(vla.config), contract)
+    save(folder, vla, tokenizer(vla.config), contract)
     policy = make_policy(f"vla:{folder}")
     assert isinstance(policy, LearnedPolicy)
     policy.load()
@@ -123,7 +123,7 @@ def test_one_process_and_two_workers_give_the_same_records(tmp_path: Path) -> No
     scalings = [Scaling((0.0,) * size, (1.0,) * size) for size in sizes]
     layouts = {"state_layout": env.state_layout, "action_layout": env.action_layout}
     folder = tmp_path / "untrained"
-    save(folder, vla, text(config), contract_of(vla, Normalization(*scalings), **layouts))
+    save(folder, vla, tokenizer(config), contract_of(vla, Normalization(*scalings), **layouts))
     check_compatible(LearnedPolicy(str(folder)).spec, env)
     plan = tmp_path / "plan.yaml"
     setup = "{name: points_two, protocol: plain}"
