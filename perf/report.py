@@ -34,7 +34,8 @@ def write_log(folder: Path, records: int) -> None:
     requests = [{"name": s, "tasks": names, "protocol": LABEL} for s, names in suites.items()]
     plan = {"policies": policies, "benchmarks": requests, "episodes": episodes, "seed": 7}
     plan |= {"ablations": [], "stop_when_decided": False}
-    facts = {"plan": plan, "policies": policies, "task_order": suites, "versions": {"none": "1"}}
+    facts = {"plan": plan, "policies": policies, "players": policies, "task_order": suites}
+    facts["versions"] = {"none": "1"}
     facts["protocols"] = {LABEL: {"rules": {"max_steps": {"suite": 300}}, "sources": {}}}
     (folder / "run.json").write_text(json.dumps(facts))
     (folder / "sessions.jsonl").write_text(json.dumps({"started": 0.0, "workers": 8}) + "\n")
