@@ -20,7 +20,7 @@ from harness.contracts.errors import UsageError
 from harness.runs.folder import Run
 from harness.venvs.build import build, trial
 
-pytestmark = [pytest.mark.robotwin, pytest.mark.rendering]
+pytestmark = [pytest.mark.robotwin, pytest.mark.rendering, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent.parent
 COPY_ROBOT = """
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The things of VLABench's selection tasks: that all are there, stand, and can be told apart."""
+"""VLABench lite's assets: all exist, stand still, can be grasped and look different."""
 
 import gzip
 import json
@@ -33,24 +33,24 @@ CLASSES = {
     "CardHolder": "holder",
     "Button": "button",
 }
-"""What upstream's classes are here."""
+"""The kind of asset for each of upstream's classes."""
 OPENING = 0.08
-"""Between the Panda's fingers, in metres."""
+"""The largest width between the Panda's fingers in metres."""
 CAMERAS = {
     "right": {"pos": "0.775 -0.856 0.449", "xyaxes": "0.733 0.681 0 -0.134 0.144 0.981"},
     "forward": {"pos": "-0.016 1.223 0.884", "xyaxes": "-1 -0.015 0 0.008 -0.551 0.834"},
 }
-"""Two of VLABench's, with the table's surface at a height of zero."""
+"""Two of VLABench's cameras, relative to a table at height zero."""
 PIXELS = 224
 HIDDEN_GROUP = 5
 CLEARLY, ENOUGH = 30, 6
-"""How much two colours have to differ, of 255, and in how many pixels."""
+"""The smallest difference of two colours, of 255, and the number of pixels that must have it."""
 
 Placed = tuple[str, float, float, float]
 
 
 def table(things: Iterable[Placed]) -> ET.Element:
-    """Return a world with things at their places on a table."""
+    """Return a world with things at these positions on a table."""
     root = ET.Element("mujoco")
     ET.SubElement(root, "option", timestep="0.001", integrator="implicitfast", impratio="10")
     look = ET.SubElement(root, "visual")
@@ -78,7 +78,7 @@ def compiled(root: ET.Element, known: Iterable[Asset]) -> "mujoco.MjModel":
 
 
 def grid(kind: str) -> list[Placed]:
-    """Return all things of a kind, apart from each other."""
+    """Return all things of a kind, far from each other."""
     return [(name, i % 8 * 0.5, i // 8 * 0.5, 0.0) for i, name in enumerate(names(kind))]
 
 
@@ -86,10 +86,10 @@ def body_of(model: "mujoco.MjModel", geom: int) -> str:
     return model.body(model.body_rootid[model.geom_bodyid[geom]]).name
 
 
-def test_every_entity_of_the_tracks_is_there() -> None:
+def test_every_entity_of_the_tracks_has_an_asset() -> None:
     files = sorted(TRACKS.glob("track_*.json.gz"))
     if not files:
-        pytest.skip("upstream's episodes are not beside this checkout")
+        pytest.skip("upstream's track files are missing")
     entities = {
         (component["class"], component["name"])
         for file in files
@@ -103,14 +103,14 @@ def test_every_entity_of_the_tracks_is_there() -> None:
     assert {CLASSES[kind] for kind, _ in entities} == set(KINDS)
 
 
-def test_an_asset_is_what_its_name_and_kind_say() -> None:
+def test_an_asset_has_the_requested_name_and_kind() -> None:
     for kind in KINDS:
         for name in names(kind):
             assert (asset(name).name, asset(name).kind) == (name, kind)
             assert asset(name) is asset(name)
 
 
-def test_unknown_names_are_refused_with_near_ones() -> None:
+def test_errors_for_unknown_names_suggest_similar_ones() -> None:
     with pytest.raises(UsageError, match="did you mean ace_of_hearts"):
         asset("ace_of_heart")
     with pytest.raises(UsageError, match="did you mean poker"):
@@ -118,8 +118,8 @@ def test_unknown_names_are_refused_with_near_ones() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_box_of_the_stated_size_fits_tightly(kind: str) -> None:
-    """Walls around every box, in which it has as much room on each side."""
+def test_the_stated_size_is_the_bounding_box(kind: str) -> None:
+    """Every thing has the same distance to walls around its stated box."""
     root = table([])
     world, assets = root.find("worldbody"), root.find("asset")
     assert world is not None
@@ -163,12 +163,12 @@ def test_a_box_of_the_stated_size_fits_tightly(kind: str) -> None:
             ]
             assert min(gaps) == pytest.approx(room, abs=2e-4), (name, axis)
             if axis == 2:
-                # Its base is on the ground, too.
+                # The base also touches the ground.
                 assert max(gaps) == pytest.approx(room, abs=2e-4), name
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "button"])
-def test_all_stand_still_for_a_second(kind: str) -> None:
+def test_all_things_stand_still_for_a_second(kind: str) -> None:
     places = grid(kind)
     model = compiled(table(places), map(asset, names(kind)))
     data = mujoco.MjData(model)
@@ -194,8 +194,8 @@ def test_a_card_stands_in_its_holder() -> None:
 
 
 @pytest.mark.parametrize("kind", GRASPED)
-def test_what_is_grasped_fits_between_the_fingers(kind: str) -> None:
-    """The solid parts are as wide as stated where fingers close, and light enough to lift."""
+def test_graspable_things_fit_between_the_fingers(kind: str) -> None:
+    """The solid parts have the stated width at the grasp height, and a small mass."""
     for name in names(kind):
         known = asset(name)
         model = compiled(table([(name, 0.0, 0.0, 0.0)]), [known])
@@ -218,8 +218,8 @@ def test_what_is_grasped_fits_between_the_fingers(kind: str) -> None:
 @pytest.mark.parametrize(
     "name", [names("poker")[0], names("mahjong")[0], *names("toy"), *names("fruit")]
 )
-def test_two_fingers_lift_it(name: str) -> None:
-    """Pads like the Panda's close where they should, with its force, and go up by 15 cm."""
+def test_two_fingers_lift_a_thing(name: str) -> None:
+    """Pads close at the grasp height with the Panda's force and move up by 15 cm."""
     known = asset(name)
     root = table([(name, 0.0, 0.0, 0.0)])
     world, motors = root.find("worldbody"), ET.SubElement(root, "actuator")
@@ -245,7 +245,7 @@ def test_two_fingers_lift_it(name: str) -> None:
     assert data.body(name).xpos[2] > 0.12
 
 
-def test_a_button_gives_way_to_a_light_press_and_comes_back() -> None:
+def test_a_light_press_moves_a_button_and_the_spring_returns_it() -> None:
     known = asset("button0")
     root = table([])
     assets, world = root.find("asset"), root.find("worldbody")
@@ -270,7 +270,7 @@ def test_a_button_gives_way_to_a_light_press_and_comes_back() -> None:
 
 
 def looks(kind: str) -> NDArray[np.int16]:
-    """Return how each thing looks alone at the same place: by thing, camera, pixel and colour."""
+    """Render each thing alone at the same place; the axes are thing, camera, pixel, colour."""
     model = compiled(table((name, 0, 0, 0) for name in names(kind)), map(asset, names(kind)))
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
@@ -290,7 +290,7 @@ def looks(kind: str) -> NDArray[np.int16]:
 @pytest.mark.rendering
 @pytest.mark.parametrize("kind", [*GRASPED, "painting", "container"])
 def test_any_two_of_a_kind_look_different(kind: str) -> None:
-    """To each camera, some pixels have quite another colour."""
+    """In each camera, some pixels differ clearly in colour."""
     pictures = looks(kind)
     pictures = pictures[:, :, np.ptp(pictures, axis=0).any(axis=(0, 2))]
     least = {}
@@ -300,7 +300,7 @@ def test_any_two_of_a_kind_look_different(kind: str) -> None:
     assert min(least.values()) >= ENOUGH, min(least, key=least.__getitem__)
 
 
-def test_pictures_are_the_same_bytes_every_time() -> None:
+def test_pictures_have_the_same_bytes_every_time() -> None:
     for kind in KINDS:
         for name in names(kind)[:4]:
             first = asset(name).files("x")

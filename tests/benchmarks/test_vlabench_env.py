@@ -1,4 +1,4 @@
-"""VLABench lite through the adapter: physics, scores, pictures, experts and the command line."""
+"""VLABench lite's environments: physics, scores, images, experts and the command line."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +12,11 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
 import benchmarks  # noqa: F401 - registers the ids
-from benchmarks import demos
 from benchmarks.vlabench import VLABenchLite
 from benchmarks.vlabench.catalog import TASKS
 from benchmarks.vlabench.control import CONTROLS
 from benchmarks.vlabench.env import LiteEnv
-from benchmarks.vlabench.protocol import FOLDER, NOTE, LiteProtocol, protocols
+from benchmarks.vlabench.protocol import NOTE, TRACKS_VARIABLE, LiteProtocol, protocols
 from benchmarks.vlabench.rules import Rules, is_contained
 from benchmarks.vlabench.world import SUBSTEPS, World
 from harness.cli import main as run_eval
@@ -35,15 +34,15 @@ def make(task: str, protocol: LiteProtocol = OPENPI) -> LiteEnv:
     return LiteEnv("vlabench_lite", TASKS[task], protocol)
 
 
-def wild(env: LiteEnv, steps: int, seed: int = 0) -> NDArray[np.float32]:
-    """Return poses around the table's middle, near enough to knock things over."""
+def random_poses(env: LiteEnv, steps: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return random poses around the table's middle, which knock things over."""
     noise = np.random.default_rng(seed).uniform(-0.3, 0.3, (steps, 7))
     middle = np.array([0, 0.4, 0.1, np.pi, 0, 0, 0.5])
     return (middle + noise).astype(np.float32)
 
 
 def played(env: LiteEnv, wrong: bool = False, episode: int = 0) -> list[StepOutcome]:
-    """Play an expert and return what each of its actions led to."""
+    """Play an expert and return the outcome of each of its actions."""
     outcomes = [env.begin(episode, 7)]
     expert = env.distractor_expert() if wrong else env.expert()
     while not outcomes[-1].success and env.steps < env.max_steps:
@@ -54,7 +53,7 @@ def played(env: LiteEnv, wrong: bool = False, episode: int = 0) -> list[StepOutc
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_expert_masters_the_task(task: str) -> None:
+def test_the_expert_succeeds(task: str) -> None:
     outcomes = played(make(task))
     assert outcomes[-1].success
     assert outcomes[-1].progress == 1.0
@@ -63,14 +62,14 @@ def test_the_expert_masters_the_task(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["select_toy", "select_fruit", "select_poker", "select_painting"])
-def test_a_wrong_choice_is_worth_nothing(task: str) -> None:
+def test_a_distractor_scores_nothing(task: str) -> None:
     env = make(task, replace(OPENPI, max_steps={"vlabench_lite": 70}, task_steps={}))
     outcomes = played(env, wrong=True)
     assert env.steps == env.max_steps
     assert {outcome.progress for outcome in outcomes} == {0.0}
     assert not any(outcome.success for outcome in outcomes)
-    # Yet what should have been done with the target was done with the other thing.
-    world, wrong = env.world, env.scene.wrong()
+    # The expert did with the distractor what the task asks for the target.
+    world, wrong = env.world, env.scene.distractor()
     if env.scene.goal == "contain":
         assert is_contained(world, wrong, env.scene.container)
     elif env.scene.goal == "lift":
@@ -79,18 +78,18 @@ def test_a_wrong_choice_is_worth_nothing(task: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["openvla", "joint"])
-def test_the_expert_speaks_every_format_of_actions(name: str) -> None:
+def test_the_expert_supports_every_action_format(name: str) -> None:
     env = make("select_poker", replace(protocols()[name], camera_size=(64, 64)))
     assert played(env)[-1].success
     assert env.observe([])["state"].shape == (env.state_layout.size,)
 
 
 @pytest.mark.parametrize("task", ["select_poker", "select_fruit"])
-def test_an_episode_is_the_same_after_others_and_in_a_fresh_simulator(task: str) -> None:
+def test_an_episode_does_not_depend_on_earlier_episodes(task: str) -> None:
     def states(env: LiteEnv, episode: int) -> list[bytes]:
         env.begin(episode, 7)
         seen = [env.state_bytes()]
-        for action in wild(env, 12, episode):
+        for action in random_poses(env, 12, episode):
             env.advance(action)
             seen.append(env.state_bytes())
         return seen
@@ -104,11 +103,11 @@ def test_an_episode_is_the_same_after_others_and_in_a_fresh_simulator(task: str)
 
 
 @pytest.mark.rendering
-def test_looking_changes_nothing_and_always_shows_the_same() -> None:
+def test_rendering_does_not_change_the_episode() -> None:
     looking, blind = make("select_painting"), make("select_painting")
     for env in (looking, blind):
         env.begin(2, 7)
-    for action in wild(looking, 6):
+    for action in random_poses(looking, 6):
         looking.observe()
         for env in (looking, blind):
             env.advance(action)
@@ -124,7 +123,7 @@ def test_looking_changes_nothing_and_always_shows_the_same() -> None:
 
 
 @pytest.mark.rendering
-def test_painting_is_seen_from_above_and_openvla_looks_there() -> None:
+def test_select_painting_has_a_camera_above_that_openvla_uses() -> None:
     card = replace(protocols()["openvla"], camera_size=(64, 64), shadow_size=0)
     painting, toy = make("select_painting", card), make("select_toy", card)
     for env, same in ((painting, True), (toy, False)):
@@ -138,11 +137,11 @@ def test_painting_is_seen_from_above_and_openvla_looks_there() -> None:
 
 
 @pytest.mark.rendering
-def test_small_pictures_change_what_is_seen_and_nothing_else() -> None:
+def test_the_small_card_changes_only_the_images() -> None:
     small, usual = (make("select_fruit", protocols()[name]) for name in ("small", "openpi"))
     for env in (small, usual):
         env.begin(2, 7)
-    for action in wild(small, 3):
+    for action in random_poses(small, 3):
         for env in (small, usual):
             env.advance(action)
     assert small.state_bytes() == usual.state_bytes()
@@ -153,7 +152,7 @@ def test_small_pictures_change_what_is_seen_and_nothing_else() -> None:
         env.close()
 
 
-def test_ten_steps_are_a_second_and_idling_keeps_the_arm() -> None:
+def test_ten_steps_last_a_second_and_the_idle_action_holds_the_arm() -> None:
     for name in CONTROLS:
         env = make("select_poker", replace(OPENPI, action=name))
         env.begin(0, 7)
@@ -164,7 +163,7 @@ def test_ten_steps_are_a_second_and_idling_keeps_the_arm() -> None:
         np.testing.assert_allclose(env.world.joints, before, atol=1e-3)
 
 
-def test_the_state_is_what_its_layout_says() -> None:
+def test_the_state_follows_its_layout() -> None:
     env = make("select_toy")
     env.begin(0, 7)
     position, matrix = env.world.tool
@@ -179,8 +178,8 @@ def test_the_state_is_what_its_layout_says() -> None:
     np.testing.assert_allclose(env.world.tool[1], matrix, atol=1e-2)
 
 
-class Held(World):
-    """A world whose facts are said and not simulated."""
+class FakeWorld(World):
+    """A world with given facts and no simulation."""
 
     def __init__(self, goal: str) -> None:
         self.scene: Any = SimpleNamespace(target="it", container="box", goal=goal)
@@ -197,10 +196,10 @@ class Held(World):
         return self.touched
 
 
-def test_process_score_of_lifting_is_the_codes_or_the_papers() -> None:
+def test_the_process_score_of_lifting_follows_the_code_or_the_paper() -> None:
     found = {}
     for score in ("code", "paper"):
-        world = Held("lift")
+        world = FakeWorld("lift")
         rules = Rules(score, world)
         steps = []
         for touched, height in ((False, 0.83), (True, 0.83), (True, 0.91), (False, 0.91)):
@@ -209,7 +208,7 @@ def test_process_score_of_lifting_is_the_codes_or_the_papers() -> None:
             steps.append((outcome.success, round(outcome.progress, 3)))
         found[score] = steps
     two_thirds = round(2 / 3, 3)
-    # Dropped while it is high, one condition and the touch before are left.
+    # After the fingers let go of the lifted thing, one condition and the earlier touch count.
     assert found["code"] == [(False, 0), (False, two_thirds), (True, 1), (False, two_thirds)]
     assert found["paper"] == [(False, 0), (False, 0.6), (True, 1), (False, 0.6)]
     world.height = 0.83
@@ -217,8 +216,8 @@ def test_process_score_of_lifting_is_the_codes_or_the_papers() -> None:
     assert rules.look().progress == pytest.approx(0.2)
 
 
-def test_a_button_counts_after_ten_substeps_in_a_row() -> None:
-    world = Held("press")
+def test_a_button_is_pressed_after_more_than_ten_substeps() -> None:
+    world = FakeWorld("press")
     rules = Rules("code", world)
     for substeps, success in ((0, False), (10, False), (11, True), (0, False)):
         world.pressed_for = substeps
@@ -230,7 +229,7 @@ def test_a_button_counts_after_ten_substeps_in_a_row() -> None:
     assert rules.look().subgoals["intention"]
 
 
-def test_pressing_too_hard_does_not_count() -> None:
+def test_a_press_with_too_much_force_does_not_count() -> None:
     env = make("select_painting")
     env.begin(0, 7)
     world, expert = env.world, env.expert()
@@ -238,7 +237,7 @@ def test_pressing_too_hard_does_not_count() -> None:
         env.advance(expert.act())
     force = world.data.sensor(env.scene.target).data
     assert world.pressed_for > 0
-    # The cap is at its stop, and the arm pushes on.
+    # The cap is at its stop, and the arm keeps pushing.
     hard = env.idle_action
     hard[2] -= 0.03
     for _ in range(5):
@@ -249,36 +248,38 @@ def test_pressing_too_hard_does_not_count() -> None:
     assert SUBSTEPS == 100
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.rendering
 def test_a_task_is_a_gymnasium_environment() -> None:
     env = gymnasium.make("vlabench_lite/select_painting-v0", protocol="openpi")
     assert isinstance(env.unwrapped, LiteEnv)
-    # Smaller pictures are drawn sooner.
+    # Small images make the check faster.
     check_env(make("select_painting"), skip_render_check=True)
 
 
-def test_an_episode_of_a_track_is_played_as_it_says(
+def test_an_episode_of_a_track_has_its_scene(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_track(tmp_path)
-    monkeypatch.setenv(FOLDER, str(tmp_path))
+    monkeypatch.setenv(TRACKS_VARIABLE, str(tmp_path))
     env = make("select_fruit", protocols()["track4"])
     assert played(env)[-1].success
     assert env.instruction == "Something sweet, please."
     np.testing.assert_allclose(env.world.base("pear")[:2], [0.2, 0], atol=0.01)
 
 
-def test_one_process_and_two_workers_give_the_same_and_say_what_it_is_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_inline_and_two_workers_record_the_same_with_the_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small_track(tmp_path)
-    monkeypatch.setenv(FOLDER, str(tmp_path))
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         "policies: [oracle, oracle-wrong]\nepisodes: 1\nbenchmarks:\n"
         "  - {name: vlabench_lite, tasks: [select_poker, select_painting]}\n"
-        "  - {name: vlabench_lite, tasks: [select_fruit], protocol: track4}\n"
+        "  - {name: vlabench_lite, tasks: [select_fruit], protocol: "
+        f"'track4,tracks={tmp_path}'}}\n"
     )
     logs = {}
     for name, workers in (("inline", "0"), ("ray", "2")):
@@ -294,8 +295,16 @@ def test_one_process_and_two_workers_give_the_same_and_say_what_it_is_not(
 
 def test_demonstrations_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "demos"
-    command = ["--benchmark", "vlabench_lite/select_poker", "--episodes", "2", "--out", str(out)]
-    assert demos.main(command) == 0
+    command = [
+        "record",
+        "--benchmark",
+        "vlabench_lite/select_poker",
+        "--episodes",
+        "2",
+        "--out",
+        str(out),
+    ]
+    assert run_eval.main(command) == 0
     assert NOTE in capsys.readouterr().out
     shown = Demonstrations(out).episode(0)
     family = VLABenchLite()

@@ -173,6 +173,7 @@ def test_the_label_depends_on_the_checkout(
     checkout.sources_digest.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_run_in_the_virtual_environment_records_every_crash(
     complete_checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
