@@ -11,7 +11,6 @@ import numpy as np
 
 from benchmarks.vlabench import catalog
 from benchmarks.vlabench.layout import Scene
-from benchmarks.vlabench.scenes import draw_scene
 from benchmarks.vlabench.tracks import TRACKS, Track, file_name, load_track
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.protocol import Protocol
@@ -83,6 +82,9 @@ class LiteProtocol(Protocol):
         """
         if self.track:
             return self._file().scene(task, episode)
+        # Importing the assets takes longer than listing every benchmark.
+        from benchmarks.vlabench.scenes import draw_scene
+
         key = (int(self.rehearsal), list(catalog.TASKS).index(task), seed, episode)
         return draw_scene(task, self.scenes == "seen", np.random.default_rng(key))
 
