@@ -1,1 +1,1 @@
-"""Other people's numbers: the tables, their layouts, and the audit of both."""
+"""Published numbers, the layouts of published tables, and the audit of the numbers."""

@@ -1,7 +1,7 @@
-"""Published results: tidy tables of what papers print, to set beside a run's own numbers.
+"""Reads the published tables, to compare a run with the numbers that papers print.
 
-Every value stays the text that the source prints, its errors included: `harness/audit.py` finds
-those. No benchmark is known here by name; the files say which number belongs to which.
+Every value stays the text that the source prints, including its mistakes. `harness.published.audit`
+finds those.
 """
 
 import csv
@@ -14,38 +14,37 @@ from pathlib import Path
 import pandas as pd
 
 from harness.contracts.errors import UsageError, require_known
-from harness.published.decimals import decimals, same
+from harness.published.decimals import decimals, same_number
 
 REFERENCE = Path(__file__).parent / "tables"
 DIFFERENCE = "_difference"
-"""Ends the metric of a printed difference; its method is then written `A - B` or `A - B & C`."""
-RANGES = {"success": (0, 100), "progress": (0, 1)}
-KINDS = ("cell", "average")
-REQUIRED = ("source", "table", "method", "metric", "value", "protocol", "kind")
-NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+"""Suffix of the metric of a printed difference. Its method is written `A - B` or `A - B & C`."""
+_RANGES = {"success": (0, 100), "progress": (0, 1)}
+_KINDS = ("cell", "average")
+_REQUIRED = ("source", "table", "method", "metric", "value", "protocol", "kind")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
-class Published:
-    """One printed number; the attributes from `source` on are the columns of a file.
+class PublishedNumber:
+    """One printed number. The attributes from `source` on are the columns of a file.
 
     Attributes:
-        file: The file that holds it.
-        line: The line there.
+        file: The file of the number.
+        line: Its line in the file.
         source: The publication.
-        table: The table in it, or the one that a sentence speaks about.
-        method: What was evaluated; a variant of an ablation is written `E0 [bins=128]`.
-        benchmark: The family of tasks; empty only for an average over several.
-        suite: The part of the benchmark.
+        table: The table in the publication, also if a sentence quotes it.
+        method: The evaluated policy; a variant of an ablation is written `E0 [bins=128]`.
+        benchmark: The benchmark; empty only for an average over several.
+        suite: The suite of the benchmark.
         task: The task.
-        arm: Another division of the tasks.
-        metric: `success` in percent, `progress` from 0 to 1, or either's difference.
+        arm: RoboTwin's `single` or `dual`.
+        metric: `success` in percent, `progress` from 0 to 1, or a difference of either.
         value: The number, exactly as printed.
-        n: Episodes behind the number, where the source says how many.
+        n: Episodes behind the number, if the source states them.
         protocol: How the source evaluated.
-        kind: A `cell`, or the printed `average` of the cells that agree with it on each of
-            benchmark, suite, task and arm that it names.
-        note: Anything odd.
+        kind: `cell` or `average`. An average is the mean of all cells in its scope.
+        note: Remarks.
     """
 
     file: str
@@ -66,60 +65,61 @@ class Published:
 
     @property
     def exact(self) -> Fraction:
-        """The number."""
+        """The printed value, without rounding errors."""
         return Fraction(self.value)
 
     @property
-    def place(self) -> tuple[str, str, str, str]:
-        """What was evaluated on."""
+    def scope(self) -> tuple[str, str, str, str]:
+        """Benchmark, suite, task and arm. An empty field stands for all of them."""
         return self.benchmark, self.suite, self.task, self.arm
 
     @property
-    def measured(self) -> tuple[str, ...]:
-        """What the number says, whichever table prints it."""
-        return self.source, self.method, *self.place, self.metric, self.kind
+    def quantity(self) -> tuple[str, ...]:
+        """The fields that identify the number; several tables may print it."""
+        return self.source, self.method, *self.scope, self.metric, self.kind
 
-    def covers(self, other: "Published") -> bool:
-        """Return whether the other's place is the same, or within this one's."""
+    def covers(self, other: "PublishedNumber") -> bool:
+        """Return whether the other's scope is equal to this one's or inside it."""
         return all(
-            mine in ("", theirs) for mine, theirs in zip(self.place, other.place, strict=True)
+            mine in ("", theirs) for mine, theirs in zip(self.scope, other.scope, strict=True)
         )
 
 
-COLUMNS = tuple(f.name for f in fields(Published))[2:]
+COLUMNS = tuple(f.name for f in fields(PublishedNumber))[2:]
 
 
-def read(folder: Path = REFERENCE) -> list[Published]:
+def read_tables(folder: Path = REFERENCE) -> list[PublishedNumber]:
     """Read every table of a folder.
 
     Raises:
-        UsageError: A file is missing, unreadable or has a bad row; the message names file and line.
+        UsageError: A file is missing, unreadable or has an invalid row. The message names file and
+            line.
     """
     files = sorted(folder.glob("*.csv"))
     if not files:
         raise UsageError(f"{folder} holds no published tables (*.csv)")
-    rows: list[Published] = []
-    seen: dict[tuple[str, ...], Published] = {}
+    rows: list[PublishedNumber] = []
+    seen: dict[tuple[str, ...], PublishedNumber] = {}
     for path in files:
         for row in _rows(path):
-            twin = seen.setdefault((row.table, *row.measured), row)
+            twin = seen.setdefault((row.table, *row.quantity), row)
             if twin is not row:
                 raise UsageError(
                     f"{path}:{row.line}: the same number as {twin.file}:{twin.line}; "
-                    f"a table prints one value for each method, place and metric"
+                    f"a table prints one value for each method, scope and metric"
                 )
             rows.append(row)
     return rows
 
 
-def load(folder: Path = REFERENCE) -> pd.DataFrame:
-    """Return every published number, a row each: the files' columns, file, line and `number`.
+def published_frame(folder: Path = REFERENCE) -> pd.DataFrame:
+    """Return every published number as a row, with the columns of the files, file, line and number.
 
-    `value` is the text as printed and `number` the same as a float; `n` is missing where the source
-    does not say.
+    `value` is the printed text and `number` is its float. `n` is missing if the source does not
+    state it.
     """
-    rows = read(folder)
-    names = [f.name for f in fields(Published)]
+    rows = read_tables(folder)
+    names = [f.name for f in fields(PublishedNumber)]
     frame = pd.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=names)
     frame["number"] = frame["value"].astype(float)
     frame["n"] = pd.to_numeric(frame["n"], errors="coerce").astype("Int64")
@@ -129,18 +129,18 @@ def load(folder: Path = REFERENCE) -> pd.DataFrame:
 def published(
     benchmark: str, *, metric: str = "success", variants: bool = False, folder: Path = REFERENCE
 ) -> pd.DataFrame:
-    """Return what was published about a benchmark, or about one suite of it.
+    """Return the published numbers of a benchmark or a suite; empty if there are none.
 
-    A number that a source prints in several tables comes once, with the most decimals; if the
-    tables disagree, all come. Nothing published gives an empty frame.
+    If a source prints a number in several tables, the frame has the one with the most decimals. If
+    the tables disagree, it has each of them.
 
     Args:
-        benchmark: A name that the files use as benchmark or as suite.
-        metric: What was measured.
+        benchmark: The name of a benchmark or suite, as in the files.
+        metric: `success` or `progress`.
         variants: Whether to include the variants of ablations.
-        folder: Where the files are.
+        folder: The folder of the files.
     """
-    frame = load(folder)
+    frame = published_frame(folder)
     wanted = (frame["benchmark"] == benchmark) | (frame["suite"] == benchmark)
     wanted &= frame["metric"] == metric
     if not variants:
@@ -154,17 +154,17 @@ def published(
 
 
 def _distinct(values: "pd.Series[str]") -> list[int]:
-    """Return the places of the values that are not another one, rounded."""
+    """Return the indices of the values, without those that are another value rounded."""
     kept: dict[int, str] = {}
     for index in sorted(values.index, key=lambda i: -decimals(values[i])):
-        if not any(same(values[index], value) for value in kept.values()):
+        if not any(same_number(values[index], value) for value in kept.values()):
             kept[index] = values[index]
     return list(kept)
 
 
-def _rows(path: Path) -> Iterator[Published]:
+def _rows(path: Path) -> Iterator[PublishedNumber]:
     """Read one file."""
-    # The csv module and not pandas, which guesses about a row with too few or too many fields.
+    # The csv module, because pandas accepts rows with too few or too many fields.
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -177,30 +177,30 @@ def _rows(path: Path) -> Iterator[Published]:
         raise UsageError(f"cannot read {path}: {error}") from error
 
 
-def _row(values: list[str], path: Path, line: int) -> Published:
-    """Build one row, or say what is wrong with it."""
+def _row(values: list[str], path: Path, line: int) -> PublishedNumber:
+    """Build one row, or raise an error with its file and line."""
     where = f"{path}:{line}"
     if len(values) != len(COLUMNS):
         raise UsageError(f"{where}: {len(values)} fields, but there are {len(COLUMNS)} columns")
     for name, value in zip(COLUMNS, values, strict=True):
         if value != value.strip():
             raise UsageError(f"{where}: {name} {value!r} has spaces around it")
-        if name in REQUIRED and not value:
+        if name in _REQUIRED and not value:
             raise UsageError(f"{where}: {name} is empty")
-    row = Published(path.name, line, *values)
+    row = PublishedNumber(path.name, line, *values)
     metric = row.metric.removesuffix(DIFFERENCE)
     try:
-        require_known("metric", metric, RANGES)
-        require_known("kind", row.kind, KINDS)
+        require_known("metric", metric, _RANGES)
+        require_known("kind", row.kind, _KINDS)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
-    if not NUMBER.fullmatch(row.value):
+    if not _NUMBER.fullmatch(row.value):
         raise UsageError(f"{where}: value {row.value!r} is not a plain number")
     if row.n and not (row.n.isascii() and row.n.isdigit() and int(row.n) > 0):
         raise UsageError(f"{where}: n {row.n!r} is not a number of episodes; leave it empty")
     if row.kind == "cell" and not row.benchmark:
         raise UsageError(f"{where}: a cell needs its benchmark")
-    low, high = RANGES[metric]
+    low, high = _RANGES[metric]
     if row.metric != metric:
         if " - " not in row.method:
             raise UsageError(f"{where}: the method of a difference is written 'A - B'")

@@ -1,4 +1,4 @@
-"""Checks published tables against themselves: what does not add up, and what to read with care."""
+"""Audits published tables: finds numbers that contradict each other, and reasons for caution."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from harness.published.audit.counts import (
 )
 from harness.published.audit.finding import Finding
 from harness.published.decimals import rounds_to
-from harness.published.reference import DIFFERENCE, Published
+from harness.published.reference import DIFFERENCE, PublishedNumber
 
-Check = Callable[[Sequence[Published]], Iterator[Finding]]
+_Check = Callable[[Sequence[PublishedNumber]], Iterator[Finding]]
 
-CONTRADICTIONS: tuple[Check, ...] = (
+_CONTRADICTIONS: tuple[_Check, ...] = (
     wrong_averages,
     wrong_differences,
     printed_twice,
     broken_copies,
     impossible_counts,
 )
-CAUTIONS: tuple[Check, ...] = (
+_CAUTIONS: tuple[_Check, ...] = (
     clashing_counts,
     exact_copies,
     near_copies,
@@ -42,27 +42,26 @@ CAUTIONS: tuple[Check, ...] = (
     cells_within_chance,
 )
 
-
-HEADERS = ("source", "table", "what", "printed", "recomputed", "difference", "why")
+_HEADERS = ("source", "table", "what", "printed", "recomputed", "difference", "why")
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the checks say about a set of published numbers.
+    """The findings about a set of published numbers.
 
     Attributes:
         numbers: How many numbers were read.
-        confirmed: The averages and differences that their parts give.
-        refuted: Those that they do not give.
-        unchecked: Those whose parts are not printed.
-        contradictions: Numbers that cannot be right together.
-        cautions: Numbers that may be right but say less than they seem to.
+        confirmed: Averages and differences that agree with their parts.
+        refuted: Averages and differences that do not.
+        unchecked: Averages and differences without printed parts.
+        contradictions: Numbers that cannot all be correct.
+        cautions: Numbers that may be correct but can mislead.
     """
 
     numbers: int
-    confirmed: tuple[Published, ...]
-    refuted: tuple[Published, ...]
-    unchecked: tuple[Published, ...]
+    confirmed: tuple[PublishedNumber, ...]
+    refuted: tuple[PublishedNumber, ...]
+    unchecked: tuple[PublishedNumber, ...]
     contradictions: tuple[Finding, ...]
     cautions: tuple[Finding, ...]
 
@@ -71,22 +70,22 @@ class Audit:
         derived = len(self.confirmed) + len(self.refuted) + len(self.unchecked)
         parts = [
             "# Audit of the published numbers",
-            f"{self.numbers} numbers, of which {derived} are averages or differences: "
-            f"{len(self.confirmed)} follow from their parts, {len(self.refuted)} do not, "
-            f"and of {len(self.unchecked)} the parts are not printed.",
-            "## What does not add up",
+            f"{self.numbers} numbers, including {derived} averages and differences: "
+            f"{len(self.confirmed)} agree with their parts, {len(self.refuted)} do not, "
+            f"and {len(self.unchecked)} have no printed parts.",
+            "## Contradictions",
             _table(self.contradictions),
-            "## What to read with care",
+            "## Cautions",
             _table(self.cautions),
         ]
         return "\n\n".join(parts) + "\n"
 
 
-def audit(rows: Sequence[Published]) -> Audit:
+def audit(rows: Sequence[PublishedNumber]) -> Audit:
     """Run every check."""
-    confirmed: list[Published] = []
-    refuted: list[Published] = []
-    unchecked: list[Published] = []
+    confirmed: list[PublishedNumber] = []
+    refuted: list[PublishedNumber] = []
+    unchecked: list[PublishedNumber] = []
     for row in rows:
         if row.kind == "average" or row.metric.endswith(DIFFERENCE):
             value = recompute(rows, row)
@@ -99,13 +98,13 @@ def audit(rows: Sequence[Published]) -> Audit:
         tuple(confirmed),
         tuple(refuted),
         tuple(unchecked),
-        _run(CONTRADICTIONS, rows),
-        _run(CAUTIONS, rows),
+        _run(_CONTRADICTIONS, rows),
+        _run(_CAUTIONS, rows),
     )
 
 
-def _run(checks: Sequence[Check], rows: Sequence[Published]) -> tuple[Finding, ...]:
-    """Return what the checks find, in the order of the files."""
+def _run(checks: Sequence[_Check], rows: Sequence[PublishedNumber]) -> tuple[Finding, ...]:
+    """Return the findings of the checks, in the order of the files."""
     found = [finding for check in checks for finding in check(rows)]
     return tuple(sorted(found, key=lambda finding: (finding.row.file, finding.row.line)))
 
@@ -115,4 +114,6 @@ def _table(findings: Sequence[Finding]) -> str:
         (f.row.source, f.row.table, f.what, f.printed, f.recomputed, f.difference, f.why)
         for f in findings
     ]
-    return tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True) if rows else "Nothing."
+    return (
+        tabulate(rows, _HEADERS, tablefmt="github", disable_numparse=True) if rows else "Nothing."
+    )

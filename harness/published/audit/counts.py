@@ -1,21 +1,21 @@
-"""Percentages as counts of episodes: which are impossible, and which leads are within chance."""
+"""Checks percentages as counts of episodes, and tests whether leads are significant."""
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
 
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from harness.published.audit.finding import Finding, cells_of, place
+from harness.published.audit.finding import Finding, cells_of, scope_name
 from harness.published.decimals import decimals, denominators, successes
-from harness.published.reference import Published
+from harness.published.reference import PublishedNumber
 
-MOST = 500
-"""Episodes for one cell at most, where a source does not say how many: ten tasks of fifty."""
+_MOST = 500
+"""The most episodes of a cell, if the source does not state them: 10 tasks with 50 episodes."""
 
 
-def impossible_counts(rows: Sequence[Published]) -> Iterator[Finding]:
-    """Find the percentages that no whole number of the stated episodes gives."""
-    groups: dict[tuple[str, ...], list[Published]] = {}
+def impossible_counts(rows: Sequence[PublishedNumber]) -> Iterator[Finding]:
+    """Find percentages that no count of the stated episodes gives."""
+    groups: dict[tuple[str, ...], list[PublishedNumber]] = {}
     for row in rows:
         if row.n and row.metric == "success":
             groups.setdefault((row.source, row.table, row.protocol, row.n), []).append(row)
@@ -29,13 +29,13 @@ def impossible_counts(rows: Sequence[Published]) -> Iterator[Finding]:
                 _some([row.value for row in wrong]),
                 f"no k/{n}",
                 "",
-                f"not what a whole number of {n} episodes gives ({_evaluation(wrong[0])})",
+                f"no count of {n} episodes gives these values ({_evaluation(wrong[0])})",
             )
 
 
-def clashing_counts(rows: Sequence[Published]) -> Iterator[Finding]:
-    """Find the columns whose cells cannot all have the same number of episodes."""
-    clashes: dict[tuple[str, ...], list[list[Published]]] = {}
+def clashing_counts(rows: Sequence[PublishedNumber]) -> Iterator[Finding]:
+    """Find columns with cells that cannot all have the same number of episodes."""
+    clashes: dict[tuple[str, ...], list[list[PublishedNumber]]] = {}
     for key, column in _columns(rows).items():
         if not _common(column):
             clashes.setdefault((key[0], key[1], column[0].protocol), []).append(column)
@@ -44,25 +44,25 @@ def clashing_counts(rows: Sequence[Published]) -> Iterator[Finding]:
         fractions = [_smallest(row) for row in first]
         yield Finding(
             first[0],
-            f"column {', '.join(place(column[0]) for column in columns)}",
+            f"column {', '.join(scope_name(column[0]) for column in columns)}",
             _some([row.value for row in first]),
             _some(fractions),
             "",
-            f"no one number of episodes up to {MOST} gives every cell: denominators differ "
+            f"no single number of episodes up to {_MOST} gives every cell: denominators differ "
             f"({_evaluation(first[0])})",
         )
 
 
-def leads_within_chance(rows: Sequence[Published]) -> Iterator[Finding]:
-    """Find averages whose best method is not distinguishable from the next ones.
+def leads_within_chance(rows: Sequence[PublishedNumber]) -> Iterator[Finding]:
+    """Find averages in which the best method is not significantly better than the next ones.
 
-    Episodes are pooled over the cells. Where a source does not say how many a cell has, it is the
-    smallest number that fits every cell.
+    Episodes are pooled over the cells. If the source does not state the episodes of a cell, the
+    smallest number that fits every cell is used.
     """
-    groups: dict[tuple[str, ...], list[Published]] = {}
+    groups: dict[tuple[str, ...], list[PublishedNumber]] = {}
     for row in rows:
         if row.kind == "average" and row.metric == "success" and row.benchmark:
-            key = (row.source, row.table, row.protocol, *row.place)
+            key = (row.source, row.table, row.protocol, *row.scope)
             groups.setdefault(key, []).append(row)
     for group in groups.values():
         cells = [cells_of(rows, row) for row in group]
@@ -74,9 +74,9 @@ def leads_within_chance(rows: Sequence[Published]) -> Iterator[Finding]:
 
 
 def _lead(
-    group: Sequence[Published], cells: Sequence[Sequence[Published]], n: int
+    group: Sequence[PublishedNumber], cells: Sequence[Sequence[PublishedNumber]], n: int
 ) -> Finding | None:
-    """Compare the best method with the next ones, or return None if the next one is apart."""
+    """Compare the best method with the next ones; return None if the lead is significant."""
     counts = [(sum(round(c.exact * n / 100) for c in found), n * len(found)) for found in cells]
     order = sorted(range(len(group)), key=lambda i: -counts[i][0] / counts[i][1])
     best, leads = order[0], []
@@ -93,33 +93,33 @@ def _lead(
     stated = "stated" if cells[best][0].n else "inferred"
     return Finding(
         row,
-        f"{row.method} ahead of {', '.join(group[i].method for i in behind)}: {place(row)}",
+        f"{row.method} ahead of {', '.join(group[i].method for i in behind)}: {scope_name(row)}",
         f"{row.value} and {', '.join(group[i].value for i in behind)}",
         ", ".join(leads),
         "",
-        f"a lead within chance: {', '.join(names[i] for i in (best, *behind))}; "
-        + (f"the next, {names[apart[0]]}, is apart; " if apart else "")
-        + f"{n} episodes a cell ({stated})",
+        f"lead not significant: {', '.join(names[i] for i in (best, *behind))}; "
+        + (f"significant against the next, {names[apart[0]]}; " if apart else "")
+        + f"{n} episodes per cell ({stated})",
     )
 
 
-def cells_within_chance(rows: Sequence[Published]) -> Iterator[Finding]:
-    """Find cells that are the best of their column, yet whose interval holds the next best.
+def cells_within_chance(rows: Sequence[PublishedNumber]) -> Iterator[Finding]:
+    """Find the best cells of a column whose interval contains the next best value.
 
-    The next best, often another paper's number, is taken for exact: with an interval of its own the
-    lead would say even less. What a source prints in several tables counts once; variants of
-    ablations are left out, being many.
+    The next best value is taken as exact. With its own interval, even fewer leads would be
+    significant. A number printed in several tables counts once. Variants of ablations are skipped,
+    because there are many.
     """
-    once: dict[tuple[str, ...], Published] = {}
+    once: dict[tuple[str, ...], PublishedNumber] = {}
     for row in sorted(rows, key=lambda row: -decimals(row.value)):
         if row.kind == "cell" and row.metric == "success" and not row.method.endswith("]"):
-            once.setdefault(row.measured, row)
-    evaluations: dict[tuple[str, ...], list[Published]] = {}
-    columns: dict[tuple[str, ...], list[Published]] = {}
+            once.setdefault(row.quantity, row)
+    evaluations: dict[tuple[str, ...], list[PublishedNumber]] = {}
+    columns: dict[tuple[str, ...], list[PublishedNumber]] = {}
     for row in sorted(once.values(), key=lambda row: (row.file, row.line)):
         evaluations.setdefault((row.source, row.protocol, row.benchmark), []).append(row)
-        columns.setdefault((row.source, *row.place), []).append(row)
-    leads: dict[tuple[str, ...], list[tuple[Published, Published, int]]] = {}
+        columns.setdefault((row.source, *row.scope), []).append(row)
+    leads: dict[tuple[str, ...], list[tuple[PublishedNumber, PublishedNumber, int]]] = {}
     for column in columns.values():
         best, *others = sorted(column, key=lambda row: -row.exact)
         n = _episodes(evaluations[best.source, best.protocol, best.benchmark])
@@ -130,18 +130,18 @@ def cells_within_chance(rows: Sequence[Published]) -> Iterator[Finding]:
         first = found[0][0]
         yield Finding(
             first,
-            f"{first.method}: best in {_some([place(best) for best, _, _ in found])}",
+            f"{first.method}: best in {_some([scope_name(best) for best, _, _ in found])}",
             _some([best.value for best, _, _ in found]),
             _some([_interval(_count(best, n)) for best, _, n in found]),
             "",
-            "a lead within chance: each interval holds the next best ("
+            "lead not significant: each interval contains the next best ("
             f"{_some([f'{other.method} {other.value}' for _, other, _ in found])}); number of "
             f"episodes {'stated' if first.n else 'inferred'}",
         )
 
 
-def _count(row: Published, n: int) -> tuple[int, int]:
-    """Return how many of n episodes a percentage is."""
+def _count(row: PublishedNumber, n: int) -> tuple[int, int]:
+    """Return the successes nearest to a percentage, and n."""
     return round(row.exact * n / 100), n
 
 
@@ -155,40 +155,40 @@ def _interval(count: tuple[int, int]) -> str:
     return f"{count[0]}/{count[1]} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _columns(rows: Sequence[Published]) -> dict[tuple[str, ...], list[Published]]:
-    """Return the cells without a stated n, by column and by how they were evaluated."""
-    columns: dict[tuple[str, ...], list[Published]] = {}
+def _columns(rows: Sequence[PublishedNumber]) -> dict[tuple[str, ...], list[PublishedNumber]]:
+    """Return the cells without a stated n, grouped by column and protocol."""
+    columns: dict[tuple[str, ...], list[PublishedNumber]] = {}
     for row in rows:
         if row.kind == "cell" and row.metric == "success" and not row.n:
-            key = (row.source, row.table, row.protocol, *row.place)
+            key = (row.source, row.table, row.protocol, *row.scope)
             columns.setdefault(key, []).append(row)
     return {key: column for key, column in columns.items() if len(column) > 1}
 
 
-def _common(cells: Sequence[Published]) -> frozenset[int]:
-    """Return the numbers of episodes that give every cell."""
-    return reduce(frozenset.__and__, (denominators(cell.value, MOST) for cell in cells))
+def _common(cells: Sequence[PublishedNumber]) -> frozenset[int]:
+    """Return the numbers of episodes that can give every cell."""
+    return reduce(frozenset.__and__, (denominators(cell.value, _MOST) for cell in cells))
 
 
-def _episodes(cells: Sequence[Published]) -> int | None:
-    """Return the episodes of every cell: stated, or the smallest number that fits."""
+def _episodes(cells: Sequence[PublishedNumber]) -> int | None:
+    """Return the stated episodes per cell, or the smallest number that fits; None if none does."""
     stated = {cell.n for cell in cells}
     if len(stated) == 1 and "" not in stated:
         return int(stated.pop())
     return min(_common(cells), default=None) if stated == {""} else None
 
 
-def _smallest(row: Published) -> str:
-    """Return the fraction with the smallest denominator that a percentage can be."""
-    n = min(denominators(row.value, MOST), default=0)
+def _smallest(row: PublishedNumber) -> str:
+    """Return the fraction with the smallest denominator that gives a percentage."""
+    n = min(denominators(row.value, _MOST), default=0)
     return f"{successes(row.value, n)}/{n}" if n else "none"
 
 
 def _some(values: Sequence[str]) -> str:
-    """Return the first few values."""
+    """Join the first five values."""
     return ", ".join(values[:5]) + (", ..." if len(values) > 5 else "")
 
 
-def _evaluation(row: Published) -> str:
-    """Return the beginning of a protocol, which tells apart the rows of one table."""
+def _evaluation(row: PublishedNumber) -> str:
+    """Return the first part of a protocol, which differs between the rows of a table."""
     return row.protocol.partition(",")[0]

@@ -1,27 +1,27 @@
-"""What a check finds, and what the checks share."""
+"""The finding of a check, and functions that the checks share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.published.decimals import show
-from harness.published.reference import Published
+from harness.published.decimals import format_recomputed
+from harness.published.reference import PublishedNumber
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in a published table that does not fit, or means less than it seems.
+    """A contradiction in the published tables, or a reason for caution.
 
     Attributes:
-        row: The number that it is about, or the first of several.
+        row: The number concerned, or the first of several.
         what: The number, in words.
-        printed: What the source prints.
-        recomputed: What follows from its other numbers.
-        difference: Printed minus recomputed, where both are numbers.
-        why: What may have happened, in one line.
+        printed: The printed value.
+        recomputed: The value that follows from other numbers.
+        difference: Printed minus recomputed, if both are numbers.
+        why: A possible reason, in one line.
     """
 
-    row: Published
+    row: PublishedNumber
     what: str
     printed: str
     recomputed: str
@@ -29,33 +29,33 @@ class Finding:
     why: str
 
 
-def compare(row: Published, exact: Fraction, why: str) -> Finding:
-    """Return the finding that a printed number is not what it should be."""
+def wrong_value(row: PublishedNumber, exact: Fraction, why: str) -> Finding:
+    """Return the finding that a printed number is not the recomputed one."""
     return Finding(
         row,
-        f"{row.method}: {'average' if row.kind == 'average' else 'cell'} of {place(row)}",
+        f"{row.method}: {'average' if row.kind == 'average' else 'cell'} of {scope_name(row)}",
         row.value,
-        show(exact, row.value),
-        show(row.exact - exact, row.value, sign="+"),
+        format_recomputed(exact, row.value),
+        format_recomputed(row.exact - exact, row.value, sign="+"),
         why,
     )
 
 
-def place(row: Published) -> str:
-    """Return what a number was measured on, in words."""
+def scope_name(row: PublishedNumber) -> str:
+    """Return the most specific part of a number's scope, for a message."""
     inner = row.task or row.suite or row.benchmark or "all benchmarks"
     return f"{inner} ({row.arm})" if row.arm else inner
 
 
-def origin(row: Published) -> str:
-    """Return where a number is printed, in words."""
+def origin(row: PublishedNumber) -> str:
+    """Return source and table of a number, for a message."""
     return f"{row.source}, {row.table}"
 
 
 def cells_of(
-    rows: Sequence[Published], row: Published, method: str = "", metric: str = ""
-) -> list[Published]:
-    """Return the cells within a row's place, of its own method and metric or of those given."""
+    rows: Sequence[PublishedNumber], row: PublishedNumber, method: str = "", metric: str = ""
+) -> list[PublishedNumber]:
+    """Return the cells in a row's scope; method and metric default to the row's own."""
     return [
         cell
         for cell in rows

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.contracts.errors import UsageError
-from harness.published.reference import REFERENCE, Published
+from harness.published.reference import REFERENCE, PublishedNumber
 from harness.report.paper.best import best_policies
 from harness.report.paper.cells import Grid, TableCell, TableHeader
 from harness.report.paper.difference import make_differences
@@ -156,7 +156,7 @@ def _published(
 
 
 def _printed(
-    number: Published, place: LayoutPlace, row: PublishedRow, notes: Footnotes
+    number: PublishedNumber, place: LayoutPlace, row: PublishedRow, notes: Footnotes
 ) -> TableCell:
     scale = 100 if number.metric.startswith("success") else 1
     others = (notes.contradicted(place.label, other) for other in row.others[place.label])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 
 from harness.contracts.protocol import ProtocolLabel
-from harness.published.reference import Published
+from harness.published.reference import PublishedNumber
 from harness.report.paper.cells import TableCell
 from harness.report.paper.layout import LayoutPlace, TableLayout
 from harness.report.paper.lookup import Measurement
@@ -33,7 +33,7 @@ class Footnotes:
         self._compared: dict[str, list[str]] = {}
         self._mixed: list[str] = []
         self._differences: dict[str, None] = {}
-        self._others: dict[str, tuple[Published, dict[str, None]]] = {}
+        self._others: dict[str, tuple[PublishedNumber, dict[str, None]]] = {}
         self._star = False
 
     def letter(self, values: Sequence[Measurement]) -> None:
@@ -58,12 +58,12 @@ class Footnotes:
         letters = (self._letters.get(label, "") for label in value.protocol.split(JOINED))
         return self._kinds.get(value.kind) or ",".join(filter(None, letters))
 
-    def source(self, number: Published) -> str:
+    def source(self, number: PublishedNumber) -> str:
         """Return the mark of a publication."""
         text = f"{number.source}, {number.table}. {number.protocol}."
         return self._numbers.setdefault(text, str(len(self._numbers) + 1))
 
-    def contradicted(self, place: str, other: Published) -> str:
+    def contradicted(self, place: str, other: PublishedNumber) -> str:
         """Return the mark of the footnote that lists a method's other published numbers."""
         key = f"{other.method} {other.source} {other.table}"
         mark = self._numbers.setdefault(key, str(len(self._numbers) + 1))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.contracts.errors import UsageError, require_known
-from harness.published.decimals import decimals, same
-from harness.published.reference import DIFFERENCE, REFERENCE, Published, read
+from harness.published.decimals import decimals, same_number
+from harness.published.reference import DIFFERENCE, REFERENCE, PublishedNumber, read_tables
 from harness.report.paper.layout import LayoutPolicy, TableLayout, matches
 
 
@@ -24,8 +24,8 @@ class PublishedRow:
 
     label: str
     method: str
-    cells: Mapping[str, Published]
-    others: Mapping[str, tuple[Published, ...]]
+    cells: Mapping[str, PublishedNumber]
+    others: Mapping[str, tuple[PublishedNumber, ...]]
     difference: bool = False
 
 
@@ -37,7 +37,7 @@ def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[Publis
     Raises:
         UsageError: The tables are damaged, or lack a source that the layout names.
     """
-    everything = read(folder)
+    everything = read_tables(folder)
     for source in layout.sources:
         require_known("source", source.source, sorted({row.source for row in everything}))
         tables = sorted({row.table for row in everything if row.source == source.source})
@@ -53,7 +53,7 @@ def published_rows(layout: TableLayout, folder: Path = REFERENCE) -> list[Publis
 def _all_rows(
     layout: TableLayout,
     policies: Sequence[LayoutPolicy],
-    everything: Sequence[Published],
+    everything: Sequence[PublishedNumber],
     metric: str,
 ) -> list[PublishedRow]:
     """Return the rows of some policies, or of all methods if none are named."""
@@ -67,7 +67,7 @@ def _all_rows(
 
 
 def _methods(
-    layout: TableLayout, policies: Sequence[LayoutPolicy], numbers: Sequence[Published]
+    layout: TableLayout, policies: Sequence[LayoutPolicy], numbers: Sequence[PublishedNumber]
 ) -> Iterable[tuple[str, list[str]]]:
     """Return each label with its methods; variants appear only if the layout names them."""
     ranks = [(_rank(layout, number), number.method) for number in numbers]
@@ -82,7 +82,7 @@ def _methods(
     ]
 
 
-def _rank(layout: TableLayout, number: Published) -> int | None:
+def _rank(layout: TableLayout, number: PublishedNumber) -> int | None:
     """Return the index of a number's source in the layout, or None."""
     if not layout.sources:
         return 0
@@ -92,12 +92,14 @@ def _rank(layout: TableLayout, number: Published) -> int | None:
     return None
 
 
-def _rows(layout: TableLayout, label: str, numbers: Sequence[Published]) -> list[PublishedRow]:
+def _rows(
+    layout: TableLayout, label: str, numbers: Sequence[PublishedNumber]
+) -> list[PublishedRow]:
     """Return the rows of one method."""
-    by_source: dict[tuple[int, str], dict[str, Published]] = {}
-    everywhere: dict[str, list[Published]] = {}
+    by_source: dict[tuple[int, str], dict[str, PublishedNumber]] = {}
+    everywhere: dict[str, list[PublishedNumber]] = {}
     for place in layout.places:
-        here = [number for number in numbers if number.place == place.published]
+        here = [number for number in numbers if number.scope == place.published]
         everywhere[place.label] = here
         # The number with the most decimals first: 20.83 is more precise than 20.8.
         for number in sorted(here, key=lambda number: -decimals(number.value)):
@@ -105,7 +107,7 @@ def _rows(layout: TableLayout, label: str, numbers: Sequence[Published]) -> list
             if rank is not None:
                 cells = by_source.setdefault((rank, number.source), {})
                 cells.setdefault(place.label, number)
-    merged: list[dict[str, Published]] = []
+    merged: list[dict[str, PublishedNumber]] = []
     for _, cells in sorted(by_source.items(), key=lambda item: item[0][0]):
         for row in merged:
             if _agree(row, cells):
@@ -121,19 +123,19 @@ def _rows(layout: TableLayout, label: str, numbers: Sequence[Published]) -> list
     return rows
 
 
-def _agree(row: Mapping[str, Published], cells: Mapping[str, Published]) -> bool:
+def _agree(row: Mapping[str, PublishedNumber], cells: Mapping[str, PublishedNumber]) -> bool:
     both = row.keys() & cells.keys()
-    return bool(both) and all(same(row[place].value, cells[place].value) for place in both)
+    return bool(both) and all(same_number(row[place].value, cells[place].value) for place in both)
 
 
 def _others(
-    numbers: Sequence[Published], place: str, shown: Sequence[tuple[str, str]]
-) -> tuple[Published, ...]:
+    numbers: Sequence[PublishedNumber], place: str, shown: Sequence[tuple[str, str]]
+) -> tuple[PublishedNumber, ...]:
     """Return a place's published numbers that no row shows, each value once."""
     values = [value for label, value in shown if label == place]
-    others: dict[str, Published] = {}
+    others: dict[str, PublishedNumber] = {}
     for number in numbers:
-        if not any(same(number.value, value) for value in (*values, *others)):
+        if not any(same_number(number.value, value) for value in (*values, *others)):
             others[number.value] = number
     return tuple(others.values())
 

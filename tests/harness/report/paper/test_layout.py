@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from harness.contracts.errors import UsageError
-from harness.published.decimals import same
-from harness.published.reference import DIFFERENCE, read
+from harness.published.decimals import same_number
+from harness.published.reference import DIFFERENCE, read_tables
 from harness.report.paper.best import Sample, best_policies
 from harness.report.paper.cells import Grid, TableCell
 from harness.report.paper.formats import grid_csv, grid_markdown
@@ -319,14 +319,14 @@ def printed(layout: TableLayout) -> Iterator[tuple[str, str, str]]:
     """Yield method, place label and value of each number in a layout's first source."""
     first = layout.sources[0]
     differences = {difference.published for difference in layout.differences}
-    for number in read():
+    for number in read_tables():
         difference = number.metric == layout.metric + DIFFERENCE and number.method in differences
         if (number.source, number.table) != (first.source, first.table):
             continue
         if number.metric != layout.metric and not difference:
             continue
         for place in layout.places:
-            if place.published == number.place:
+            if place.published == number.scope:
                 yield number.method, place.label, number.value
 
 
@@ -373,7 +373,7 @@ def test_the_average_weighs_places_as_the_paper_does(tmp_path: Path) -> None:
     cells = make_grid(summary_of(*runs), layout).cells[0]
     texts = [f"{100 * c.estimate:.1f}" for c in cells if c]
     assert len(texts) == 15
-    assert same(texts[-1], "60.8")
+    assert same_number(texts[-1], "60.8")
 
 
 def test_csv_has_a_row_for_each_cell_in_either_orientation(tmp_path: Path) -> None:
