@@ -1,6 +1,6 @@
 """How often the intervals hold the truth, and how often the tests find what is not there.
 
-    python perf/coverage.py [--repeats 500]
+    python perf/intervals.py [--repeats 500]
 
 Rates and pairs of successes are counted exactly over all outcomes; the rest is simulated with
 fixed seeds. Beside each interval stands a usual one that was not chosen. The nominal coverage is
