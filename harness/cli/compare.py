@@ -11,65 +11,70 @@ from harness.contracts.errors import UsageError, require_known
 if TYPE_CHECKING:
     import pandas as pd
 
-PUBLISHED_PREFIX = "published:"
-"""The prefix of a paper's method in the place of a run."""
+_PUBLISHED = "published:"
+"""Prefix that marks a published method instead of a run."""
 
 
 @dataclass
 class CompareCommand:
-    """Say whether one policy is better than another; scenes that both played are paired."""
+    """Test whether one policy is better than another. Scenes that both played are paired."""
 
     a: Annotated[str, tyro.conf.Positional]
-    """A run's folder, or FOLDER:POLICY if the run has several policies."""
+    """A run: FOLDER, or FOLDER:POLICY if the run has several policies."""
     b: Annotated[str, tyro.conf.Positional]
-    """The same, or published:METHOD for a paper's numbers, e.g. "published:π0.5"."""
+    """Another run, or published:METHOD for a paper's numbers, e.g. "published:π0.5"."""
     metric: Literal["success", "progress"] = "success"
     """The score to compare."""
     force: bool = False
-    """Compare results of different protocols too."""
+    """Compare even if the protocols differ."""
 
     def __call__(self) -> int:
-        """Print the comparison."""
+        """Print the table and the verdict."""
         from harness.report.compare import against_published, compare_runs, comparison_table
 
-        name, episodes = one_policy(self.a)
-        if self.b.startswith(PUBLISHED_PREFIX):
-            print("\n".join(against_published(episodes, self.b.removeprefix(PUBLISHED_PREFIX))))
+        name, episodes = _episodes_of(self.a)
+        if self.b.startswith(_PUBLISHED):
+            print("\n".join(against_published(episodes, self.b.removeprefix(_PUBLISHED))))
             return 0
-        other, others = one_policy(self.b)
+        other, others = _episodes_of(self.b)
         names = (name, other) if name != other else (f"{name} in {self.a}", f"{other} in {self.b}")
         compared = compare_runs(episodes, others, self.metric, self.force)
         print(comparison_table(compared, names, self.metric))
-        for label, note in sorted(notes_at(self.a) | notes_at(self.b)):
+        for label, note in sorted(_protocol_notes(self.a) | _protocol_notes(self.b)):
             print(f"- {label}: {note}.")
         return 0
 
 
-def split_place(place: str) -> tuple[Path, str]:
-    """Return the folder and the policy of FOLDER or FOLDER:POLICY; no policy is empty."""
-    folder, colon, name = place.rpartition(":")
-    return (Path(folder), name) if colon and not Path(place).exists() else (Path(place), "")
+def _split_run(run: str) -> tuple[Path, str]:
+    """Split FOLDER:POLICY; the policy is empty if only FOLDER is given."""
+    folder, colon, name = run.rpartition(":")
+    return (Path(folder), name) if colon and not Path(run).exists() else (Path(run), "")
 
 
-def notes_at(place: str) -> set[tuple[str, str]]:
+def _protocol_notes(run: str) -> set[tuple[str, str]]:
     """Return the notes of a run's protocols, as pairs of label and note."""
     from harness.runs.folder import Run, notes_of
 
-    path, _ = split_place(place)
+    path, _ = _split_run(run)
     return set(notes_of(Run.existing(path).facts).items())
 
 
-def one_policy(place: str) -> tuple[str, "pd.DataFrame"]:
-    """Return the name and the episodes of the policy that FOLDER or FOLDER:POLICY names."""
+def _episodes_of(run: str) -> tuple[str, "pd.DataFrame"]:
+    """Return the policy's name and its episodes."""
     from harness.report.frame import read_frame
     from harness.runs.folder import Run
 
-    path, name = split_place(place)
+    path, name = _split_run(run)
     episodes = read_frame([Run.existing(path)])
     policies = sorted(episodes["policy"].unique())
-    if path == Path(place):
+    if not policies:
+        raise UsageError(f"{path} has no episodes yet")
+    if path == Path(run):
         if len(policies) != 1:
-            raise UsageError(f"{place} holds {len(policies)} policies: write {place}:POLICY")
+            raise UsageError(
+                f"{run} holds {len(policies)} policies: choose one with {run}:POLICY, one of "
+                f"{', '.join(policies)}"
+            )
         name = policies[0]
     require_known(f"policy of {path}", name, policies)
     return name, episodes[episodes["policy"] == name]

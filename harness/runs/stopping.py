@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from harness.runs.plan import rounds
-from harness.statistics.sequential import Sequential, sequential_comparison
+from harness.statistics.sequential import SequentialResult, sequential_comparison
 
 Scene = tuple[str, str, str, int]
 """Benchmark, protocol, task and episode."""
@@ -38,7 +38,7 @@ class Decision:
     @property
     def sentence(self) -> str:
         """The state of the comparison, as a sentence."""
-        state: Sequential = self.state
+        state: SequentialResult = self.state
         gap = state.difference
         numbers = (
             f"{state.pairs} pairs, difference {100 * gap.estimate:+.1f} points "

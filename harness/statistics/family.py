@@ -1,4 +1,4 @@
-"""Several comparisons at once: Holm's correction, and the set of best policies."""
+"""Corrects a family of comparisons: Holm's p-values, and the set of best policies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,12 +25,11 @@ class BestSet:
 
 
 def holm(p: npt.ArrayLike) -> Floats:
-    """Return p-values corrected by Holm, in their order.
+    """Return Holm-corrected p-values, in the order of the input.
 
-    Whoever calls those below 5 % significant is wrong about any of them in at most 5 % of families.
+    At a level of 5 %, at most 5 % of families contain a false positive.
     """
-    # Not by statsmodels, which collects Python's garbage each time: 0.1 s, and the more the larger
-    # the program is.
+    # Not statsmodels' function: it runs Python's garbage collector on every call, which is slow.
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values)
     steps = values[order] * np.arange(len(values), 0, -1)
@@ -44,16 +43,15 @@ def best_set(
     compare: Compare = paired_success,
     alpha: float = ALPHA,
 ) -> BestSet:
-    """Return which policies of a column are not significantly worse than the best one.
+    """Return the best policy of a column and those not significantly worse.
 
-    The family is every pair of policies and not just the pairs with the best: which policy came out
-    best is chance too. Ten equal policies lost a member in 11 % of columns when only the pairs with
-    the best were corrected for, and in 2 % this way (docs/statistics.md).
+    Holm's correction covers every pair of policies, not only the pairs with the best one, because
+    chance also decides which policy has the highest mean (docs/statistics.md).
 
     Args:
-        outcomes: For each policy its successes or scores.
-        compare: How two of them compare; it decides whether they are pairs.
-        alpha: How often the set may lose a policy that is as good as the best.
+        outcomes: The successes or scores of each policy.
+        compare: The comparison of two policies, paired or unpaired.
+        alpha: The level of the test: how often the set may lose an equally good policy.
     """
     means = [float(np.mean(np.asarray(values, dtype=np.float64))) for values in outcomes]
     best = int(np.argmax(means))

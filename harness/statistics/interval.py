@@ -1,14 +1,13 @@
-"""Intervals for a rate, for a mean score, and for a suite's mean over its tasks.
+"""Intervals for a success rate, a mean score, and the mean of a suite.
 
-One formula serves them all: Wilson's interval, in which the number of episodes is replaced by the
-number of yes-or-no episodes that would carry as much information (Korn and Graubard 1998; Dean and
-Pagano 2015). On plain successes it is Wilson's interval itself. It stays inside the bounds, and it
-never has zero width, which the bootstrap and Student's t have when every episode succeeds.
+All of them are Wilson's interval with an effective number of episodes: the number of binary
+episodes that would give the same information (Korn and Graubard 1998; Dean and Pagano 2015). For
+the successes of one task this is Wilson's interval itself. It stays inside the bounds and never has
+zero width. The bootstrap and Student's t have zero width when every episode succeeds.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +16,25 @@ from statsmodels.stats.proportion import proportion_confint
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
-"""The level of a test: how often it may find a difference where there is none."""
+"""The level of a test: its largest rate of false positives."""
 
-PHANTOM = 0.5
-"""How much of an episode is added at each bound before a variance is estimated.
+_PSEUDO_COUNT = 0.5
+"""Episodes added at each bound before the variance is estimated.
 
-Without it, ten equal scores would claim a variance of zero. On plain successes it cancels out.
+Without them, ten equal scores would give a variance of zero. For successes they cancel out.
 """
 
 Floats = npt.NDArray[np.float64]
-Bounds = tuple[float, float]
-UNIT: Bounds = (0.0, 1.0)
+_Bounds = tuple[float, float]
+_UNIT: _Bounds = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the values that the data do not rule out.
+    """An estimate with its confidence interval, which contains it.
 
     Attributes:
-        estimate: The estimate, inside the interval.
+        estimate: The estimate.
         low: The lower limit.
         high: The upper limit.
     """
@@ -45,43 +44,35 @@ class Interval:
     high: float
 
     def __contains__(self, value: float) -> bool:
-        """Whether the data leave this value open."""
+        """Return whether a value lies in the interval."""
         return self.low <= value <= self.high
 
 
-def rate_interval(
-    successes: int,
-    n: int,
-    confidence: float = CONFIDENCE,
-    method: Literal["wilson", "exact"] = "wilson",
-) -> Interval:
-    """Return the interval of the success rate of one cell.
+def rate_interval(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+    """Return Wilson's interval of a success rate.
 
     Args:
-        successes: How many episodes succeeded.
-        n: How many episodes were scored.
-        confidence: The share of such intervals that hold the true rate.
-        method: Wilson's holds it that often on average over rates; ``exact``, Clopper and
-            Pearson's, at least that often at every rate, and is wider.
+        successes: Episodes that succeeded.
+        n: Episodes that were scored.
+        confidence: Confidence level of the interval, on average over rates.
     """
     if not 0 <= successes <= n or n == 0:
-        raise ValueError(f"{successes} successes of {n} episodes")
-    name = {"wilson": "wilson", "exact": "beta"}[method]
-    low, high = proportion_confint(successes, n, alpha=1 - confidence, method=name)
-    # Rounding leaves Wilson's limit for all failures at 1e-17, past the estimate.
+        raise ValueError(f"impossible counts: {successes} successes of {n} episodes")
+    low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
+    # With only failures, rounding gives a lower limit of 1e-17 instead of 0.
     rate = successes / n
     return Interval(rate, min(float(low), rate), max(float(high), rate))
 
 
 def mean_interval(
-    scores: npt.ArrayLike, bounds: Bounds = UNIT, confidence: float = CONFIDENCE
+    scores: npt.ArrayLike, bounds: _Bounds = _UNIT, confidence: float = CONFIDENCE
 ) -> Interval:
-    """Return the interval of the mean of bounded scores, such as a cell's process score.
+    """Return the interval of the mean of bounded scores, such as process scores.
 
     Args:
-        scores: One score an episode.
-        bounds: The lowest and the highest score possible; (-1, 1) for paired differences.
-        confidence: The share of such intervals that hold the true mean.
+        scores: One score per episode.
+        bounds: The lowest and the highest possible score; (-1, 1) for paired differences.
+        confidence: Confidence level of the interval.
     """
     shares = _shares(scores, bounds)
     z = float(stats.norm.ppf((1 + confidence) / 2))
@@ -91,19 +82,19 @@ def mean_interval(
 def fixed_tasks_interval(
     scores: npt.ArrayLike,
     tasks: Sequence[Hashable],
-    bounds: Bounds = UNIT,
+    bounds: _Bounds = _UNIT,
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Return the interval of the mean over exactly these tasks, each with the same weight.
+    """Return the interval of the mean over exactly these tasks, stratified by task.
 
-    It answers "what would more episodes of the same tasks show?", so that how much the tasks differ
-    adds nothing to its width.
+    Use it to predict more episodes of the same tasks. Differences between tasks do not widen it.
+    Every task has the same weight.
 
     Args:
-        scores: One success or score an episode.
+        scores: One success or score per episode.
         tasks: The task of each episode.
-        bounds: The lowest and the highest score possible.
-        confidence: The share of such intervals that hold the true mean.
+        bounds: The lowest and the highest possible score.
+        confidence: Confidence level of the interval.
     """
     strata = _by_task(_shares(scores, bounds), tasks)
     mean = float(np.mean([stratum.mean() for stratum in strata]))
@@ -114,25 +105,27 @@ def fixed_tasks_interval(
 def sampled_tasks_interval(
     scores: npt.ArrayLike,
     tasks: Sequence[Hashable],
-    bounds: Bounds = UNIT,
+    bounds: _Bounds = _UNIT,
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Return the interval of the mean over tasks like these, of which these are a sample.
+    """Return the interval of the mean over similar tasks, clustered by task.
 
-    It answers "what would other tasks of this kind show?", so it clusters: a task counts as one
-    draw, however many episodes it has. The quantile is Student's with one degree of freedom less
-    than there are tasks. It is never narrower than `fixed_tasks_interval`, since tasks that happen
-    to agree are no proof that all tasks would.
+    Use it to predict other tasks of the same kind. A task counts as one draw, however many episodes
+    it has. The quantile is Student's, with one degree of freedom less than there are tasks. The
+    interval is never narrower than that of `fixed_tasks_interval`, because a few tasks may agree by
+    chance.
 
     Args:
-        scores: One success or score an episode.
-        tasks: The task of each episode; at least two different ones.
-        bounds: The lowest and the highest score possible.
-        confidence: The share of such intervals that hold the true mean.
+        scores: One success or score per episode.
+        tasks: The task of each episode; at least two different tasks.
+        bounds: The lowest and the highest possible score.
+        confidence: Confidence level of the interval.
     """
     strata = _by_task(_shares(scores, bounds), tasks)
     if len(strata) < 2:
-        raise ValueError("one task says nothing of other tasks; use fixed_tasks_interval")
+        raise ValueError(
+            "an interval for similar tasks needs at least two tasks; use fixed_tasks_interval"
+        )
     means = np.array([stratum.mean() for stratum in strata])
     mean, variance = float(means.mean()), float(means.var(ddof=1)) / len(means)
     episodes = _effective_episodes(strata)
@@ -142,20 +135,20 @@ def sampled_tasks_interval(
     return _wilson(mean, episodes, t, bounds)
 
 
-def _shares(scores: npt.ArrayLike, bounds: Bounds) -> Floats:
-    """Return the scores as shares of the way from the lower bound to the upper one."""
+def _shares(scores: npt.ArrayLike, bounds: _Bounds) -> Floats:
+    """Return the scores scaled from their bounds to [0, 1]."""
     low, high = bounds
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not values.size:
-        raise ValueError("scores must be a list of at least one number")
-    # Written so that nan, which compares false, is refused too.
+        raise ValueError("scores must be a non-empty list of numbers")
+    # This form rejects nan too, because every comparison with nan is false.
     if not np.all((values >= low) & (values <= high)):
         raise ValueError(f"scores must lie between {low} and {high}")
     return (values - low) / (high - low)
 
 
 def _by_task(shares: Floats, tasks: Sequence[Hashable]) -> list[Floats]:
-    """Return the scores of each task."""
+    """Group the scores by task."""
     if len(tasks) != len(shares):
         raise ValueError(f"{len(shares)} scores, but {len(tasks)} tasks")
     members: dict[Hashable, list[float]] = {}
@@ -165,25 +158,25 @@ def _by_task(shares: Floats, tasks: Sequence[Hashable]) -> list[Floats]:
 
 
 def _effective_episodes(strata: Sequence[Floats]) -> float:
-    """Return how many yes-or-no episodes would pin down the mean over strata as well.
+    """Return the number of binary episodes that would estimate the mean over strata as precisely.
 
-    A yes-or-no episode with mean m has the variance m(1 - m), the largest there is; scores between
-    the bounds, and rates that differ between strata, leave less. The strata weigh the same, so the
-    episodes count as many as the harmonic mean of the strata's sizes says.
+    A binary episode with mean m has the largest possible variance, m(1 - m). Scores between the
+    bounds have less, and so do strata with different rates. Strata have equal weights, so their
+    sizes are averaged by the harmonic mean.
     """
     sizes = np.array([len(stratum) for stratum in strata], dtype=np.float64)
-    padded = sizes + 2 * PHANTOM
-    means = (np.array([stratum.sum() for stratum in strata]) + PHANTOM) / padded
-    squares = (np.array([np.square(stratum).sum() for stratum in strata]) + PHANTOM) / padded
-    # Both variances without bias: few episodes a stratum must not make it look too even.
+    padded = sizes + 2 * _PSEUDO_COUNT
+    means = (np.array([stratum.sum() for stratum in strata]) + _PSEUDO_COUNT) / padded
+    squares = (np.array([np.square(stratum).sum() for stratum in strata]) + _PSEUDO_COUNT) / padded
+    # Both variances are unbiased. Otherwise small strata would seem to vary too little.
     within = float(np.average((squares - means**2) * padded / (padded - 1), weights=1 / sizes))
     mean, n = float(means.mean()), float(padded.sum())
     total = mean * (1 - mean) * n / (n - 1)
     return float(len(sizes) / np.mean(1 / sizes) * max(1.0, total / within))
 
 
-def _wilson(mean: float, n: float, quantile: float, bounds: Bounds) -> Interval:
-    """Return Wilson's interval for any mean, any effective n and any quantile."""
+def _wilson(mean: float, n: float, quantile: float, bounds: _Bounds) -> Interval:
+    """Return Wilson's interval for a mean in [0, 1], scaled back to the bounds."""
     shrunk = 1 + quantile**2 / n
     centre = (mean + quantile**2 / (2 * n)) / shrunk
     half = quantile / shrunk * float(np.sqrt(mean * (1 - mean) / n + (quantile / (2 * n)) ** 2))

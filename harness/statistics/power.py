@@ -1,46 +1,38 @@
-"""How many episodes a difference takes, and how small a difference some episodes can show.
+"""Power analysis: the episodes that a difference needs, and the difference that they can detect.
 
-Statsmodels' formula for a normal test. The exact tests that the comparisons use are a little more
-cautious, so a plan for 80 % finds the difference in 75 to 81 % of cases (docs/statistics.md).
+The formula is statsmodels' normal approximation. The exact tests of the comparisons are slightly
+conservative, so their power at the planned number can be a few points lower (docs/statistics.md).
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from scipy import optimize
 from statsmodels.stats.power import normal_sample_size_one_tail
 from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
-from tabulate import tabulate
 
-from harness.contracts.errors import UsageError
 from harness.statistics.interval import ALPHA
 
 POWER = 0.8
 
-DESIGNS = (
-    "same scenes, the better policy succeeds wherever the other does",
-    "same scenes, one policy's outcome says nothing of the other's",
-    "different scenes",
-)
-
-Number = TypeVar("Number", int, float)
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True)
-class Plan(Generic[Number]):
-    """An answer for each design; paired ones lie between the first two.
+class PowerPlan(Generic[_Number]):
+    """The answer for each design. Real paired runs lie between the first two.
 
     Attributes:
-        paired_best: On the same scenes, if the better policy succeeds wherever the other does.
-        paired_worst: On the same scenes, if one policy's outcome says nothing of the other's.
-        unpaired: On different scenes.
+        paired_best: Same scenes; the better policy succeeds on every scene that the other solves.
+        paired_worst: Same scenes; the outcomes of the two policies are independent.
+        unpaired: Different scenes.
     """
 
-    paired_best: Number
-    paired_worst: Number
-    unpaired: Number
+    paired_best: _Number
+    paired_worst: _Number
+    unpaired: _Number
 
 
 def episodes_for(
@@ -50,14 +42,14 @@ def episodes_for(
     power: float = POWER,
     alpha: float = ALPHA,
 ) -> int:
-    """Return the episodes per policy that a true difference takes to be found.
+    """Return the episodes per policy that detect a true difference.
 
     Args:
         difference: The difference of the means, not zero.
         spread_null: Standard deviation of one episode's difference if the policies were equal.
         spread: The same if they differ by `difference`.
-        power: How often the difference should be found.
-        alpha: How often a difference may be found where there is none.
+        power: The probability of detecting the difference.
+        alpha: The level of the two-sided test.
     """
     needed = normal_sample_size_one_tail(
         abs(difference), power, alpha / 2, std_null=spread_null, std_alternative=spread
@@ -67,23 +59,27 @@ def episodes_for(
 
 def episodes_needed(
     baseline: float, difference: float, power: float = POWER, alpha: float = ALPHA
-) -> Plan[int]:
-    """Return the episodes per policy that tell a success rate from a baseline's.
+) -> PowerPlan[int]:
+    """Return the episodes per policy that detect a difference from a baseline's success rate.
 
     Args:
         baseline: The success rate of the baseline.
-        difference: The other policy's rate less the baseline's.
-        power: How often the difference should be found.
-        alpha: How often a difference may be found where there is none.
+        difference: The other policy's rate minus the baseline's.
+        power: The probability of detecting the difference.
+        alpha: The level of the two-sided test.
+
+    Raises:
+        ValueError: A rate is outside 0 to 1, the difference is 0, or the power is not between
+            alpha and 1.
     """
-    _check(baseline, difference)
+    _check(baseline, difference, power, alpha)
 
     def paired(discordant: float) -> int:
         spread = math.sqrt(discordant - difference**2)
         return episodes_for(difference, math.sqrt(discordant), spread, power, alpha)
 
     unpaired = samplesize_proportions_2indep_onetail(difference, baseline, power, alpha=alpha)
-    return Plan(
+    return PowerPlan(
         paired(abs(difference)),
         paired(_independent(baseline, difference)),
         math.ceil(float(unpaired)),
@@ -92,65 +88,55 @@ def episodes_needed(
 
 def detectable_difference(
     baseline: float, episodes: int, power: float = POWER, alpha: float = ALPHA
-) -> Plan[float]:
-    """Return the smallest improvement on a baseline that so many episodes per policy can show.
+) -> PowerPlan[float]:
+    """Return the smallest improvement on a baseline that so many episodes per policy detect.
 
-    It is nan where even a perfect policy would not stand out.
+    It is nan if even a perfect policy is not significantly better.
 
     Args:
         baseline: The success rate of the baseline, below 1.
         episodes: Episodes per policy.
-        power: How often the improvement should be found.
-        alpha: How often one may be found where there is none.
-    """
-    largest = 1 - baseline
+        power: The probability of detecting the improvement.
+        alpha: The level of the two-sided test.
 
-    def smallest(design: Callable[[Plan[int]], int]) -> float:
-        def short(difference: float) -> float:
+    Raises:
+        ValueError: As `episodes_needed`, or there are no episodes.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, not {episodes}")
+    largest = 1 - baseline
+    least = largest * 1e-6
+
+    def smallest(design: Callable[[PowerPlan[int]], int]) -> float:
+        def missing(difference: float) -> float:
             return design(episodes_needed(baseline, difference, power, alpha)) - episodes - 0.5
 
-        if short(largest) > 0:
+        if missing(largest) > 0:
             return float("nan")
-        return float(optimize.brentq(short, largest * 1e-6, largest, xtol=1e-6))
+        if missing(least) < 0:
+            return least
+        return float(optimize.brentq(missing, least, largest, xtol=1e-6))
 
-    return Plan(
+    return PowerPlan(
         smallest(lambda plan: plan.paired_best),
         smallest(lambda plan: plan.paired_worst),
         smallest(lambda plan: plan.unpaired),
     )
 
 
-def plan_power(
-    baseline: float, difference: float | None, episodes: int | None, power: float
-) -> str:
-    """Say in a table how many episodes, or how large a difference; rates are in percent.
-
-    Raises:
-        UsageError: The numbers are no rates.
-    """
-    try:
-        if difference is not None:
-            plan = episodes_needed(baseline / 100, difference / 100, power)
-            shown = [f"{n} episodes per policy" for n in astuple(plan)]
-        else:
-            least = detectable_difference(baseline / 100, episodes or 0, power)
-            shown = [
-                f"{100 * gap:+.1f} points" if gap == gap else "out of reach"
-                for gap in astuple(least)
-            ]
-    except ValueError as error:
-        raise UsageError(f"{error}; rates and differences are in percent, 0 to 100") from error
-    rows = zip(DESIGNS, shown, strict=True)
-    return tabulate(rows, ["design", f"to find it in {power:.0%} of cases"], tablefmt="github")
-
-
 def _independent(baseline: float, difference: float) -> float:
-    """Return how often the outcomes of unrelated policies differ on a scene."""
+    """Return how often the outcomes of two independent policies differ on a scene."""
     other = baseline + difference
     return baseline * (1 - other) + other * (1 - baseline)
 
 
-def _check(baseline: float, difference: float) -> None:
+def _check(baseline: float, difference: float, power: float, alpha: float) -> None:
     other = baseline + difference
+    # The tolerance is for rounding errors of the sum.
     if not (0 <= baseline <= 1 and -1e-9 <= other <= 1 + 1e-9) or difference == 0:
-        raise ValueError(f"a rate cannot go from {baseline} by {difference}")
+        raise ValueError(
+            f"a success rate cannot go from {baseline} by {difference}; rates are from 0 to 1, "
+            "and the difference is not 0"
+        )
+    if not alpha < power < 1:
+        raise ValueError(f"the power must be between {alpha} and 1, not {power}")

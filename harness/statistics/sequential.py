@@ -1,15 +1,15 @@
-"""A comparison on pairs that may be looked at after every one of them, and stopped at any.
+"""A paired comparison that stays valid when one looks after every pair and stops at any.
 
-A gambler bets on every next pair that A beats B; another bets on B. If neither policy is better on
-average, no way of betting makes money in the long run, and the chance that their mean wealth ever
-reaches 1/alpha is at most alpha (Ville 1939; Waudby-Smith and Ramdas 2024; Shafer 2021). So that
-moment decides, whenever it comes and however often somebody looked. Each gambler splits the stake
-evenly over all fractions from 0 to 1 to bet with, so there is nothing to tune or to draw.
+The test is a test by betting. One gambler bets on every pair that A wins, another that B wins. If
+the policies are equal on average, no betting strategy has a positive expected profit. The
+probability that the mean wealth ever reaches 1/alpha is then at most alpha (Ville 1939; Shafer
+2021; Waudby-Smith and Ramdas 2024). So the test decides when the wealth reaches 1/alpha. Each
+gambler spreads the stake evenly over all betting fractions from 0 to 1, so nothing needs tuning.
 
-**The order of the pairs matters.** Every next pair must be, given those before, fair if the
-policies are equal. In a random order over all tasks it is; task after task it is not, where A is
-the better on the first tasks and B on the last. Where the tasks go round in turn, give one mean
-difference a round.
+**The order of the pairs matters.** If the policies are equal, the expected difference of each pair
+must be zero, given the pairs before it. Shuffling the pairs over all tasks ensures this. Playing
+task by task does not: A may win the first tasks and B the last. If every round plays each task
+once, pass the mean difference of each round.
 """
 
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ from scipy import optimize, special
 from harness.statistics.interval import CONFIDENCE, Floats, Interval
 
 _NODES, _WEIGHTS = special.roots_legendre(20)
-FRACTIONS: Floats = (_NODES + 1) / 2
-"""The fractions of the wealth that are bet: Gauss's points, which stand for all from 0 to 1."""
-SHARES: Floats = _WEIGHTS / 2
-"""How much of the first stake is bet with each fraction; they sum to 1."""
+_FRACTIONS: Floats = (_NODES + 1) / 2
+"""The betting fractions: the nodes of a Gauss-Legendre quadrature over [0, 1]."""
+_SHARES: Floats = _WEIGHTS / 2
+"""The share of the initial stake for each fraction; they sum to 1."""
 
 
 @dataclass(frozen=True)
-class Sequential:
-    """Where a sequential comparison stands.
+class SequentialResult:
+    """The state of a sequential comparison.
 
     Attributes:
-        outcome: Whether A is `better` or `worse` than B, or still `undecided`. Once decided it
-            stays, whatever further pairs show.
-        pairs: How many pairs it took to decide, or how many there were.
-        p: An upper bound on the chance to have ever seen such wealth from equal policies.
-        difference: A less B over all pairs, with limits that hold at whatever pair one stops.
+        outcome: Whether A is `better` or `worse` than B, or still `undecided`. Further pairs do not
+            change a decision.
+        pairs: The pairs until the decision, or all pairs if there is none.
+        p: An anytime-valid p-value: an upper bound that holds whenever one stops.
+        difference: A minus B over all pairs, with an interval that is valid whenever one stops.
     """
 
     outcome: Literal["better", "worse", "undecided"]
@@ -46,19 +46,21 @@ class Sequential:
     difference: Interval
 
 
-def sequential_comparison(differences: npt.ArrayLike, confidence: float = CONFIDENCE) -> Sequential:
-    """Compare two policies on the pairs so far; call it again with each further one.
+def sequential_comparison(
+    differences: npt.ArrayLike, confidence: float = CONFIDENCE
+) -> SequentialResult:
+    """Compare two policies on the pairs so far. Call it again with all pairs after each new one.
 
     Args:
-        differences: A's success or score less B's, pair by pair in the order they were played.
-        confidence: One less it is the chance to ever decide between equal policies.
+        differences: A's success or score minus B's for each pair, in the order of play.
+        confidence: One minus the probability of ever deciding between equal policies.
     """
     steps = np.asarray(differences, dtype=np.float64)
     if steps.ndim != 1 or not np.all(np.abs(steps) <= 1):
         raise ValueError("differences must be a list of numbers from -1 to 1")
     alpha = 1 - confidence
     if not steps.size:
-        return Sequential("undecided", 0, 1.0, Interval(float("nan"), -1.0, 1.0))
+        return SequentialResult("undecided", 0, 1.0, Interval(float("nan"), -1.0, 1.0))
     for_a, for_b = _log_wealth(steps), _log_wealth(-steps)
     both = np.logaddexp(for_a, for_b) - np.log(2)
     interval = Interval(
@@ -67,22 +69,23 @@ def sequential_comparison(differences: npt.ArrayLike, confidence: float = CONFID
     p = float(np.exp(-max(0.0, both.max())))
     decided = np.flatnonzero(both >= -np.log(alpha))
     if not decided.size:
-        return Sequential("undecided", len(steps), p, interval)
+        return SequentialResult("undecided", len(steps), p, interval)
     first = int(decided[0])
-    return Sequential("better" if for_a[first] > for_b[first] else "worse", first + 1, p, interval)
+    return SequentialResult(
+        "better" if for_a[first] > for_b[first] else "worse", first + 1, p, interval
+    )
 
 
 def _log_wealth(gains: Floats) -> Floats:
-    """Return the logarithm of a gambler's wealth after each gain per unit bet, at least -1."""
-    growth = np.cumsum(np.log1p(FRACTIONS * gains[:, np.newaxis]), axis=0)
-    return np.asarray(special.logsumexp(growth, b=SHARES, axis=1))
+    """Return the logarithm of a gambler's wealth after each pair; a gain is at least -1."""
+    growth = np.cumsum(np.log1p(_FRACTIONS * gains[:, np.newaxis]), axis=0)
+    return np.asarray(special.logsumexp(growth, b=_SHARES, axis=1))
 
 
 def _lower_limit(steps: Floats, alpha: float) -> float:
-    """Return the largest mean difference that the gambler on A has disproved.
+    """Return the largest mean difference that a bet on A rejects at level alpha / 2.
 
-    Against a mean m a bet loses at most 1 + m, so that is the unit of the bets. Half of alpha is
-    for this side.
+    A bet against a mean m loses at most 1 + m, so bets are scaled by 1 + m.
     """
 
     def excess(mean: float) -> float:

@@ -1,4 +1,4 @@
-"""What may be said of a comparison, as a word for programs and a sentence for people."""
+"""States the conclusion of a comparison, as a word for programs and a sentence for people."""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from harness.statistics.compare import Comparison, compare_rates
 from harness.statistics.interval import ALPHA, CONFIDENCE, rate_interval
 from harness.statistics.power import POWER, episodes_for
 
-ROUNDING = 1e-9
-"""Differences of means below this come from adding floats in another order."""
+_ROUNDING = 1e-9
+"""A difference of means below this is a rounding error of the sum."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class Verdict:
     """Whether policy A is better than policy B.
 
     Attributes:
-        outcome: `better`, `worse`, or `undecided`, which does not mean that they are equal.
-        more_episodes: Where undecided, about how many more episodes per policy would decide it if
-            the true difference is the one seen; None where none was seen.
-        sentence: The same for people.
+        outcome: `better`, `worse` or `undecided`. Undecided does not mean equal.
+        more_episodes: If undecided, the additional episodes per policy to detect the observed
+            difference; None if no difference was observed.
+        sentence: The conclusion in words.
     """
 
     outcome: Literal["better", "worse", "undecided"]
@@ -29,13 +29,13 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Published:
-    """Whether our success rate agrees with a published one.
+class PublishedVerdict:
+    """Whether our success rate is compatible with a published one.
 
     Attributes:
-        compatible: Whether the data leave open that both measured the same rate.
-        p: The test's p; None where the published number came without its n.
-        sentence: The same for people.
+        compatible: Whether the two rates do not differ significantly.
+        p: The p-value of the test; None if the n of the published rate is unknown.
+        sentence: The conclusion in words.
     """
 
     compatible: bool
@@ -49,15 +49,15 @@ def verdict(
     alpha: float = ALPHA,
     power: float = POWER,
 ) -> Verdict:
-    """Say which policy is better, or how many episodes would tell.
+    """State which policy is better, or how many more episodes are needed.
 
-    For a family of comparisons, put each corrected p in place first (`dataclasses.replace`).
+    In a family of comparisons, correct p first and pass `dataclasses.replace(comparison, p=...)`.
 
     Args:
-        comparison: Of policy A with policy B.
-        names: What the sentence calls them.
-        alpha: The level below which p decides.
-        power: How often the additional episodes should decide.
+        comparison: The comparison of policy A with policy B.
+        names: The names of A and B in the sentence.
+        alpha: The significance level.
+        power: The power that the additional episodes should give.
     """
     a, b = names
     gap = comparison.difference
@@ -65,21 +65,21 @@ def verdict(
         f"difference {gap.estimate:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], "
         f"p = {comparison.p:.2g}, {comparison.test}, n = {comparison.episodes}"
     )
-    seen = abs(gap.estimate) > ROUNDING
+    seen = abs(gap.estimate) > _ROUNDING
     if comparison.p < alpha and seen:
         better = gap.estimate > 0
         sentence = f"{a} is {'better' if better else 'worse'} than {b} ({numbers})."
         return Verdict("better" if better else "worse", None, sentence)
     start = f"{a} and {b} are not distinguishable ({numbers})"
     if not seen:
-        return Verdict("undecided", None, f"{start}; no difference was seen to plan for.")
+        return Verdict("undecided", None, f"{start}; no difference was observed.")
     needed = episodes_for(gap.estimate, comparison.spread_null, comparison.spread, power, alpha)
     more = max(1, needed - comparison.episodes)
     return Verdict(
         "undecided",
         more,
-        f"{start}; about {more} more episodes per policy would be needed for a difference of this "
-        f"size with {power:.0%} power.",
+        f"{start}; about {more} more episodes per policy would detect a difference of this size "
+        f"with {power:.0%} power.",
     )
 
 
@@ -89,16 +89,16 @@ def compare_with_published(
     published: float,
     published_n: int | None = None,
     confidence: float = CONFIDENCE,
-) -> Published:
+) -> PublishedVerdict:
     """Compare our success rate with a published one.
 
     Args:
         successes: Our successes.
         n: Our episodes.
         published: The published rate, from 0 to 1.
-        published_n: Its episodes. Where they are unknown the published rate is taken for exact,
-            which finds differences too easily; the sentence says so.
-        confidence: Of the intervals; one less it is the test's level.
+        published_n: Its episodes. If they are unknown, the published rate is taken as exact. This
+            finds differences too easily, and the sentence says so.
+        confidence: Confidence level of our interval; the level of the test is one minus it.
     """
     if not 0 <= published <= 1:
         raise ValueError(f"the published rate {published} is not between 0 and 1")
@@ -106,15 +106,15 @@ def compare_with_published(
     p = None
     if published_n is None:
         compatible = published in ours
-        basis = "its n is not known, so it is taken for exact"
+        basis = "its n is unknown, so it is taken as exact"
     else:
-        # A rate of 96.9 % of 500 cannot be: published rates are rounded.
+        # Published rates are rounded: no count of 500 gives exactly 96.9 %.
         theirs = math.floor(published * published_n + 0.5)
         test = compare_rates(successes, n, theirs, published_n, confidence)
         p, compatible = test.p, test.p >= 1 - confidence
         basis = f"n = {published_n}, {test.test} p = {p:.2g}"
     says = "is compatible with" if compatible else "differs from"
-    return Published(
+    return PublishedVerdict(
         compatible,
         p,
         f"Our {100 * ours.estimate:.1f} % [{100 * ours.low:.1f}, {100 * ours.high:.1f}] (n = {n}) "

@@ -1,4 +1,4 @@
-"""The sequential comparison errs at most as often as it says, however often it is looked at."""
+"""The sequential comparison keeps its level at every look."""
 
 import itertools
 
@@ -14,21 +14,21 @@ STEPS = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), min_size=1, max_
 
 
 def largest_bayes_factor(wins: list[bool]) -> float:
-    """The largest ratio, along the way, of an even prior on the coin to a fair coin."""
+    """Return the largest Bayes factor so far: a uniform prior on the coin against a fair coin."""
     won = np.cumsum(wins)
     lost = np.arange(1, len(wins) + 1) - won
     return float(np.max(2.0 ** (won + lost) * special.beta(won + 1, lost + 1)))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=35))
-def test_on_successes_the_wealth_is_the_bayes_factor_of_the_coin(wins: list[bool]) -> None:
+def test_for_successes_the_wealth_is_a_bayes_factor(wins: list[bool]) -> None:
     found = sequential_comparison([1 if won else -1 for won in wins])
     factor = largest_bayes_factor(wins)
     assert found.p == pytest.approx(min(1, 1 / factor))
     assert (found.outcome != "undecided") == (factor >= 20)
 
 
-def test_eight_wins_in_a_row_decide() -> None:
+def test_eight_wins_in_a_row_are_a_decision() -> None:
     # The first m wins multiply the stake by 2^m / (m + 1), which passes 20 at the eighth.
     assert sequential_comparison([1] * 7).outcome == "undecided"
     found = sequential_comparison([1] * 8)
@@ -37,8 +37,8 @@ def test_eight_wins_in_a_row_decide() -> None:
     assert sequential_comparison([-1] * 8).outcome == "worse"
 
 
-def test_no_gambler_beats_fair_coins() -> None:
-    # All 128 orders of seven fair coins, at a level that some of them reach.
+def test_fair_coins_rarely_give_a_decision() -> None:
+    # All 128 outcomes of seven fair coins, at a level that some of them reach.
     found = [sequential_comparison(s, confidence=0.7) for s in itertools.product([-1, 1], repeat=7)]
     decided = np.mean([one.outcome != "undecided" for one in found])
     assert 0.05 < decided <= 0.3
@@ -48,7 +48,7 @@ def test_no_gambler_beats_fair_coins() -> None:
 
 @settings(max_examples=40)
 @given(STEPS, st.integers(0, 40))
-def test_pairs_without_a_difference_cost_nothing(steps: list[float], at: int) -> None:
+def test_pairs_without_a_difference_change_nothing(steps: list[float], at: int) -> None:
     found = sequential_comparison(steps)
     padded = sequential_comparison([*steps[:at], 0, 0, 0, *steps[at:]])
     assert padded.p == pytest.approx(found.p)
@@ -57,7 +57,7 @@ def test_pairs_without_a_difference_cost_nothing(steps: list[float], at: int) ->
 
 @settings(max_examples=40)
 @given(STEPS)
-def test_the_other_way_round_it_says_the_opposite(steps: list[float]) -> None:
+def test_swapping_the_policies_negates_the_result(steps: list[float]) -> None:
     found = sequential_comparison(steps)
     turned = sequential_comparison([-step for step in steps])
     opposite = {"better": "worse", "worse": "better", "undecided": "undecided"}
@@ -69,7 +69,7 @@ def test_the_other_way_round_it_says_the_opposite(steps: list[float]) -> None:
 
 @settings(max_examples=40)
 @given(STEPS, STEPS)
-def test_a_decision_stays_and_p_never_rises(steps: list[float], more: list[float]) -> None:
+def test_a_decision_is_final_and_p_never_rises(steps: list[float], more: list[float]) -> None:
     before = sequential_comparison([1] * 6 + steps)
     after = sequential_comparison([1] * 6 + steps + more)
     assert after.p <= before.p + 1e-12
@@ -78,20 +78,20 @@ def test_a_decision_stays_and_p_never_rises(steps: list[float], more: list[float
     assert after.difference.low <= after.difference.estimate <= after.difference.high
 
 
-def test_before_the_first_pair_nothing_is_known() -> None:
+def test_without_pairs_it_is_undecided() -> None:
     found = sequential_comparison([])
     assert (found.outcome, found.pairs, found.p) == ("undecided", 0, 1)
     assert (found.difference.low, found.difference.high) == (-1, 1)
 
 
 @pytest.mark.parametrize("steps", [[1.5], [float("nan")], [[0.5]]])
-def test_what_is_no_difference_is_refused(steps: list[float]) -> None:
+def test_invalid_differences_are_rejected(steps: list[float]) -> None:
     with pytest.raises(ValueError, match="from -1 to 1"):
         sequential_comparison(steps)
 
 
 @pytest.mark.parametrize("goals", [1, 3])
-def test_equal_policies_are_seldom_told_apart_at_any_moment(goals: int) -> None:
+def test_equal_policies_rarely_give_a_decision(goals: int) -> None:
     random = np.random.default_rng(goals)
     reached = np.cumprod(random.random((2, 200, 150, goals)) < 0.8, axis=3).mean(axis=3)
     decided = [
@@ -101,7 +101,7 @@ def test_equal_policies_are_seldom_told_apart_at_any_moment(goals: int) -> None:
     assert 0 < np.mean(decided) <= 0.1
 
 
-def test_different_policies_are_told_apart_sooner_the_more_they_differ() -> None:
+def test_larger_differences_are_decided_sooner() -> None:
     random = np.random.default_rng(0)
     taken = []
     for rate in (0.7, 0.8, 0.95):
@@ -112,15 +112,15 @@ def test_different_policies_are_told_apart_sooner_the_more_they_differ() -> None
     assert taken[0] > 1.5 * taken[1] > 2 * taken[2]
 
 
-def test_a_limit_is_where_a_gambler_has_made_forty_times_the_stake() -> None:
-    # Half of the 5 % is for each side. By quadrature over all fractions that can be bet:
+def test_the_limit_is_the_mean_at_which_the_wealth_is_forty() -> None:
+    # Each side gets half of the 5 %, so it needs 40 times the stake. Quadrature gives the wealth.
     low = sequential_comparison([1, 0.5, 1, -0.25, 1, 1, 1, 1]).difference.low
     gains = (np.array([1, 0.5, 1, -0.25, 1, 1, 1, 1]) - low) / (1 + low)
     wealth, _ = integrate.quad(lambda fraction: np.prod(1 + fraction * gains), 0, 1)
     assert wealth == pytest.approx(40, rel=1e-3)
 
 
-def test_the_limits_hold_at_every_look() -> None:
+def test_the_interval_is_valid_at_every_look() -> None:
     random = np.random.default_rng(0)
     looks = (5, 20, 60, 150)
     held = []
