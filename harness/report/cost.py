@@ -13,11 +13,11 @@ from harness.report.frame import PARTS
 from harness.runs.folder import Run
 
 SLOW = 2.0
-"""An episode is listed as slow from this multiple of its task's median on."""
+"""An episode is slow above this multiple of its task's median."""
 SLOW_SECONDS = 1.0
 MOST_SLOW = 3
 IDLE_SECONDS = 0.05
-"""Below this, the time in which some workers had no episode left is not worth a sentence."""
+"""A shorter time with idle workers is not reported."""
 
 _GROUP = ["policy", "benchmark"]
 

@@ -105,10 +105,7 @@ def success_plots(summary: Summary, width: float, legend: bool = True) -> Iterat
         ordered = rows.sort_values("position", kind="stable")
         tasks = [(str(name), mine) for name, mine in ordered.groupby("task", sort=False)]
         for part, shown in _sheets(tasks, MOST_TASKS):
-            name = f"success-{_file_name(suite)}{part}"
-            if name in names:  # The same suite under another protocol, or a similar name.
-                name = f"{name}-{_file_name(protocol)}-{len(names)}"
-            names.add(name)
+            name = _unique(f"success-{_file_name(suite)}{part}", names)
             text = " ".join(f"{task}: {_rates(mine)}." for task, mine in shown)
             figure = _success(shown, policy_looks(summary, rows), width, legend)
             yield Plot(name, "Success by task", suite, protocol, text, figure)
@@ -171,11 +168,12 @@ def step_plots(summary: Summary, width: float) -> Iterator[Plot]:
     for (policy, suite), step, bins in chart_data.step_histograms(summary):
         widths[suite] = step
         suites.setdefault(suite, []).append((policy, bins))
+    names: set[str] = set()
     for suite, histograms in suites.items():
         for part, shown in _sheets(histograms, MOST_SUITES):
             text = " ".join(f"{policy}: {_bins(bins, widths[suite])}." for policy, bins in shown)
-            figure = _steps(shown, widths[suite], width)
-            yield Plot(f"steps-{_file_name(suite)}{part}", "Steps", suite, "", text, figure)
+            name = _unique(f"steps-{_file_name(suite)}{part}", names)
+            yield Plot(name, "Steps", suite, "", text, _steps(shown, widths[suite], width))
 
 
 def marker_figures(summary: Summary) -> dict[str, Figure]:
@@ -316,6 +314,13 @@ def _sheets(panels: Panels, most: int) -> Iterator[tuple[str, Panels]]:
 def _file_name(name: str) -> str:
     """Return a safe file name for a suite of any name."""
     return re.sub(r"[^0-9A-Za-z_+-]+", "-", name).strip("-")[:80] or "suite"
+
+
+def _unique(name: str, names: set[str]) -> str:
+    """Return the name, numbered if a suite of a similar name, or another protocol, took it."""
+    name = f"{name}-{len(names)}" if name in names else name
+    names.add(name)
+    return name
 
 
 def _rate(row: Any) -> str:

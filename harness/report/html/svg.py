@@ -25,8 +25,8 @@ _COLOURS = {
 }
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
-# matplotlib leaves out a black fill, and these two for the whole figure.
 _DEFAULTS = {"fill": "currentColor", "stroke-linejoin": "round", "stroke-linecap": "butt"}
+"""matplotlib omits a black fill, and has the other two in a style sheet."""
 
 
 def figure_svg(figure: Figure, name: str, title: str, text: str) -> Markup:

@@ -1,5 +1,7 @@
 """The report command: the files it writes for one run and for several."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,21 @@ def test_a_layout_is_written_in_every_format(
     }
     assert run_eval.main(["report", *runs, "--layout", "e0-table-9"]) == 2
     assert "did you mean e0-table-09" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        (
+            "harness.report.paper.layout, harness.runs.plan, harness.runs.folder",
+            {"jinja2", "matplotlib", "pandas", "scipy", "statsmodels"},
+        ),
+        ("harness.report.write", {"jinja2", "matplotlib"}),
+    ],
+)
+def test_large_packages_are_imported_only_where_they_are_used(
+    modules: str, unwanted: set[str]
+) -> None:
+    code = f"import sys, {modules}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert unwanted.isdisjoint(done.stdout.split())
