@@ -48,7 +48,7 @@ class ManiSkillEnv(BenchmarkEnv):
             raise UsageError(
                 f"{task.name} has no tool, so it has no state 'eef'; choose another protocol"
             )
-        self._pictures = Cameras(self._sim, protocol.cameras, protocol.show_hidden)
+        self._images = Cameras(self._sim, protocol.cameras, protocol.show_hidden)
         self._milestones = Milestones(task.name, self._sim)
         self.instruction = protocol.instructions.get(task.name, task.description)
         self.max_steps = protocol.limit(benchmark) or task.max_steps
@@ -56,11 +56,11 @@ class ManiSkillEnv(BenchmarkEnv):
         self.metadata = self.metadata | {"render_fps": self._sim.control_freq}
         self.state_layout = self._control.state_layout(protocol.state)
         self.action_layout, self.action_space = self._control.layout, self._control.space
-        self.cameras = tuple(self._pictures.names)
+        self.cameras = tuple(self._images.names)
         if has_planner(task.name, self._sim):
             self.perturbations = -_PERTURBATION, _PERTURBATION
         self.observation_space = observation_space(
-            {role: self._pictures.size(role) for role in self.cameras},
+            {role: self._images.size(role) for role in self.cameras},
             self.state_layout.size,
             self.instruction,
         )
@@ -81,7 +81,7 @@ class ManiSkillEnv(BenchmarkEnv):
         np.random.seed(scene)
         torch.manual_seed(scene)
         _, info = self._sim.reset(seed=[scene], options={"reconfigure": True})
-        self._pictures.leave_out(self.protocol.undrawn)
+        self._images.leave_out(self.protocol.undrawn)
         self._once = self._failed = False
         self._milestones.begin()
         return self._outcome(info)
@@ -108,7 +108,7 @@ class ManiSkillEnv(BenchmarkEnv):
         eef = self.protocol.state == "eef"
         state = self._control.tool() if eef else self._control.positions()
         return {
-            "image": self._pictures.draw(cameras),
+            "image": self._images.draw(cameras),
             "state": state[: self.state_layout.size],
             "instruction": self.instruction,
         }

@@ -71,8 +71,8 @@ def test_rendering_on_demand_equals_rendering_at_every_step() -> None:
                 "wrist": observed["sensor_data"]["hand_camera"]["rgb"],
                 "side": their_side,
             }
-            for role, picture in mine["image"].items():
-                np.testing.assert_array_equal(picture, theirs[role][0].numpy(), f"{role} {step}")
+            for role, image in mine["image"].items():
+                np.testing.assert_array_equal(image, theirs[role][0].numpy(), f"{role} {step}")
             qpos = observed["agent"]["qpos"][0, :-1].numpy()
             np.testing.assert_array_equal(mine["state"], qpos)
     env.close()
@@ -153,14 +153,14 @@ def test_an_early_success_counts_at_the_limit_only_under_the_rule_once() -> None
 @pytest.mark.slow
 def test_sensors_show_the_goal_marker_only_with_show_hidden() -> None:
     sensors = replace(RDT, cameras={"main": "base_camera", "side": "render_camera"})
-    pictures = []
+    images = []
     for shows in (False, True):
         env = make("PickCube-v1", replace(sensors, show_hidden=shows))
         env.begin(2, 7)
         env.observe(["side"])  # This camera shows the marker; the sensor must not.
-        pictures.append(env.observe()["image"])
+        images.append(env.observe()["image"])
         env.close()
-    hidden, shown = pictures
+    hidden, shown = images
     assert (hidden["main"] != shown["main"]).any()
     np.testing.assert_array_equal(hidden["side"], shown["side"])
     green = hidden["side"].astype(int)
@@ -169,17 +169,17 @@ def test_sensors_show_the_goal_marker_only_with_show_hidden() -> None:
 
 @pytest.mark.slow
 def test_an_undrawn_link_changes_images_and_nothing_else() -> None:
-    states, pictures = [], []
+    states, images = [], []
     for undrawn in ((), ("camera_link",)):
         env = make("PickCube-v1", replace(protocols()["rdt-small"], undrawn=undrawn))
         for episode in (1, 0):
             env.begin(episode, 7)
         states.append(env.state_bytes())
-        pictures.append(env.observe(["main", "wrist"])["image"])
+        images.append(env.observe(["main", "wrist"])["image"])
         env.close()
     assert states[0] == states[1]
-    np.testing.assert_array_equal(pictures[0]["wrist"], pictures[1]["wrist"])
-    changed = (pictures[0]["main"] != pictures[1]["main"]).any(axis=-1)
+    np.testing.assert_array_equal(images[0]["wrist"], images[1]["wrist"])
+    changed = (images[0]["main"] != images[1]["main"]).any(axis=-1)
     assert 0 < changed.mean() < 0.01
 
 
