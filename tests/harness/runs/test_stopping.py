@@ -68,7 +68,7 @@ def test_decided_run_stops_and_does_not_continue(
     assert len(decisions[0]) == 1
     assert decisions[0] == decisions[1]
     page = (inline / "tables" / "report.html").read_text()
-    assert "of 80 episodes have a score; it is decided without the rest" in page
+    assert "of 80 episodes have a score; the others cannot change the result." in page
     before = (inline / "episodes.jsonl").read_bytes()
     assert run_eval.main([*command, "--out", str(inline)]) == 0
     assert (inline / "episodes.jsonl").read_bytes() == before
