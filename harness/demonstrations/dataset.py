@@ -1,4 +1,4 @@
-"""Puts the parts together: a LeRobot data set v3.0, the same bytes for the same parts."""
+"""Writes a LeRobot v3.0 data set from shards; the same shards give the same bytes."""
 
 import json
 import os
@@ -14,35 +14,42 @@ import pyarrow.parquet as pq
 from harness import __version__
 from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.vectors import Layout
-from harness.demonstrations import columns
-from harness.demonstrations.columns import Form
-from harness.demonstrations.parts import Part, find_parts, read_part, whole_file
-from harness.demonstrations.statistics import Statistics, Tally
+from harness.demonstrations.atomic import atomic_file
+from harness.demonstrations.column_statistics import RunningStatistics, Statistics
+from harness.demonstrations.columns import (
+    IMAGE_COLUMNS,
+    DataSetShape,
+    arrow_schema,
+    arrow_table,
+    number_columns,
+)
+from harness.demonstrations.shards import Shard, find_shards, read_shard
 
-VERSION = "v3.0"
-FILES_A_CHUNK = 1000
-FILE_MB = 100
-LOCATION = "chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-DATA, EPISODES = f"data/{LOCATION}", f"meta/episodes/{LOCATION}"
-INFO, STATISTICS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
-PROVENANCE = "provenance.json"
-OURS = "assay/"
-"""Goes before the columns of meta/episodes that LeRobot does not know."""
+FORMAT_VERSION = "v3.0"
+_FILES_PER_CHUNK = 1000
+_FILE_MB = 100
+_LOCATION = "chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+DATA_PATH, _EPISODES_PATH = f"data/{_LOCATION}", f"meta/episodes/{_LOCATION}"
+INFO_FILE, STATISTICS_FILE = "meta/info.json", "meta/stats.json"
+_TASKS_FILE = "meta/tasks.parquet"
+PROVENANCE_FILE = "provenance.json"
+OWN_PREFIX = "assay/"
+"""The prefix of the columns in meta/episodes that LeRobot does not know."""
 IDENTITY = ("benchmark", "task", "episode", "seed", "protocol")
-"""What these columns are: whose demonstration it is."""
+"""The names of these columns without the prefix."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the parts do not say.
+class Provenance:
+    """Facts about a data set that its shards do not hold.
 
     Attributes:
-        state: What the states' numbers mean.
-        action: What the actions' numbers mean.
+        state: The meaning of the states' numbers.
+        action: The meaning of the actions' numbers.
         attempts: Episodes that the expert played, by ``benchmark/task``.
-        successes: Those that it finished.
-        versions: Of the packages that took part.
-        recording: How they were recorded, with which settings.
+        successes: Episodes that succeeded.
+        versions: The versions of the packages in use.
+        recording: The recorder's settings.
     """
 
     state: Layout
@@ -54,7 +61,7 @@ class Facts:
 
 
 class _DataFiles:
-    """The data files: a row group an episode, a new file before one grows past the limit."""
+    """The data files: one row group per episode, and a new file before one exceeds the limit."""
 
     def __init__(self, folder: Path, schema: pa.Schema, limit: int) -> None:
         self._folder, self._schema, self._limit = folder, schema, limit
@@ -63,20 +70,20 @@ class _DataFiles:
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, table: pa.Table) -> dict[str, int]:
-        """Write an episode and return where."""
+        """Write an episode and return the indices of its file."""
         if self._writer and self._file.tell() + table.nbytes > self._limit:
             self.close()
         if not self._writer:
-            path = self._folder / DATA.format(**_place(self._count))
+            path = self._folder / DATA_PATH.format(**_file_indices(self._count))
             path.parent.mkdir(parents=True, exist_ok=True)
             self._count += 1
             self._file = path.open("wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="snappy")
         self._writer.write_table(table)
-        return _place(self._count - 1)
+        return _file_indices(self._count - 1)
 
     def close(self) -> None:
-        """Bring the present file to the disk."""
+        """Flush the current file to the disk."""
         if self._writer:
             self._writer.close()
             self._file.flush()
@@ -85,42 +92,46 @@ class _DataFiles:
             self._writer = None
 
 
-def finish(
-    folder: Path, facts: Facts, per_task: int | None = None, file_bytes: int = FILE_MB * 2**20
+def write_dataset(
+    folder: Path,
+    provenance: Provenance,
+    per_task: int | None = None,
+    file_bytes: int = _FILE_MB * 2**20,
 ) -> int:
-    """Make the folder a data set of the parts in it, in place of an earlier one.
+    """Write the data set of a folder's shards; replace an earlier one.
 
     Args:
-        folder: Where `write_part` wrote.
-        facts: What the parts do not say.
-        per_task: Take at most so many demonstrations a task, those of the first episodes.
-        file_bytes: How large a data file may grow.
+        folder: The folder that holds the shards.
+        provenance: Facts that the shards do not hold.
+        per_task: The most demonstrations of each task; those of the first episodes are taken.
+        file_bytes: The size limit of a data file.
 
     Returns:
         The number of demonstrations.
 
     Raises:
-        UsageError: There are no parts, or they do not fit into one data set.
-        StorageError: The disk is full or gone; calling it again mends the folder.
+        UsageError: There are no shards, or they do not fit into one data set.
+        StorageError: The disk is full or gone. Another call repairs the folder.
     """
-    paths = [path for group in find_parts(folder).values() for path in group[:per_task]]
+    paths = [path for group in find_shards(folder).values() for path in group[:per_task]]
     if not paths:
         raise UsageError(f"{folder} holds no demonstrations; record some into it first")
-    if not (folder / PROVENANCE).exists() and any((folder / d).exists() for d in ("data", "meta")):
-        raise UsageError(f"{folder} holds a data set that is not ours; choose another folder")
+    known = (folder / PROVENANCE_FILE).exists()
+    if not known and any((folder / name).exists() for name in ("data", "meta")):
+        raise UsageError(f"{folder} holds a data set of another program; choose another folder")
     try:
-        _replace(folder, paths, facts, file_bytes)
+        _replace(folder, paths, provenance, file_bytes)
     except OSError as error:
         raise StorageError(f"cannot write to {folder}: {error.strerror or error}") from error
     return len(paths)
 
 
-def _replace(folder: Path, paths: list[Path], facts: Facts, file_bytes: int) -> None:
-    """Write the data set beside the earlier one, then put it in its place."""
-    scratch = folder / "finish.partial"
+def _replace(folder: Path, paths: list[Path], provenance: Provenance, file_bytes: int) -> None:
+    """Write the data set into a scratch folder, then move it into place."""
+    scratch = folder / "dataset.partial"
     shutil.rmtree(scratch, ignore_errors=True)
-    _write_json(folder / PROVENANCE, _write(scratch, paths, facts, file_bytes))
-    # Without meta it is no data set, so a reader never meets one that is half the earlier one.
+    _write_json(folder / PROVENANCE_FILE, _write(scratch, paths, provenance, file_bytes))
+    # A folder without meta is no data set. So no reader meets a mixture of the old and the new one.
     for name in ("meta", "data"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("data", "meta"):
@@ -128,117 +139,121 @@ def _replace(folder: Path, paths: list[Path], facts: Facts, file_bytes: int) -> 
     scratch.rmdir()
 
 
-def _write(root: Path, paths: list[Path], facts: Facts, file_bytes: int) -> dict[str, Any]:
-    """Write data and meta; return the provenance."""
-    form = Form.of(read_part(paths[0]))
-    _require_layouts(form, facts)
-    features = form.features(facts.state, facts.action)
-    schema = columns.schema(features)
-    files, tally = _DataFiles(root, schema, file_bytes), Tally()
+def _write(
+    root: Path, paths: list[Path], provenance: Provenance, file_bytes: int
+) -> dict[str, Any]:
+    """Write data and meta; return the content of provenance.json."""
+    shape = DataSetShape.of(read_shard(paths[0]))
+    _require_layouts(shape, provenance)
+    features = shape.features(provenance.state, provenance.action)
+    schema = arrow_schema(features)
+    files, statistics = _DataFiles(root, schema, file_bytes), RunningStatistics()
     tasks: dict[str, int] = {}
     episodes: list[dict[str, Any]] = []
     rows = 0
     for index, path in enumerate(paths):
-        part = read_part(path)
-        if Form.of(part) != form:
+        shard = read_shard(path)
+        if DataSetShape.of(shard) != shape:
             raise UsageError(
-                f"{paths[0]} has {form}, but {path} has {Form.of(part)}; "
-                "a data set is of one form: record into one folder each"
+                f"{paths[0]} has {shape}, but {path} has {DataSetShape.of(shard)}; "
+                "one data set cannot hold both: record into one folder each"
             )
-        task = tasks.setdefault(part.header["instruction"], len(tasks))
-        numbers = columns.numbers(part, form, index, rows, task)
-        place = files.add(columns.table(part, numbers, schema))
-        found = {name: tally.add(name, values) for name, values in numbers.items()}
-        for role, camera in part.cameras.items():
-            name, count = columns.PICTURES + role, len(camera.contents)
-            found[name] = tally.add_pictures(name, camera.histogram, count)
-        episodes.append(_episode(part, index, rows, place) | _flat(found))
-        rows += len(part.action)
+        task = tasks.setdefault(shard.header["instruction"], len(tasks))
+        columns = number_columns(shard, shape, index, rows, task)
+        place = files.add(arrow_table(shard, columns, schema))
+        found = {name: statistics.add_numbers(name, values) for name, values in columns.items()}
+        for role, camera in shard.cameras.items():
+            name, count = IMAGE_COLUMNS + role, len(camera.contents)
+            found[name] = statistics.add_images(name, camera.histogram, count)
+        episodes.append(_episode(shard, index, rows, place) | _flat(found))
+        rows += len(shard.action)
     files.close()
-    _write_table(root / EPISODES.format(**_place(0)), pa.Table.from_pylist(episodes))
-    _write_table(root / TASKS, _tasks_table(tasks))
-    _write_json(root / STATISTICS, {name: _plain(s) for name, s in tally.total().items()})
-    _write_json(root / INFO, _info(form, features, len(paths), rows, len(tasks)))
-    return _provenance(episodes, facts)
+    _write_table(root / _EPISODES_PATH.format(**_file_indices(0)), pa.Table.from_pylist(episodes))
+    _write_table(root / _TASKS_FILE, _tasks_table(tasks))
+    total = {name: _plain(values) for name, values in statistics.total().items()}
+    _write_json(root / STATISTICS_FILE, total)
+    _write_json(root / INFO_FILE, _info(shape, features, len(paths), rows, len(tasks)))
+    return _provenance_json(episodes, provenance)
 
 
-def _require_layouts(form: Form, facts: Facts) -> None:
+def _require_layouts(shape: DataSetShape, provenance: Provenance) -> None:
     for name, layout, size in (
-        ("state", facts.state, form.state),
-        ("action", facts.action, form.action),
+        ("state", provenance.state, shape.state),
+        ("action", provenance.action, shape.action),
     ):
         if layout.size != size:
             raise UsageError(f"the demonstrations have {size} {name} numbers, not {layout}")
 
 
 def _info(
-    form: Form, features: Mapping[str, Any], episodes: int, rows: int, tasks: int
+    shape: DataSetShape, features: Mapping[str, Any], episodes: int, rows: int, tasks: int
 ) -> dict[str, Any]:
     return {
-        "codebase_version": VERSION,
+        "codebase_version": FORMAT_VERSION,
         "robot_type": None,
         "total_episodes": episodes,
         "total_frames": rows,
         "total_tasks": tasks,
-        "chunks_size": FILES_A_CHUNK,
-        "data_files_size_in_mb": FILE_MB,
+        "chunks_size": _FILES_PER_CHUNK,
+        "data_files_size_in_mb": _FILE_MB,
         "video_files_size_in_mb": 200,
-        "fps": form.fps,
+        "fps": shape.fps,
         "splits": {"train": f"0:{episodes}"},
-        "data_path": DATA,
+        "data_path": DATA_PATH,
         "video_path": None,
         "features": features,
     }
 
 
-def _episode(part: Part, index: int, first: int, place: Mapping[str, int]) -> dict[str, Any]:
-    """Return what meta/episodes says of a demonstration, without its statistics."""
-    header = part.header
+def _episode(shard: Shard, index: int, first: int, place: Mapping[str, int]) -> dict[str, Any]:
+    """Return a demonstration's row of meta/episodes without its statistics."""
+    header = shard.header
     return {
         "episode_index": index,
         "tasks": [header["instruction"]],
-        "length": len(part.action),
+        "length": len(shard.action),
         "dataset_from_index": first,
-        "dataset_to_index": first + len(part.action),
+        "dataset_to_index": first + len(shard.action),
         **{f"data/{name}": number for name, number in place.items()},
         **{f"meta/episodes/{name}": 0 for name in place},
-        **{OURS + name: header[name] for name in IDENTITY},
+        **{OWN_PREFIX + name: header[name] for name in IDENTITY},
     }
 
 
-def _provenance(episodes: Iterable[Mapping[str, Any]], facts: Facts) -> dict[str, Any]:
-    """Return where the demonstrations come from."""
+def _provenance_json(
+    episodes: Iterable[Mapping[str, Any]], provenance: Provenance
+) -> dict[str, Any]:
     protocols: dict[str, str] = {}
     tasks: dict[str, dict[str, Any]] = {}
     for row in episodes:
-        benchmark, protocol = row[f"{OURS}benchmark"], row[f"{OURS}protocol"]
+        benchmark, protocol = row[f"{OWN_PREFIX}benchmark"], row[f"{OWN_PREFIX}protocol"]
         if protocols.setdefault(benchmark, protocol) != protocol:
             raise UsageError(
-                f"the demonstrations of {benchmark} are of {protocols[benchmark]} and of "
-                f"{protocol}; record into one folder for each protocol"
+                f"the demonstrations of {benchmark} are of two protocols, "
+                f"{protocols[benchmark]} and {protocol}; record into one folder for each protocol"
             )
-        name = f"{benchmark}/{row[f'{OURS}task']}"
+        name = f"{benchmark}/{row[f'{OWN_PREFIX}task']}"
         task = tasks.setdefault(name, {"demonstrations": 0, "seeds": set()})
         task["demonstrations"] += 1
-        task["seeds"].add(row[f"{OURS}seed"])
+        task["seeds"].add(row[f"{OWN_PREFIX}seed"])
     for name, task in tasks.items():
         task["seeds"] = sorted(task["seeds"])
-        attempts, successes = facts.attempts.get(name), facts.successes.get(name)
+        attempts, successes = provenance.attempts.get(name), provenance.successes.get(name)
         if attempts and successes is not None:
             rate = round(successes / attempts, 4)
             task |= {"attempts": attempts, "successes": successes, "success_rate": rate}
-    layouts = {"state": facts.state, "action": facts.action}
+    layouts = {"state": provenance.state, "action": provenance.action}
     return {
         "protocols": protocols,
         "tasks": tasks,
         "layouts": {name: asdict(layout)["parts"] for name, layout in layouts.items()},
-        "versions": {"assay": __version__, **facts.versions},
-        "recording": dict(facts.recording),
+        "versions": {"assay": __version__, **provenance.versions},
+        "recording": dict(provenance.recording),
     }
 
 
 def _tasks_table(tasks: Mapping[str, int]) -> pa.Table:
-    """Return the instructions, as a frame whose index they are: so LeRobot looks them up."""
+    """Return the instructions as a pandas frame's index, where LeRobot looks them up."""
     column = {"metadata": None, "numpy_type": "object", "pandas_type": "unicode"}
     indices = {"metadata": None, "numpy_type": "int64", "pandas_type": "int64"}
     note = {
@@ -254,9 +269,9 @@ def _tasks_table(tasks: Mapping[str, int]) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({"pandas": json.dumps(note)})
 
 
-def _place(count: int) -> dict[str, int]:
-    """Return the chunk and the file in it of the data set's file number `count`."""
-    return {"chunk_index": count // FILES_A_CHUNK, "file_index": count % FILES_A_CHUNK}
+def _file_indices(number: int) -> dict[str, int]:
+    """Return the chunk of a data file and its place in the chunk."""
+    return {"chunk_index": number // _FILES_PER_CHUNK, "file_index": number % _FILES_PER_CHUNK}
 
 
 def _plain(statistics: Statistics) -> dict[str, Any]:
@@ -272,10 +287,10 @@ def _flat(statistics: Mapping[str, Statistics]) -> dict[str, Any]:
 
 
 def _write_table(path: Path, table: pa.Table) -> None:
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         pq.write_table(table, file, compression="snappy")
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(json.dumps(value, indent=2, allow_nan=False).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""A demonstration: what an expert saw and did in one episode that succeeded."""
+"""One recorded episode of an expert."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,28 +9,27 @@ from numpy.typing import NDArray
 from harness.contracts.registry import SAFE_NAME
 
 
-def _none() -> NDArray[np.int64]:
+def _no_steps() -> NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Demonstration:
-    """One episode of T steps, looked at K times.
+    """An episode of T steps, K of which have images.
 
     Attributes:
         benchmark: The benchmark's name.
         task: The task's name within it.
         episode: The episode's index.
         seed: The seed of its scene.
-        protocol: The label of the protocol that it was recorded under.
-        instruction: What a policy would have been told.
-        fps: Control steps in a second.
-        state: What a policy would have sensed before each action, (T, S).
-        action: What the expert did, (T, A); where it was pushed, what it wanted to do.
-        image: Pictures by camera role, (K, H, W, 3).
-        looked: The steps at which they were taken, in order, (K,). Pictures are dear, so they
-            may be of every k-th step only.
-        pushed: The steps in which something else was done, in order.
+        protocol: The label of its protocol.
+        instruction: The instruction that a policy would receive.
+        fps: Control steps per second.
+        state: The state vector before each action, (T, S).
+        action: The expert's actions, (T, A). During a perturbation the executed action differs.
+        image: The images by camera role, (K, H, W, 3).
+        image_steps: The steps that have images, in ascending order, (K,).
+        perturbed_steps: The steps during a perturbation, in ascending order.
     """
 
     benchmark: str
@@ -43,14 +42,14 @@ class Demonstration:
     state: NDArray[np.float32]
     action: NDArray[np.float32]
     image: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
-    looked: NDArray[np.int64] = field(default_factory=_none)
-    pushed: NDArray[np.int64] = field(default_factory=_none)
+    image_steps: NDArray[np.int64] = field(default_factory=_no_steps)
+    perturbed_steps: NDArray[np.int64] = field(default_factory=_no_steps)
 
     def __post_init__(self) -> None:
-        """Refuse what a reader could misread.
+        """Check that the arrays fit together.
 
         Raises:
-            ValueError: Lengths, types or values do not fit together.
+            ValueError: Lengths, types or values do not.
         """
         for name in ("state", "action"):
             values = getattr(self, name)
@@ -61,25 +60,25 @@ class Demonstration:
         if len(self.state) != len(self.action):
             raise ValueError(f"{len(self.state)} states for {len(self.action)} actions")
         if self.fps < 1 or self.episode < 0:
-            raise ValueError(f"{self.fps} frames a second, episode {self.episode}")
-        for name in ("looked", "pushed"):
+            raise ValueError(f"{self.fps} frames per second, episode {self.episode}")
+        for name in ("image_steps", "perturbed_steps"):
             self._check_steps(name, getattr(self, name))
-        self._check_pictures()
+        self._check_images()
 
     def _check_steps(self, name: str, steps: NDArray[np.int64]) -> None:
         if steps.dtype != np.int64 or steps.ndim != 1:
             raise ValueError(f"{name} is {_kind(steps)}, not a row of int64")
         if len(steps) and (steps[0] < 0 or steps[-1] >= len(self) or any(np.diff(steps) < 1)):
-            raise ValueError(f"{name} does not rise within the {len(self)} steps")
+            raise ValueError(f"{name} does not ascend within the {len(self)} steps")
 
-    def _check_pictures(self) -> None:
-        looked = self.looked
-        if bool(self.image) != bool(len(looked)):
-            raise ValueError(f"{len(self.image)} cameras, but {len(looked)} looks")
-        for role, pictures in self.image.items():
-            whole = pictures.ndim == 4 and pictures.shape[3] == 3 and pictures.size
-            if pictures.dtype != np.uint8 or not whole or len(pictures) != len(looked):
-                raise ValueError(f"camera {role} has {_kind(pictures)} for {len(looked)} looks")
+    def _check_images(self) -> None:
+        count = len(self.image_steps)
+        if bool(self.image) != bool(count):
+            raise ValueError(f"{len(self.image)} cameras, but {count} steps with images")
+        for role, images in self.image.items():
+            whole = images.ndim == 4 and images.shape[3] == 3 and images.size
+            if images.dtype != np.uint8 or not whole or len(images) != count:
+                raise ValueError(f"camera {role} has {_kind(images)} for {count} steps")
 
     def __len__(self) -> int:
         """Return the number of steps."""

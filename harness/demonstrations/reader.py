@@ -1,6 +1,6 @@
-"""Reads demonstrations for training: data sets of ours, and LeRobot's v3.0 of others.
+"""Reads LeRobot v3.0 data sets for training, whoever recorded them.
 
-Nothing that a data set says becomes a path, and nothing in it is executed.
+The content of a data set is never used as a path, and never executed.
 """
 
 import json
@@ -18,41 +18,48 @@ from numpy.typing import NDArray
 
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.vectors import Layout, Part
-from harness.demonstrations.columns import ACTION, LOOKED, PICTURES, PUSHED, STATE
+from harness.demonstrations.column_statistics import Statistics
+from harness.demonstrations.columns import (
+    ACTION_COLUMN,
+    HAS_IMAGES,
+    IMAGE_COLUMNS,
+    PERTURBED,
+    STATE_COLUMN,
+)
 from harness.demonstrations.dataset import (
-    DATA,
+    DATA_PATH,
+    FORMAT_VERSION,
     IDENTITY,
-    INFO,
-    OURS,
-    PROVENANCE,
-    STATISTICS,
-    VERSION,
+    INFO_FILE,
+    OWN_PREFIX,
+    PROVENANCE_FILE,
+    STATISTICS_FILE,
 )
 from harness.demonstrations.demonstration import Demonstration
-from harness.demonstrations.pictures import Pictures
-from harness.demonstrations.statistics import Statistics
+from harness.demonstrations.images import EncodedImages
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Samples:
-    """What a policy that acts in chunks learns from, a row a sample.
+    """The samples for a policy that predicts chunks of actions, one per row.
 
     Attributes:
-        state: What it senses, (N, S).
-        chunk: What it should do from there on, (N, H, A); an episode's last action is repeated.
-        padded: Where it is, (N, H). A chunk also ends with a step in which the robot was pushed.
-        cut: Which chunks end so, before their episode, (N,): what came next is not known.
-        image: What it sees, N pictures a camera, decoded when they are asked for.
-        instruction: What it is told, as indices into `Demonstrations.instructions`, (N,).
-        episode: Which demonstration it is of, (N,): whole ones belong on one side of a split.
-        step: Which step of it, (N,).
+        state: The state vector, (N, S).
+        chunk: The actions from this step on, (N, H, A). A chunk ends with its episode, or with a
+            perturbed step; its last action is repeated to fill it.
+        padded: Which of these actions are such repetitions, (N, H).
+        cut: Which chunks end with a perturbed step, (N,): their further actions are unknown.
+        image: N images by camera, decoded when they are indexed.
+        instruction: Indices into `Demonstrations.instructions`, (N,).
+        episode: The index of the demonstration, (N,), for a split by whole demonstrations.
+        step: The step in the demonstration, (N,).
     """
 
     state: NDArray[np.float32]
     chunk: NDArray[np.float32]
     padded: NDArray[np.bool_]
     cut: NDArray[np.bool_]
-    image: Mapping[str, Pictures]
+    image: Mapping[str, EncodedImages]
     instruction: NDArray[np.int64]
     episode: NDArray[np.int64]
     step: NDArray[np.int64]
@@ -63,40 +70,44 @@ class Samples:
 
 
 class Demonstrations:
-    """The demonstrations in a folder; opening it reads no demonstration.
+    """The demonstrations of a folder; the constructor reads none of them.
 
     Attributes:
-        fps: Control steps in a second.
-        cameras: The cameras' roles with their pictures' height and width.
+        fps: Control steps per second.
+        cameras: The cameras' roles, with the images' height and width.
         instructions: Every instruction once.
-        state_layout: What the states' numbers mean; None where the data set does not say.
-        action_layout: The same of the actions.
+        state_layout: The meaning of the states' numbers; None if the data set does not hold it.
+        action_layout: The meaning of the actions' numbers; None if the data set does not hold it.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read what the folder says of itself.
+        """Read the description of the data set.
 
         Raises:
-            UsageError: It holds no data set that can be read.
+            UsageError: The folder holds no readable data set.
         """
-        if not (folder / INFO).is_file():
-            raise UsageError(f"{folder} holds no data set (no {INFO}); were its parts finished?")
+        if not (folder / INFO_FILE).is_file():
+            raise UsageError(
+                f"{folder} holds no data set (no {INFO_FILE}); if its recording was interrupted, "
+                "run the same command again"
+            )
         self._folder = folder
-        with _reading(folder / INFO):
-            info = json.loads((folder / INFO).read_text())
-            if info["codebase_version"] != VERSION or info["data_path"] != DATA:
-                raise ValueError(f"it is not of version {VERSION}, or its files lie elsewhere")
+        with _reading(folder / INFO_FILE):
+            info = json.loads((folder / INFO_FILE).read_text())
+            if info["codebase_version"] != FORMAT_VERSION or info["data_path"] != DATA_PATH:
+                raise ValueError(f"it is not of version {FORMAT_VERSION}, or has other file names")
             self.fps = int(info["fps"])
             features = info["features"]
-            self._sizes = {name: int(features[name]["shape"][0]) for name in (STATE, ACTION)}
-            self._marked = [mark for mark in (LOOKED, PUSHED) if mark in features]
+            vectors = (STATE_COLUMN, ACTION_COLUMN)
+            self._sizes = {name: int(features[name]["shape"][0]) for name in vectors}
+            self._flags = [name for name in (HAS_IMAGES, PERTURBED) if name in features]
             self._columns = {_role(k): k for k, v in features.items() if v["dtype"] == "image"}
-            self.cameras = {r: _size(features[k]["shape"]) for r, k in self._columns.items()}
+            self.cameras = {r: _image_size(features[k]["shape"]) for r, k in self._columns.items()}
         self._episodes = self._read_episodes()
-        told = [row["tasks"][0] for row in self._episodes]
-        numbers = {text: number for number, text in enumerate(dict.fromkeys(told))}
+        texts = [row["tasks"][0] for row in self._episodes]
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         self.instructions = tuple(numbers)
-        self._instruction = np.array([numbers[text] for text in told], np.int64)
+        self._instruction = np.array([numbers[text] for text in texts], np.int64)
         layouts = self._read_layouts()
         self.state_layout, self.action_layout = layouts.get("state"), layouts.get("action")
 
@@ -107,28 +118,28 @@ class Demonstrations:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Every task once, as ``benchmark/task``."""
-        names = (_ours(row) for row in self._episodes)
+        names = (_identity(row) for row in self._episodes)
         return tuple(dict.fromkeys(f"{name['benchmark']}/{name['task']}" for name in names))
 
     @cached_property
     def statistics(self) -> Mapping[str, Statistics]:
-        """The statistics of `state` and `action`: mean, std, min, max, q01 ... q99, count.
+        """Mean, std, min, max, count and the quantiles q01 to q99 of `state` and `action`.
 
         Raises:
-            UsageError: The data set has none.
+            UsageError: The data set holds no statistics.
         """
-        with _reading(self._folder / STATISTICS):
-            found = json.loads((self._folder / STATISTICS).read_text())
+        with _reading(self._folder / STATISTICS_FILE):
+            found = json.loads((self._folder / STATISTICS_FILE).read_text())
             return {
                 kind: {name: np.array(value, np.float64) for name, value in found[column].items()}
-                for kind, column in (("state", STATE), ("action", ACTION))
+                for kind, column in (("state", STATE_COLUMN), ("action", ACTION_COLUMN))
             }
 
     def episode(self, index: int) -> Demonstration:
-        """Read one demonstration; of another's data set it has the names that are known.
+        """Read one demonstration. Data sets of other programs lack some of its names.
 
         Raises:
-            UsageError: It is damaged.
+            UsageError: The file is damaged.
         """
         row = self._episodes[index]
         path = self._file(row)
@@ -136,85 +147,87 @@ class Demonstrations:
             wanted = [("episode_index", "==", row["episode_index"])]
             table = pq.read_table(path, columns=self._wanted(self.cameras), filters=wanted)
             return Demonstration(
-                **_ours(row),
+                **_identity(row),
                 instruction=row["tasks"][0],
                 fps=self.fps,
-                state=self._vectors(table, STATE),
-                action=self._vectors(table, ACTION),
+                state=self._vectors(table, STATE_COLUMN),
+                action=self._vectors(table, ACTION_COLUMN),
                 image={
-                    role: Pictures(self._contents(table, role), size)[:]
+                    role: EncodedImages(self._contents(table, role), size)[:]
                     for role, size in self.cameras.items()
                 },
-                looked=np.flatnonzero(self._looked(table) & bool(self.cameras)),
-                pushed=np.flatnonzero(self._pushed(table)),
+                image_steps=np.flatnonzero(self._has_images(table) & bool(self.cameras)),
+                perturbed_steps=np.flatnonzero(self._perturbed(table)),
             )
 
     def samples(
         self, horizon: int, cameras: Sequence[str] | None = None, idle: float = 0.0
     ) -> Samples:
-        """Return every sample: of the steps with pictures, or of all when no camera is asked for.
+        """Return a sample for each step with images; without cameras, for each step.
 
         Args:
-            horizon: How many actions a chunk has.
-            cameras: The cameras' roles; None asks for all there are.
-            idle: Chunks pass over steps at which the robot waits; see `moving`.
+            horizon: The number of actions in a chunk.
+            cameras: The cameras' roles; None for all.
+            idle: Chunks skip steps in which no number of state and action changes by more than
+                this; 0 skips none.
 
         Raises:
-            UsageError: There is no such camera, or a file is damaged.
+            UsageError: A camera is unknown, or a file is damaged.
         """
         roles = tuple(self.cameras) if cameras is None else tuple(cameras)
         for role in roles:
             require_known("camera", role, self.cameras)
-        states, actions, marks, pushes = [], [], [], []
+        states, actions, wanted, perturbations = [], [], [], []
         contents: dict[str, list[bytes]] = {role: [] for role in roles}
         with _reading(self._folder / "data"):
             for table in self._tables(roles):
-                states.append(self._vectors(table, STATE))
-                actions.append(self._vectors(table, ACTION))
-                marks.append(self._looked(table) | (not roles))
-                pushes.append(self._pushed(table))
+                states.append(self._vectors(table, STATE_COLUMN))
+                actions.append(self._vectors(table, ACTION_COLUMN))
+                wanted.append(self._has_images(table) | (not roles))
+                perturbations.append(self._perturbed(table))
                 for role in roles:
                     contents[role] += self._contents(table, role)
         state, action = np.concatenate(states), np.concatenate(actions)
         lengths = np.array([row["length"] for row in self._episodes], np.int64)
         if len(action) != lengths.sum():
             raise UsageError(f"{self._folder} has {len(action)} rows, not {lengths.sum()}")
-        rows = np.flatnonzero(np.concatenate(marks))
+        rows = np.flatnonzero(np.concatenate(wanted))
         ends = np.cumsum(lengths)
         episode = np.searchsorted(ends, rows, side="right")
-        pushed = np.concatenate(pushes)
-        # A push is never passed over, or what comes after it would not be seen to.
-        done = np.flatnonzero(moving(state, action, ends - lengths, idle) | pushed)
-        end = np.searchsorted(done, ends)[episode, None] - 1
-        first = np.minimum(np.searchsorted(done, rows)[:, None], end)
-        # What comes after a push is the way back from it, which none of its chunk's pictures show.
-        stops = np.append(np.flatnonzero(pushed[done]), len(done))
+        perturbed = np.concatenate(perturbations)
+        # Perturbed steps are never skipped, because a chunk has to end with them.
+        kept = np.flatnonzero(_moving(state, action, ends - lengths, idle) | perturbed)
+        end = np.searchsorted(kept, ends)[episode, None] - 1
+        first = np.minimum(np.searchsorted(kept, rows)[:, None], end)
+        # The actions after a perturbation recover from it; the chunk's image does not show it yet.
+        stops = np.append(np.flatnonzero(perturbed[kept]), len(kept))
         last = np.minimum(end, stops[np.searchsorted(stops, first)])
         ahead = first + np.arange(horizon)
         return Samples(
             state=state[rows],
-            chunk=action[done[np.minimum(ahead, last)]],
+            chunk=action[kept[np.minimum(ahead, last)]],
             padded=ahead > last,
             cut=(last < np.minimum(end, ahead[:, -1:]))[:, 0],
-            image={role: Pictures(contents[role], self.cameras[role]) for role in roles},
+            image={role: EncodedImages(contents[role], self.cameras[role]) for role in roles},
             instruction=self._instruction[episode],
             episode=episode,
             step=rows - (ends - lengths)[episode],
         )
 
     def _wanted(self, roles: Sequence[str] | Mapping[str, Any]) -> list[str]:
-        return [STATE, ACTION, *self._marked, *(self._columns[role] for role in roles)]
+        images = [self._columns[role] for role in roles]
+        return [STATE_COLUMN, ACTION_COLUMN, *self._flags, *images]
 
     def _tables(self, roles: Sequence[str]) -> Iterator[pa.Table]:
-        """Read the data files in order, a row group at a time, for they may be large."""
+        """Read the data files in order, one row group at a time, because they may be large."""
         for path in dict.fromkeys(map(self._file, self._episodes)):
             with pq.ParquetFile(path) as file:
                 for group in range(file.num_row_groups):
                     yield file.read_row_group(group, self._wanted(roles))
 
     def _file(self, row: Mapping[str, Any]) -> Path:
-        place = {name: int(row[f"data/{name}"]) for name in ("chunk_index", "file_index")}
-        return self._folder / DATA.format(**place)
+        indices = {name: int(row[f"data/{name}"]) for name in ("chunk_index", "file_index")}
+        return self._folder / DATA_PATH.format(**indices)
 
     def _vectors(self, table: pa.Table, name: str) -> NDArray[np.float32]:
         column = table[name].combine_chunks()
@@ -223,23 +236,22 @@ class Demonstrations:
         rows: NDArray[np.generic] = column.to_numpy().reshape(table.num_rows, self._sizes[name])
         return rows.astype(np.float32)
 
-    def _looked(self, table: pa.Table) -> NDArray[np.bool_]:
-        """Return which rows have pictures; in another's data set all do."""
-        return self._mark(table, LOOKED, otherwise=True)
+    def _has_images(self, table: pa.Table) -> NDArray[np.bool_]:
+        return self._flag(table, HAS_IMAGES, default=True)
 
-    def _pushed(self, table: pa.Table) -> NDArray[np.bool_]:
-        """Return which rows' actions were not what was done; in another's data set none are."""
-        return self._mark(table, PUSHED, otherwise=False)
+    def _perturbed(self, table: pa.Table) -> NDArray[np.bool_]:
+        return self._flag(table, PERTURBED, default=False)
 
-    def _mark(self, table: pa.Table, name: str, *, otherwise: bool) -> NDArray[np.bool_]:
-        if name in self._marked:
+    def _flag(self, table: pa.Table, name: str, *, default: bool) -> NDArray[np.bool_]:
+        """Return a column of flags; data sets of other programs lack it and get the default."""
+        if name in self._flags:
             return np.asarray(table[name])
-        return np.full(table.num_rows, otherwise)
+        return np.full(table.num_rows, default)
 
     def _contents(self, table: pa.Table, role: str) -> list[bytes]:
-        """Return a camera's pictures, without what stands where nobody looked."""
-        looked = table[self._columns[role]].filter(pa.array(self._looked(table)))
-        return [cell["bytes"] for cell in looked.to_pylist()]
+        """Return a camera's image files, without the placeholders."""
+        images = table[self._columns[role]].filter(pa.array(self._has_images(table)))
+        return [image["bytes"] for image in images.to_pylist()]
 
     def _read_episodes(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -250,7 +262,7 @@ class Demonstrations:
         return rows
 
     def _read_layouts(self) -> dict[str, Layout]:
-        path = self._folder / PROVENANCE
+        path = self._folder / PROVENANCE_FILE
         if not path.is_file():
             return {}
         with _reading(path):
@@ -258,19 +270,19 @@ class Demonstrations:
             return {k: Layout(tuple(Part(**part) for part in v)) for k, v in layouts.items()}
 
 
-def moving(
+def _moving(
     state: NDArray[np.float32], action: NDArray[np.float32], starts: NDArray[np.int64], idle: float
 ) -> NDArray[np.bool_]:
-    """Return which rows are not a wait: state or action differ from those of the last such row.
+    """Return which rows are not idle: state or action differ from those of the last such row.
 
-    A planner that waits until its gripper is closed counts steps, which a policy cannot see. It
-    would learn to wait for ever.
+    A planner waits a number of steps until the gripper has closed. A policy cannot count steps and
+    would learn to wait forever.
 
     Args:
-        state: What is sensed, a row a step.
-        action: What is done, where targets are: of differences some of the way would be lost.
-        starts: The episodes' first rows, which always count.
-        idle: The largest difference of a number that is none; 0 for no row being a wait.
+        state: The state vectors, one per row.
+        action: The actions. They must be targets: skipping differences would lose motion.
+        starts: The episodes' first rows, which are never idle.
+        idle: The largest difference of one number in an idle row; 0 for no idle rows.
     """
     found = np.ones(len(state), np.bool_)
     if idle <= 0:
@@ -287,7 +299,7 @@ def moving(
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn what a damaged file causes into an error that names it."""
+    """Raise one kind of error for a damaged file, with the file's name."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, IndexError, pa.ArrowException) as error:
@@ -295,19 +307,27 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _role(column: str) -> str:
-    return column.removeprefix(PICTURES).removeprefix("observation.")
+    return column.removeprefix(IMAGE_COLUMNS).removeprefix("observation.")
 
 
-def _size(shape: Sequence[int]) -> tuple[int, int]:
+def _image_size(shape: Sequence[int]) -> tuple[int, int]:
     """Return height and width; the channels may come first or last."""
     height, width = shape[:2] if shape[2] == 3 else shape[1:]
     return int(height), int(width)
 
 
-def _ours(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whose demonstration it is; another's data set says only what it was told."""
-    found: dict[str, Any] = {name: row.get(OURS + name) for name in IDENTITY}
-    if None in found.values():  # Data sets that were merged may have gaps.
-        known = {"task": row["tasks"][0], "episode": row["episode_index"], "seed": 0}
-        found = {"benchmark": "lerobot", "protocol": ""} | known
-    return found | {name: int(found[name]) for name in ("episode", "seed")}
+def _identity(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a demonstration's benchmark, task, episode, seed and protocol.
+
+    Data sets of other programs do not hold them; their instruction becomes the task.
+    """
+    if row.get(f"{OWN_PREFIX}benchmark") is not None:
+        found = {name: row[OWN_PREFIX + name] for name in IDENTITY}
+        return found | {name: int(found[name]) for name in ("episode", "seed")}
+    return {
+        "benchmark": "lerobot",
+        "task": row["tasks"][0],
+        "episode": int(row["episode_index"]),
+        "seed": 0,
+        "protocol": "",
+    }

@@ -1,4 +1,4 @@
-"""Demonstrations that are learned in seconds: two joints go where a light is."""
+"""Demonstrations that a policy learns in seconds: two joints move to a light."""
 
 from pathlib import Path
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 
 from harness.contracts.vectors import Layout, Part
-from harness.demonstrations.dataset import Facts, finish
+from harness.demonstrations.dataset import Provenance, write_dataset
 from harness.demonstrations.demonstration import Demonstration
-from harness.demonstrations.parts import write_part
+from harness.demonstrations.shards import write_shard
 
 PIXELS = 28
 STATE = Layout((Part("qpos", 3, "rad"),))
 ACTION = Layout((Part("arm_joints", 2, "absolute, rad"), Part("gripper", 1, "-1 or +1")))
-TOLD = ("reach the light", "go to the light")
+INSTRUCTIONS = ("reach the light", "go to the light")
 
 
 def demonstration(episode: int, steps: int = 10, **changes: Any) -> Demonstration:
-    """Return an episode: the light's place decides where the joints go."""
+    """Return an episode: the position of the light is the target of the joints."""
     stream = np.random.default_rng(episode)
     goal = stream.uniform(-1, 1, 2)
     joints = np.linspace(stream.uniform(-1, 1, 2), goal, steps + 1).astype(np.float32)
@@ -31,7 +31,7 @@ def demonstration(episode: int, steps: int = 10, **changes: Any) -> Demonstratio
         "episode": episode,
         "seed": 0,
         "protocol": "lights/card@1",
-        "instruction": TOLD[episode % 2],
+        "instruction": INSTRUCTIONS[episode % 2],
         "fps": 10,
         "state": np.column_stack([joints[:-1], gripper]),
         "action": np.column_stack([joints[1:], gripper]),
@@ -39,7 +39,7 @@ def demonstration(episode: int, steps: int = 10, **changes: Any) -> Demonstratio
             "main": np.repeat(picture[None], steps, 0),
             "wrist": np.repeat(picture[None, ::-1], steps, 0),
         },
-        "looked": np.arange(steps),
+        "image_steps": np.arange(steps),
     }
     return Demonstration(**values | changes)
 
@@ -47,8 +47,8 @@ def demonstration(episode: int, steps: int = 10, **changes: Any) -> Demonstratio
 def write_demos(
     folder: Path, episodes: range, state: Layout = STATE, action: Layout = ACTION, **changes: Any
 ) -> Path:
-    """Write a data set of such episodes and return its folder."""
+    """Write a data set of these episodes and return its folder."""
     for episode in episodes:
-        write_part(folder, demonstration(episode, **changes))
-    finish(folder, Facts(state, action))
+        write_shard(folder, demonstration(episode, **changes))
+    write_dataset(folder, Provenance(state, action))
     return folder

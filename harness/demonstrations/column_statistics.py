@@ -1,4 +1,4 @@
-"""Statistics of a data set's columns, under LeRobot's names and in its shapes."""
+"""Statistics of a data set's columns, with LeRobot's names and shapes."""
 
 from collections.abc import Mapping
 
@@ -9,8 +9,8 @@ QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 Statistics = Mapping[str, NDArray[np.float64]]
 
 
-def of_numbers(values: NDArray[np.generic]) -> Statistics:
-    """Return the statistics of a column: one number a row, or a vector, (T,) or (T, D)."""
+def number_statistics(values: NDArray[np.generic]) -> Statistics:
+    """Return the statistics of a column of numbers, (T,), or of vectors, (T, D)."""
     rows = values.reshape(len(values), -1).astype(np.float64)
     found = {
         "min": rows.min(axis=0),
@@ -23,10 +23,10 @@ def of_numbers(values: NDArray[np.generic]) -> Statistics:
     return found | dict(zip(QUANTILES, quantiles, strict=True))
 
 
-def of_pictures(histogram: NDArray[np.int64], count: int) -> Statistics:
-    """Return the statistics of `count` pictures, by channel, for values between 0 and 1.
+def image_statistics(histogram: NDArray[np.int64], count: int) -> Statistics:
+    """Return the statistics of `count` images by channel, for values scaled to [0, 1].
 
-    They follow from how often each channel has each value, so no picture is sampled or held.
+    They follow exactly from the histogram, so no image is sampled or kept.
     """
     levels = np.arange(256) / 255
     share = histogram / histogram.sum(axis=1, keepdims=True)
@@ -44,33 +44,36 @@ def of_pictures(histogram: NDArray[np.int64], count: int) -> Statistics:
     return shaped | {"count": np.array([count])}
 
 
-class Tally:
-    """The statistics of a data set that is read one episode at a time.
+class RunningStatistics:
+    """The statistics of a data set that is written one episode at a time.
 
-    Numbers are kept, so that the quantiles of the whole are exact; of pictures only the counts.
+    It keeps all numbers, so that the total's quantiles are exact; of images it keeps histograms.
     """
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start without data."""
         self._numbers: dict[str, list[NDArray[np.generic]]] = {}
         self._histograms: dict[str, NDArray[np.int64]] = {}
-        self._pictures: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
 
-    def add(self, name: str, values: NDArray[np.generic]) -> Statistics:
-        """Take in an episode's column and return its own statistics."""
+    def add_numbers(self, name: str, values: NDArray[np.generic]) -> Statistics:
+        """Add an episode's column and return the episode's statistics."""
         self._numbers.setdefault(name, []).append(values)
-        return of_numbers(values)
+        return number_statistics(values)
 
-    def add_pictures(self, name: str, histogram: NDArray[np.int64], count: int) -> Statistics:
-        """Take in an episode's pictures of one camera and return their own statistics."""
+    def add_images(self, name: str, histogram: NDArray[np.int64], count: int) -> Statistics:
+        """Add an episode's images of one camera and return the episode's statistics."""
         self._histograms[name] = self._histograms.get(name, 0) + histogram
-        self._pictures[name] = self._pictures.get(name, 0) + count
-        return of_pictures(histogram, count)
+        self._counts[name] = self._counts.get(name, 0) + count
+        return image_statistics(histogram, count)
 
     def total(self) -> dict[str, Statistics]:
-        """Return the statistics of all that was taken in, by column."""
-        numbers = {name: of_numbers(np.concatenate(all_)) for name, all_ in self._numbers.items()}
+        """Return the statistics of everything added, by column."""
+        numbers = {
+            name: number_statistics(np.concatenate(columns))
+            for name, columns in self._numbers.items()
+        }
         return numbers | {
-            name: of_pictures(histogram, self._pictures[name])
+            name: image_statistics(histogram, self._counts[name])
             for name, histogram in self._histograms.items()
         }
