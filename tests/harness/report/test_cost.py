@@ -89,6 +89,7 @@ def test_a_run_writes_its_cost_next_to_its_results(tmp_path: Path) -> None:
     assert parts["env"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("points")
 def test_inline_and_ray_count_the_same_chunks_and_evaluations(
     tmp_path: Path,

@@ -18,6 +18,7 @@ def plots(folder: Path, ends: Any, episodes: int, **measured: Any) -> list[Path]
     return write_plots(summarise([run]), folder / "figures", {"column": WIDTHS["column"]})
 
 
+@pytest.mark.slow
 def test_equal_results_give_equal_files_in_every_format_and_width(tmp_path: Path) -> None:
     ends = {"able": {"left": [GOOD] * 3 + [BAD]}, "$poor$": {"left": [BAD, ERROR]}}
     summary = summarise([listed_run(tmp_path / "run", ends, 4)])
@@ -51,6 +52,7 @@ def test_any_name_can_be_a_label_and_a_file_name(tmp_path: Path) -> None:
     assert all(path.stat().st_size > 1000 for path in written)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("letters", [9, 30, 90])
 def test_no_name_is_cut_off_at_the_edge(tmp_path: Path, letters: int) -> None:
     names = [f"{index}" + "m" * letters for index in range(5)]
@@ -68,6 +70,7 @@ def test_many_tasks_are_split_over_figures(tmp_path: Path) -> None:
     assert {"success-points_two-1-column.pdf", "success-points_two-2-column.pdf"} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suites", [1, 2, MOST_SUITES + 1])
 def test_each_suite_has_its_own_panel_in_the_cost_figure(tmp_path: Path, suites: int) -> None:
     ends = {"able": {"left": [GOOD]}, "poor": {"left": [BAD]}}

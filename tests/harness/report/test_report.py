@@ -28,6 +28,7 @@ def test_a_run_writes_its_tables_and_its_page(runs: list[str]) -> None:
     assert tables == {"summary.csv", "summary.md", "cost.csv", "cost.md", "report.html"}
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_same_plan_write_the_same_bytes(runs: list[str], tmp_path: Path) -> None:
     command = ["run", "--policy", "homing", "--benchmark", "points_two", "--episodes", "3"]
     again = tmp_path / "again"

@@ -47,6 +47,7 @@ def test_every_round_has_every_task() -> None:
     assert order != Decision(["a", "b"], SCENES, 8)._order
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("points")
 def test_decided_run_stops_and_does_not_continue(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -74,6 +75,7 @@ def test_decided_run_stops_and_does_not_continue(
     assert (inline / "episodes.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("points")
 def test_equal_policies_play_all_episodes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

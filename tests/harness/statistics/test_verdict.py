@@ -34,6 +34,7 @@ def test_holm_agrees_with_a_calculation_by_hand() -> None:
     assert holm([]).size == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_keeps_the_order_and_never_lowers_p(p: list[float]) -> None:

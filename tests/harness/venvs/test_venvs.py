@@ -84,6 +84,7 @@ def test_benchmarks_in_one_run_use_their_own_environments(envs: Path, tmp_path: 
     assert by_benchmark["points_two"].isdisjoint(by_benchmark["points_apart"])
 
 
+@pytest.mark.slow
 def test_replay_and_video_use_the_environment(
     envs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +100,7 @@ def test_replay_and_video_use_the_environment(
     assert film.stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_another_numpy_gives_the_same_records(
     wheels: Path, envs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

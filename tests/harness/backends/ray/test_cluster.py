@@ -32,6 +32,7 @@ def actors_per_node(name: str) -> dict[str, int]:
     return Counter(a["Address"]["NodeID"] for a in living if a["ActorClassName"] == name)
 
 
+@pytest.mark.slow
 def test_records_survive_the_loss_of_a_node(nodes: Cluster) -> None:
     plan = work("slow", episodes=20)
     options = RayOptions(workers=4, replicas=2, address=nodes.address)
@@ -45,6 +46,7 @@ def test_records_survive_the_loss_of_a_node(nodes: Cluster) -> None:
     assert played(iter([*first, *episodes]), plan) == inline(plan)
 
 
+@pytest.mark.slow
 def test_each_node_has_a_worker_group_and_replicas_share_gpus(nodes: Cluster) -> None:
     plan = work("slow", episodes=4)
     options = RayOptions(workers=4, gpus=0.5, address=nodes.address)
@@ -60,6 +62,7 @@ class _NoticeSeenError(Exception):
     """Stops the run after the expected notice."""
 
 
+@pytest.mark.slow
 def test_notice_names_the_workers_that_cannot_start(
     nodes: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

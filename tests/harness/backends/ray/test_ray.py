@@ -49,6 +49,7 @@ def test_any_number_of_workers_gives_the_inline_records(options: RayOptions) -> 
     assert played(run_ray(plan, specs, print, options=options), plan) == inline(plan)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_observation_that_breaks_a_batch_fails_only_its_own_episode() -> None:
     plan = work("fussy", episodes=8)
@@ -106,6 +107,7 @@ def test_killed_actors_do_not_change_the_records() -> None:
     assert records == inline(plan)
 
 
+@pytest.mark.slow
 def test_hung_simulator_is_killed_and_its_episode_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +124,7 @@ def test_hung_simulator_is_killed_and_its_episode_repeated(
     assert not flag.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["hang", "exit"])
 def test_policy_that_hangs_or_exits_is_restarted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -148,6 +151,7 @@ def listening() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_local_ray_listens_only_on_loopback() -> None:
     ray.shutdown()
     episodes = run_ray(work(), work().specs, print, options=RayOptions(workers=2))
@@ -158,6 +162,7 @@ def test_local_ray_listens_only_on_loopback() -> None:
     episodes.close()
 
 
+@pytest.mark.slow
 def test_run_continues_after_its_driver_was_killed(tmp_path: Path, points: type[PointEnv]) -> None:
     def start(out: Path) -> list[str]:
         run = ["run", "--policy", "slow", "--benchmark", "points_two", "--episodes", "20"]
@@ -199,6 +204,7 @@ def test_worker_does_not_join_a_task_with_few_episodes_left() -> None:
     assert schedule.next("x") == one("a", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_policy_on_a_server_gives_the_inline_records() -> None:
     # Two of the three clients wait for the first answer, so they share a batch.

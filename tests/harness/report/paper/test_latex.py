@@ -108,3 +108,4 @@ def test_markdown_keeps_names_as_they_are(tmp_path: Path) -> None:
     lines = grid_markdown(make_grid(sample(tmp_path, layout), layout)).splitlines()
     row = next(line for line in lines if "passwd" in line)
     assert r"a\_b%&amp;&lt;x>\\input{/etc/passwd}$^~#{}\[1\]\*\|\`'" in row
+    assert any("(p < 0.05, Holm-corrected)" in line for line in lines)
