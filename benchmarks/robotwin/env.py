@@ -20,12 +20,12 @@ import numpy as np
 from gymnasium import spaces
 
 from benchmarks.robotwin import assets
+from benchmarks.robotwin.cameras import IMAGE_SIZE, Cameras
 from benchmarks.robotwin.control import Control
 from benchmarks.robotwin.expert import expert_for, targets
 from benchmarks.robotwin.instructions import instruction
 from benchmarks.robotwin.milestones import Milestones
 from benchmarks.robotwin.panda import NAME, make_embodiment
-from benchmarks.robotwin.pictures import IMAGE_SIZE, Pictures
 from benchmarks.robotwin.protocol import RoboTwinProtocol
 from benchmarks.robotwin.seeds import find_scene
 from benchmarks.robotwin.source import source
@@ -85,7 +85,7 @@ class RoboTwinEnv(BenchmarkEnv):
         scene, named = find_scene(scenes, self._name, start, episode, command, prefix)
         self.close()
         self._task = self._source.begin(self._name, self.protocol, self._robot, scene)
-        self._pictures = Pictures(self._task, scene)
+        self._cameras = Cameras(self._task, scene)
         self._milestones = Milestones(self._name, self._task)
         kind, describe = self.protocol.instructions, self._source.describe
         self.instruction = instruction(describe, self._name, kind, named, scene)
@@ -103,7 +103,7 @@ class RoboTwinEnv(BenchmarkEnv):
     def _observe(self, cameras: Sequence[str]) -> Observation:
         names = [self.protocol.cameras[role] for role in cameras]
         return {
-            "image": dict(zip(cameras, self._pictures.draw(names, self.steps), strict=True)),
+            "image": dict(zip(cameras, self._cameras.draw(names, self.steps), strict=True)),
             "state": self._control.state(self._task),
             "instruction": self.instruction,
         }

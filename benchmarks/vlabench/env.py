@@ -18,10 +18,10 @@ from benchmarks.vlabench.catalog import TaskFacts
 from benchmarks.vlabench.control import CONTROLS, STATES, read_state
 from benchmarks.vlabench.expert import SelectionExpert
 from benchmarks.vlabench.kinematics import Kinematics
-from benchmarks.vlabench.layout import Scene
 from benchmarks.vlabench.model import build_model
 from benchmarks.vlabench.protocol import LiteProtocol
 from benchmarks.vlabench.rules import Rules
+from benchmarks.vlabench.scene import Scene
 from benchmarks.vlabench.world import RATE, World
 from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
 

@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 from benchmarks.vlabench.assets import asset
 from benchmarks.vlabench.control import Control
 from benchmarks.vlabench.kinematics import Kinematics, rotation_between
-from benchmarks.vlabench.layout import TABLE
 from benchmarks.vlabench.panda import BASE
+from benchmarks.vlabench.scene import TABLE
 from benchmarks.vlabench.world import Vector, World
 from harness.contracts.environment import Action
 

@@ -8,8 +8,8 @@ import mujoco
 import numpy as np
 
 from benchmarks.vlabench.assets import Asset, asset
-from benchmarks.vlabench.layout import FIXED_KINDS, TABLE, Scene, Thing
 from benchmarks.vlabench.panda import panda
+from benchmarks.vlabench.scene import FIXED_KINDS, TABLE, Scene, Thing
 
 _CAMERAS: Mapping[str, Mapping[str, str]] = {
     "right": {"pos": "0.775 -0.856 1.209", "xyaxes": "0.733 0.681 0 -0.134 0.144 0.981"},

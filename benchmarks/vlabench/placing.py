@@ -3,7 +3,7 @@
 import math
 
 from benchmarks.vlabench.assets import asset
-from benchmarks.vlabench.layout import TABLE, Thing
+from benchmarks.vlabench.scene import TABLE, Thing
 
 
 def on_table(name: str, asset_name: str, x: float, y: float, yaw: float = 0.0) -> Thing:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from benchmarks.vlabench import catalog
-from benchmarks.vlabench.layout import Scene
+from benchmarks.vlabench.scene import Scene
 from benchmarks.vlabench.tracks import TRACKS, Track, file_name, load_track
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.protocol import Protocol
@@ -83,7 +83,7 @@ class LiteProtocol(Protocol):
         if self.track:
             return self._file().scene(task, episode)
         # Importing the assets takes longer than listing every benchmark.
-        from benchmarks.vlabench.scenes import draw_scene
+        from benchmarks.vlabench.random_scenes import draw_scene
 
         key = (int(self.rehearsal), list(catalog.TASKS).index(task), seed, episode)
         return draw_scene(task, self.scenes == "seen", np.random.default_rng(key))

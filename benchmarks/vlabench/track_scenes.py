@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.vlabench.assets import names
 from benchmarks.vlabench.catalog import TASKS
-from benchmarks.vlabench.layout import Scene, Thing
 from benchmarks.vlabench.placing import holder_at, in_holder, on_table, painting_of
+from benchmarks.vlabench.scene import Scene, Thing
 
 _KINDS = {
     "Toy": "toy",

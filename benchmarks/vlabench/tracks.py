@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.vlabench.catalog import TASKS
-from benchmarks.vlabench.layout import Scene
+from benchmarks.vlabench.scene import Scene
 from harness.contracts.errors import UsageError
 
 TRACKS = {

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from benchmarks.vlabench.assets import asset
-from benchmarks.vlabench.layout import Scene
 from benchmarks.vlabench.panda import BASE, FINGERS, HOME, OPEN, TOOL
+from benchmarks.vlabench.scene import Scene
 
 Vector = NDArray[np.float64]
 SUBSTEPS = 100

@@ -17,8 +17,8 @@ import yaml
 from benchmarks.vlabench import VLABenchLite, catalog
 from benchmarks.vlabench.assets import asset, names
 from benchmarks.vlabench.catalog import SUITES, TASKS
-from benchmarks.vlabench.layout import Scene
 from benchmarks.vlabench.protocol import CARDS, NOTE, TRACKS_VARIABLE, LiteProtocol, protocols
+from benchmarks.vlabench.scene import Scene
 from benchmarks.vlabench.tracks import TRACKS, load_track
 from harness.contracts.errors import UsageError
 from harness.runs.plan import BenchmarkRequest, Plan, resolve

@@ -11,7 +11,7 @@ IMAGE_SIZE = (240, 320)
 _SEEDS = 2**32
 
 
-class Pictures:
+class Cameras:
     """The cameras of one episode's scene.
 
     Under some protocols, a few scenes have lights that change at every rendering. Here the lights

@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks.vlabench import catalog
 from benchmarks.vlabench.catalog import TASKS
-from benchmarks.vlabench.layout import Scene, Thing
 from benchmarks.vlabench.placing import holder_at, in_holder, on_table, painting_of
+from benchmarks.vlabench.scene import Scene, Thing
 
 _Stream = np.random.Generator
 _Item = TypeVar("_Item")
