@@ -1,9 +1,9 @@
-"""What augmentation costs a batch on one core, against one interpolation for each change.
+"""Cost of augmentation for a batch on one core, with one and with several interpolations.
 
     python perf/augmentation.py [--pictures 32] [--pixels 128] [--repeats 30]
 
-CPU time of the process, the median of the repeats. `apart` crops, turns and warps one after
-another, as the released code does with its first two. The last line is one JSON object.
+Times are medians of the process's CPU time. `separate` crops, rotates and warps one after another,
+as the released code does for crop and rotation. The last line is one JSON object.
 """
 
 import argparse
@@ -32,7 +32,7 @@ KINDS: Mapping[str, tuple[Augmentation, ...]] = {
     "colours": (Augmentation(crop=1.0, rotation=0.0),),
     "as released": (Augmentation(),),
     "with viewpoint": (Augmentation(spherical=SPHERICAL),),
-    "apart": (
+    "separate": (
         replace(COLOURLESS, crop=1.0, rotation=0.0, spherical=SPHERICAL),
         replace(COLOURLESS, rotation=0.0),
         Augmentation(crop=1.0),
@@ -41,7 +41,7 @@ KINDS: Mapping[str, tuple[Augmentation, ...]] = {
 
 
 def milliseconds(repeats: int, work: Callable[[], object]) -> float:
-    """Return the median CPU time of some work, after it has been done once."""
+    """Return the median CPU time of some work, after a warm-up."""
     work()
     found = []
     for _ in range(repeats):
@@ -52,7 +52,7 @@ def milliseconds(repeats: int, work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure every kind."""
+    """Measure every kind of augmentation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=32)
     parser.add_argument("--pixels", type=int, default=128)
@@ -64,18 +64,18 @@ def main() -> None:
     pictures = {"main": torch.rand(shape, generator=generator)}
 
     def changed(kinds: tuple[Augmentation, ...]) -> None:
-        seen: Mapping[str, torch.Tensor] = pictures
+        batch: Mapping[str, torch.Tensor] = pictures
         for augmentation in kinds:
-            seen, _ = augmentation(seen, generator)
+            batch, _ = augmentation(batch, generator)
 
     found = {
         name: milliseconds(options.repeats, lambda kinds=kinds: changed(kinds))  # type: ignore[misc]
         for name, kinds in KINDS.items()
     }
     for name, value in found.items():
-        print(f"{name:15} {value:6.1f} ms a batch of {options.pictures}")
-    ratio = found["apart"] / found["with viewpoint"]
-    print(json.dumps({"ms": found, "apart_over_with_viewpoint": round(ratio, 2)}))
+        print(f"{name:15} {value:6.1f} ms for a batch of {options.pictures}")
+    ratio = found["separate"] / found["with viewpoint"]
+    print(json.dumps({"ms": found, "separate_over_with_viewpoint": round(ratio, 2)}))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""What a chunk costs by each action head, on one network.
+"""Cost of a chunk with each action head, on the same network.
 
     python perf/heads.py [--heads flow e0] [--turns 15] [--markdown]
     python perf/heads.py --size paligemma --device cuda --half
 
-Two cameras, a state and actions of 8 numbers, chunks of 16; weights and observations are made up,
-since neither changes what is computed. FAST alone writes as long as it likes, so it is stopped
-where smooth motions end. Each head runs in a process of its own, in which these take turns: a
-chunk, its prefix, the chunk with the prefix read anew for every evaluation, the gradient of a batch
-of 32, and on a GPU the chunk with compiled layers. By CPU time, on a GPU by wall time. The last
-line is one JSON object.
+Two cameras, a state and actions of 8 numbers, chunks of 16. Weights and observations are random,
+which does not change the work; only FAST's number of tokens depends on them, so it is set to that
+of smooth motions. Each head runs in its own process, where these alternate: a chunk, its prefix,
+the chunk without the cached prefix, the gradient of a batch of 32, and on a GPU the chunk with
+compiled layers. Times are CPU times, on a GPU wall times. The last line is one JSON object.
 """
 
 import argparse
@@ -36,17 +35,17 @@ from torch import Tensor
 
 from policies.heads import HEADS, build
 from policies.heads.fast import FastHead
-from policies.heads.head import Expert, Memory
+from policies.heads.head import Expert
+from policies.vla.backbone import Backbone, BoundExpert, KVMemory
 from policies.vla.config import SIZES, sized
 from policies.vla.inputs import Inputs
 from policies.vla.model import VLA, Batch
-from policies.vla.trunk import BoundExpert, Trunk, Written
 
 CAMERAS, STATE, ACTION, HORIZON = ("main", "wrist"), 8, 8, 16
 WORDS = 9
 """Tokens of an instruction."""
 SAMPLES = 32
-"""Of the batch whose gradient is computed."""
+"""Size of the batch for the gradient."""
 CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     **{name: (name, {}) for name in sorted(HEADS)},
     "flow, adaptive": ("flow", {"adaptive": True}),
@@ -54,33 +53,28 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 MIB = 2**20
 
 
-class Rereading:
-    """An `Expert` that keeps no prefix: it reads the observations for every evaluation."""
+class UncachedExpert(Expert):
+    """An expert that computes the prefix again for every evaluation."""
 
-    def __init__(self, trunk: Trunk, inputs: Inputs) -> None:
-        """Bind it."""
-        self._trunk, self._inputs = trunk, inputs
-        self.batch, self.device = len(inputs.state), inputs.state.device
+    def __init__(self, backbone: Backbone, inputs: Inputs) -> None:
+        """Bind the backbone to observations."""
+        super().__init__(len(inputs.state), inputs.state.device)
+        self._backbone, self._inputs = backbone, inputs
 
-    def __call__(
-        self,
-        tokens: Tensor,
-        *,
-        condition: Tensor | None = None,
-        causal: bool = False,
-        memory: Memory | None = None,
+    def run(
+        self, tokens: Tensor, condition: Tensor | None, causal: bool, memory: KVMemory | None
     ) -> Tensor:
-        """Return what becomes of action tokens."""
-        expert = self._trunk.expert(self._trunk.prefix(self._inputs))
-        return expert(tokens, condition=condition, causal=causal, memory=memory)
+        """Compute the prefix and run the expert."""
+        expert = self._backbone.expert(self._backbone.prefix(self._inputs))
+        return expert.run(tokens, condition, causal, memory)
 
-    def memory(self) -> Written:
+    def memory(self) -> KVMemory:
         """Return an empty memory."""
-        return Written()
+        return KVMemory()
 
 
 def motions(count: int) -> Tensor:
-    """Return smooth chunks: every number swings at most once, from and as far as is drawn."""
+    """Return smooth chunks: each number is at most one period of a random sine."""
     drawn = torch.Generator().manual_seed(0)
     speeds, starts, sizes = torch.rand(3, count, 1, ACTION, generator=drawn)
     times = torch.arange(HORIZON)[:, None] / HORIZON
@@ -89,7 +83,7 @@ def motions(count: int) -> Tensor:
 
 
 def observed(model: VLA, batch: int) -> Inputs:
-    """Return made-up observations."""
+    """Return random observations."""
     drawn = torch.Generator().manual_seed(0)
     pixels, there = model.config.images.pixels, torch.ones(batch, dtype=torch.bool)
     kind = next(model.parameters()).dtype
@@ -107,30 +101,30 @@ def observed(model: VLA, batch: int) -> Inputs:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What FAST keeps in a checkpoint.
+class FastFit:
+    """FAST's tokenizer for smooth motions.
 
     Attributes:
-        fitted: Its tokens.
-        length: How many of them a chunk has, and the end.
+        fitted: The tokenizer, as in a checkpoint.
+        length: The median number of tokens of a chunk, with the end.
     """
 
     fitted: dict[str, str]
     length: int
 
 
-def learned() -> Learned:
-    """Return FAST's tokens for smooth motions."""
+def fit_fast() -> FastFit:
+    """Fit FAST's tokenizer to smooth motions."""
     head = build("fast", {"horizon": HORIZON, "action_size": ACTION}, width=2)
     assert isinstance(head, FastHead)
     chunks = motions(2000).numpy()
     head.fit(chunks)
-    lengths = [len(tokens) + 1 for tokens in head.tokens.write(chunks)]
-    return Learned(head.fitted(), round(median(lengths)))
+    lengths = [len(tokens) + 1 for tokens in head.tokenizer.encode(chunks)]
+    return FastFit(head.fitted(), round(median(lengths)))
 
 
-def made(case: str, size: str, device: torch.device, half: bool, fast: Learned) -> VLA:
-    """Return a network with fresh weights and this head."""
+def make_model(case: str, size: str, device: torch.device, half: bool, fast: FastFit) -> VLA:
+    """Return a network with random weights and this head."""
     name, options = CASES[case]
     torch.manual_seed(0)
     config = sized(size, cameras=CAMERAS, state_size=STATE)
@@ -139,26 +133,26 @@ def made(case: str, size: str, device: torch.device, half: bool, fast: Learned) 
         model = VLA(replace(config, adaptive=head.adaptive), head)
     if isinstance(head, FastHead):
         head.restore(fast.fitted)
-        stop(head, fast.length)
+        limit_tokens(head, fast.length)
     return model.bfloat16() if half else model
 
 
-def stop(head: FastHead, after: int) -> None:
-    """Let a head that knows no end yet write so many tokens."""
-    write = head.write
+def limit_tokens(head: FastHead, count: int) -> None:
+    """Limit the tokens of an untrained head, which does not generate an end."""
+    generate = head.generate
 
-    def stopping(expert: Expert, streams: Any, most: int, *others: Any) -> Tensor:
-        return write(expert, streams, min(most, after), *others)
+    def limited(expert: Expert, streams: Any, most: int, *others: Any) -> Tensor:
+        return generate(expert, streams, min(most, count), *others)
 
-    head.write = stopping  # type: ignore[method-assign, assignment]
+    head.generate = limited  # type: ignore[method-assign, assignment]
 
 
-def works(model: VLA, device: torch.device) -> dict[str, Callable[[], object]]:
-    """Return what takes turns."""
-    trunk, head = model.trunk, model.head
+def workloads(model: VLA, device: torch.device) -> dict[str, Callable[[], object]]:
+    """Return the alternating workloads."""
+    backbone, head = model.backbone, model.head
     seen = observed(model, 1).to(device)
 
-    @cache  # Not made before the peak memory of a chunk is known.
+    @cache  # Created after the peak memory of a chunk is measured.
     def samples() -> Batch:
         actions = motions(SAMPLES).to(device, seen.state.dtype)
         valid = torch.ones(SAMPLES, HORIZON, dtype=torch.bool, device=device)
@@ -170,26 +164,26 @@ def works(model: VLA, device: torch.device) -> dict[str, Callable[[], object]]:
 
     def prefix() -> object:
         with torch.inference_mode():
-            return trunk.prefix(seen)
+            return backbone.prefix(seen)
 
     def gradient() -> None:
         model.zero_grad()
         torch.autograd.backward(model.loss(samples(), torch.Generator().manual_seed(0)).mean())
 
     found: dict[str, Callable[[], object]] = {
-        "chunk": lambda: chunk(lambda: trunk.expert(trunk.prefix(seen))),
+        "chunk": lambda: chunk(lambda: backbone.expert(backbone.prefix(seen))),
         "prefix": prefix,
-        "reread": lambda: chunk(lambda: Rereading(trunk, seen)),
+        "uncached": lambda: chunk(lambda: UncachedExpert(backbone, seen)),
         "gradient": gradient,
     }
     if device.type == "cuda":
-        compiled: Any = torch.compile(trunk.acting)
-        found["compiled"] = lambda: chunk(lambda: BoundExpert(compiled, trunk.prefix(seen)))
+        compiled: Any = torch.compile(backbone.acting)
+        found["compiled"] = lambda: chunk(lambda: BoundExpert(compiled, backbone.prefix(seen)))
     return found
 
 
 def seconds(device: torch.device) -> float:
-    """Return a clock: this process's CPU time, or the time at which a GPU is done."""
+    """Return this process's CPU time, or the wall time after the GPU has finished."""
     if device.type == "cpu":
         return time.process_time()
     torch.cuda.synchronize(device)
@@ -197,7 +191,7 @@ def seconds(device: torch.device) -> float:
 
 
 def peak(device: torch.device) -> float:
-    """Return the most memory so far, in MiB: of this process, or of its tensors on a GPU."""
+    """Return the peak memory so far, in MiB: of this process, or of its tensors on a GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / MIB
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -205,14 +199,14 @@ def peak(device: torch.device) -> float:
 
 
 def measure(
-    case: str, size: str, device: torch.device, half: bool, fast: Learned, turns: int
+    case: str, size: str, device: torch.device, half: bool, fast: FastFit, turns: int
 ) -> dict[str, Any]:
-    """Return everything about one head."""
+    """Measure one head."""
     torch.set_num_threads(1)
     before = peak(device)
-    model = made(case, size, device, half, fast)
+    model = make_model(case, size, device, half, fast)
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        todo = works(model, device)
+        todo = workloads(model, device)
         todo["chunk"]()
         evaluations, grown = model.head.evaluations, peak(device) - before
         taken: dict[str, list[float]] = {name: [] for name in todo}
@@ -220,10 +214,10 @@ def measure(
             for name, work in todo.items():
                 start = seconds(device)
                 work()
-                if turn > 1:  # The first ones warm up, and compile.
+                if turn > 1:  # The first turns warm up and compile.
                     taken[name].append(1e3 * (seconds(device) - start))
     return summary(taken, evaluations) | {
-        "weights": sum(weight.numel() for weight in model.trunk.parameters()),
+        "weights": sum(weight.numel() for weight in model.backbone.parameters()),
         "head_weights": sum(weight.numel() for weight in model.head.parameters()),
         "weights_mib": round(sum(w.nbytes for w in model.parameters()) / MIB, 1),
         "peak_mib": round(grown, 1),
@@ -231,7 +225,7 @@ def measure(
 
 
 def summary(taken: Mapping[str, list[float]], evaluations: int) -> dict[str, Any]:
-    """Return medians and ranges of times, and what follows from them."""
+    """Return medians and ranges of the times, and their ratios."""
     ms = {name: median(times) for name, times in taken.items()}
 
     def ratio(name: str) -> list[float]:
@@ -244,21 +238,21 @@ def summary(taken: Mapping[str, list[float]], evaluations: int) -> dict[str, Any
         "ms_an_evaluation": round((ms["chunk"] - ms["prefix"]) / evaluations, 3),
         "actions_a_second": round(1e3 * HORIZON / ms["chunk"], 1),
         "prefix_share": ratio("prefix"),
-        "reread_over_chunk": ratio("reread"),
+        "uncached_over_chunk": ratio("uncached"),
     }
     return found | ({"compiled_over_chunk": ratio("compiled")} if "compiled" in taken else {})
 
 
 def markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table of docs/heads.md."""
+    """Return the table for docs/heads.md."""
     lines = [
-        "| head | evaluations | ms a chunk | actions/s | prefix's share | read anew "
-        "| weights of its own | peak MiB | gradient, ms |",
+        "| head | evaluations | ms per chunk | actions/s | prefix share | without cache "
+        "| head weights | peak MiB | gradient, ms |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for case, row in rows.items():
         chunk, low, high = row["ms"]["chunk"]
-        times, least, most = row["reread_over_chunk"]
+        times, least, most = row["uncached_over_chunk"]
         cells = [
             case,
             f"{row['evaluations']}",
@@ -275,19 +269,21 @@ def markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure every head, one after the other."""
+    """Measure the heads one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--heads", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--size", choices=SIZES, default="tiny")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--half", action="store_true", help="weights and arithmetic of 16 bits")
+    parser.add_argument("--half", action="store_true", help="16-bit weights and arithmetic")
     parser.add_argument("--turns", type=int, default=15)
-    parser.add_argument("--markdown", action="store_true", help="also print the docs' table")
+    parser.add_argument(
+        "--markdown", action="store_true", help="also print the table for docs/heads.md"
+    )
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        print(json.dumps({"skipped": "PyTorch finds no GPU here; leave out --device cuda"}))
+        print(json.dumps({"skipped": "PyTorch finds no GPU; leave out --device cuda"}))
         return
-    device, fast, rows = torch.device(options.device), learned(), {}
+    device, fast, rows = torch.device(options.device), fit_fast(), {}
     for case in options.heads:
         with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
             rows[case] = fresh.submit(
@@ -296,9 +292,9 @@ def main() -> None:
         print(case, rows[case], flush=True)
     if options.markdown:
         print(markdown(rows))
-    told = {"size": options.size, "device": options.device, "turns": options.turns}
+    setting = {"size": options.size, "device": options.device, "turns": options.turns}
     skipped = {} if options.device == "cuda" else {"compiled": "only with --device cuda"}
-    print(json.dumps(told | {"heads": rows, "skipped": skipped}))
+    print(json.dumps(setting | {"heads": rows, "skipped": skipped}))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
-"""How often the intervals hold the truth, and how often the tests find what is not there.
+"""Measures the coverage of the intervals and the error rates of the tests.
 
     python perf/intervals.py [--repeats 500]
 
-Rates and pairs of successes are counted exactly over all outcomes; the rest is simulated with
-fixed seeds. Beside each interval stands a usual one that was not chosen. The nominal coverage is
-0.95. The last line is one JSON object.
+Coverage is the share of intervals that contain the true value; its nominal value is 0.95. Size is
+the share of significant results between equal policies; it should be at most 0.05. Width is the
+mean width of the intervals. A column for each alternative that was not chosen stands beside ours.
+
+Success rates and pairs of successes are exact sums over all outcomes. Everything else is simulated
+with fixed seeds; with 500 repeats, a coverage of 0.95 has a standard error of 0.01. BCa, betting,
+and the tests of process scores use a fifth of the repeats. A cell with several values has one for
+each n. docs/statistics.md shows the tables. The last line is one JSON object.
 """
 
 import argparse
@@ -19,7 +24,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
+import pandas as pd
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+from tabulate import tabulate
 
 from harness.statistics import compare, family, interval, power, sequential
 from harness.statistics.interval import Floats, Interval
@@ -30,14 +38,14 @@ SIZES = (10, 25, 50, 100)
 
 
 def student(values: Floats, low: float = 0.0, high: float = 1.0) -> Interval:
-    """Return Student's interval, cut off at the bounds."""
+    """Return Student's interval, clipped to the bounds."""
     mean, n = float(values.mean()), len(values)
     half = float(stats.t.ppf(0.975, n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
     return Interval(mean, max(low, mean - half), min(high, mean + half))
 
 
 def bootstrap(values: Floats) -> Interval:
-    """Return the BCa bootstrap's interval."""
+    """Return the interval of the BCa bootstrap."""
     mean = float(values.mean())
     if np.ptp(values) == 0:
         return Interval(mean, mean, mean)
@@ -49,48 +57,71 @@ def bootstrap(values: Floats) -> Interval:
 
 
 def betting(values: Floats) -> Interval:
-    """Return the interval by betting, which is safe at every n."""
+    """Return the interval of the sequential comparison, by betting."""
     found = sequential.sequential_comparison(2 * values - 1).difference
     return Interval((found.estimate + 1) / 2, (found.low + 1) / 2, (found.high + 1) / 2)
 
 
+def clopper_pearson(successes: int, n: int) -> Interval:
+    """Return the exact interval of a success rate."""
+    low, high = proportion_confint(successes, n, method="beta")
+    return Interval(successes / n, float(low), float(high))
+
+
+def mid_p(only_a: int, only_b: int) -> float:
+    """Return McNemar's mid-p: the exact p with half of the probability of the observed counts."""
+    fewer, discordant = min(only_a, only_b), only_a + only_b
+    point = float(stats.binom.pmf(fewer, discordant, 0.5))
+    return min(1.0, 2 * float(stats.binom.cdf(fewer, discordant, 0.5)) - point)
+
+
 def coverage(intervals: Sequence[Interval], truths: Sequence[float]) -> tuple[float, float]:
-    """Return the share of intervals that hold the truth, and their mean width."""
-    # Rounding must not decide about a limit that is the truth.
+    """Return the share of intervals that contain the true value, and their mean width."""
+    # The tolerance is for a limit that equals the true value up to rounding.
     held = [i.low - 1e-9 <= t <= i.high + 1e-9 for i, t in zip(intervals, truths, strict=True)]
     return round(float(np.mean(held)), 3), round(
         float(np.mean([i.high - i.low for i in intervals])), 3
     )
 
 
-def show(title: str, rows: list[Row]) -> list[Row]:
-    """Print rows under a title."""
-    print(f"\n{title}", flush=True)
-    for row in rows:
-        print("  " + "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+def show(title: str, rows: list[Row], over: str = "") -> list[Row]:
+    """Print rows as a table, and return them.
+
+    With `over`, rows with equal values in the columns before it share a line.
+    """
+    frame = pd.DataFrame(rows).astype(object).fillna("").astype(str)
+    if over:
+        names = list(rows[0])
+        frame = frame.groupby(names[: names.index(over)], sort=False, as_index=False).agg(_joined)
+    table = tabulate(frame.to_dict("records"), "keys", "github", disable_numparse=True)
+    print(f"\n### {title}\n\n{table}", flush=True)
     return rows
 
 
+def _joined(values: "pd.Series[str]") -> str:
+    return " ".join(filter(None, values))
+
+
 def rates() -> list[Row]:
-    """Count the coverage of a cell's success rate over all rates from 0.5 % to 99.5 %."""
+    """Return the exact coverage of success rates, over all true rates from 0.5 % to 99.5 %."""
     truths = np.linspace(0.005, 0.995, 199)
     rows = []
     for n in SIZES:
         chances = stats.binom.pmf(np.arange(n + 1)[:, None], n, truths)
         row: Row = {"n": n}
         wilson = [interval.rate_interval(k, n) for k in range(n + 1)]
-        exact = [interval.rate_interval(k, n, method="exact") for k in range(n + 1)]
-        for name, found in (("wilson", wilson), ("exact", exact)):
+        exact = [clopper_pearson(k, n) for k in range(n + 1)]
+        for name, found in (("Wilson", wilson), ("Clopper-Pearson", exact)):
             held = np.array([[truth in one for truth in truths] for one in found])
             cover = (chances * held).sum(axis=0)
-            row[f"{name} mean"] = round(float(cover.mean()), 3)
-            row[f"{name} lowest"] = round(float(cover.min()), 3)
+            row[f"{name}, mean"] = round(float(cover.mean()), 3)
+            row[f"{name}, lowest"] = round(float(cover.min()), 3)
         rows.append(row)
-    return show("Success rate of a cell (exact count)", rows)
+    return show("Coverage of a success rate, over all true rates", rows)
 
 
 def inflated(zeros: float, ones: float, a: float, b: float) -> tuple[Draw, float]:
-    """Return scores that are 0 or 1 with these chances, else from a beta distribution."""
+    """Return a source of scores that are 0 or 1 with these probabilities, else beta-distributed."""
 
     def draw(random: np.random.Generator, n: int) -> Floats:
         u = random.random(n)
@@ -100,7 +131,7 @@ def inflated(zeros: float, ones: float, a: float, b: float) -> tuple[Draw, float
 
 
 def subgoals(rate: float, count: int) -> tuple[Draw, float]:
-    """Return the shares of sub-goals reached one after another."""
+    """Return a source of scores: the share of sub-goals reached, one after another."""
 
     def draw(random: np.random.Generator, n: int) -> Floats:
         reached = np.cumprod(random.random((n, count)) < rate, axis=1)
@@ -110,7 +141,7 @@ def subgoals(rate: float, count: int) -> tuple[Draw, float]:
 
 
 def scores(repeats: int) -> list[Row]:
-    """Simulate the coverage of a cell's mean process score."""
+    """Simulate the coverage of a mean process score."""
     cases = {
         "5 % zeros, 90 % ones": inflated(0.05, 0.9, 2, 2),
         "2 % zeros, 95 % ones": inflated(0.02, 0.95, 8, 2),
@@ -130,20 +161,20 @@ def scores(repeats: int) -> list[Row]:
             rows.append(
                 {"scores": name, "n": n}
                 | _row("ours", [interval.mean_interval(s) for s in samples], truth)
-                | _row("student", [student(s) for s in samples], truth)
-                | _row("bca", [bootstrap(s) for s in few], truth)
+                | _row("Student", [student(s) for s in samples], truth)
+                | _row("BCa", [bootstrap(s) for s in few], truth)
                 | _row("betting", [betting(s) for s in few], truth)
             )
-    return show("Mean process score of a cell", rows)
+    return show("Coverage and width of a mean process score", rows, over="n")
 
 
 def _row(name: str, intervals: Sequence[Interval], truth: float) -> Row:
     held, width = coverage(intervals, [truth] * len(intervals))
-    return {name: held, f"{name} width": width}
+    return {name: held, f"{name}, width": width}
 
 
 def suites(repeats: int) -> list[Row]:
-    """Simulate the coverage of a suite's mean, for these tasks and for tasks like them."""
+    """Simulate the coverage of a suite's mean, over exactly these tasks and over similar tasks."""
     rows = []
     for tasks, n in ((5, 10), (10, 5), (10, 10), (10, 50), (50, 10)):
         labels = np.repeat(np.arange(tasks), n).tolist()
@@ -160,21 +191,19 @@ def suites(repeats: int) -> list[Row]:
             here = truths.mean(axis=1).tolist()
             row = {"tasks": tasks, "episodes": n, "mean": mean, "icc": icc}
             for name, found in (("fixed", fixed), ("pooled", pooled)):
-                row[name], row[f"{name} width"] = coverage(found, here)
-            rows.append(row | _row("sampled", sampled, mean) | _row("student", naive, mean))
-    return show(
-        "Mean of a suite: fixed tasks (pooled beside), sampled tasks (Student beside)", rows
-    )
+                row[name], row[f"{name}, width"] = coverage(found, here)
+            rows.append(row | _row("sampled", sampled, mean) | _row("Student", naive, mean))
+    return show("Coverage and width of a suite's mean", rows)
 
 
 def paired_successes() -> list[Row]:
-    """Count Tango's coverage and the size of both McNemar tests over all tables."""
+    """Return the exact coverage of Tango's interval and the exact size of both McNemar tests."""
     rows = []
     for n in (10, 25, 50):
         tables = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)]
         found = [compare.tango_interval(b, c, n) for b, c in tables]
         exact = np.array([compare.mcnemar_p(b, c) < 0.05 for b, c in tables])
-        mid = np.array([compare.mcnemar_p(b, c, "mid-p") < 0.05 for b, c in tables])
+        mid = np.array([mid_p(b, c) < 0.05 for b, c in tables])
         cells = np.array([(b, c, n - b - c) for b, c in tables])
         covers, sizes, mids = [], [], []
         for discordant in np.linspace(0.05, 0.95, 10):
@@ -186,15 +215,16 @@ def paired_successes() -> list[Row]:
                     sizes.append(float(chances @ exact))
                     mids.append(float(chances @ mid))
         rows.append(
-            {"n": n, "tango mean": round(float(np.mean(covers)), 3)}
-            | {"tango lowest": round(min(covers), 3), "exact size": round(max(sizes), 3)}
-            | {"mid-p size": round(max(mids), 3)}
+            {"n": n, "Tango, mean": round(float(np.mean(covers)), 3)}
+            | {"Tango, lowest": round(min(covers), 3)}
+            | {"exact McNemar, largest size": round(max(sizes), 3)}
+            | {"mid-p, largest size": round(max(mids), 3)}
         )
-    return show("Pairs of successes (exact count; size is the worst)", rows)
+    return show("Paired successes: coverage of Tango's interval, size of McNemar's tests", rows)
 
 
 def paired_scores(repeats: int) -> list[Row]:
-    """Simulate the interval of a mean paired difference, and its permutation test."""
+    """Simulate the coverage of a paired difference of scores, and the permutation test."""
     rows = []
     for rate_a, rate_b, shared in (
         (0.95, 0.95, 0.0),
@@ -211,21 +241,21 @@ def paired_scores(repeats: int) -> list[Row]:
             a = np.cumprod(u < rate_a, axis=2).mean(axis=2)
             b = np.cumprod(v < rate_b, axis=2).mean(axis=2)
             few = repeats // 5
-            row: Row = {"sub-goal rates": (rate_a, rate_b), "shared": shared, "n": n}
+            row: Row = {"sub-goal rates": f"{rate_a} and {rate_b}", "shared": shared, "n": n}
             row |= _row("ours", [interval.mean_interval(d, (-1, 1)) for d in a - b], truth)
-            row |= _row("student", [student(d, -1) for d in a - b], truth)
-            row |= _row("bca", [bootstrap(d) for d in (a - b)[:few]], truth)
+            row |= _row("Student", [student(d, -1) for d in a - b], truth)
+            row |= _row("BCa", [bootstrap(d) for d in (a - b)[:few]], truth)
             if n == 25:
                 found = [
                     compare.paired_scores(*pair).p for pair in zip(a[:few], b[:few], strict=True)
                 ]
-                row["found"] = round(float(np.mean(np.array(found) < 0.05)), 3)
+                row["test rejects at n = 25"] = round(float(np.mean(np.array(found) < 0.05)), 3)
             rows.append(row)
-    return show("Pairs of process scores (three sub-goals)", rows)
+    return show("Paired process scores of three sub-goals: coverage and width", rows, over="n")
 
 
 def best_sets(repeats: int) -> list[Row]:
-    """Simulate how often a column of equal policies loses one, for two families."""
+    """Simulate how often the best set loses one of equal policies, for two families of tests."""
 
     def quick(a: Any, b: Any) -> compare.Comparison:
         p = compare.mcnemar_p(int(np.sum(a & ~b)), int(np.sum(~a & b)))
@@ -241,19 +271,19 @@ def best_sets(repeats: int) -> list[Row]:
             lost += len(found.members) < policies
             others = [quick(column[found.best], c).p for c in column if c is not column[found.best]]
             lost_few += bool(np.any(family.holm(others) < 0.05))
-        row = {"policies": policies, "n": n, "all pairs": round(lost / repeats, 3)}
-        rows.append(row | {"pairs with the best": round(lost_few / repeats, 3)})
-    return show("Equal policies: how often one is called worse than the best", rows)
+        row = {"equal policies": policies, "n": n, "all pairs": round(lost / repeats, 3)}
+        rows.append(row | {"only pairs with the best": round(lost_few / repeats, 3)})
+    return show("How often one of equal policies is called worse than the best", rows)
 
 
 def watched(repeats: int) -> list[Row]:
-    """Simulate how often the sequential comparison ever decides between equal policies."""
+    """Simulate how often the sequential comparison decides between equal policies."""
     rows = []
     for name, rate_a, rate_b, goals in (
         ("success 50 %", 0.5, 0.5, 1),
         ("success 90 %", 0.9, 0.9, 1),
         ("success 98 %", 0.98, 0.98, 1),
-        ("process, 3 sub-goals at 80 %", 0.8, 0.8, 3),
+        ("3 sub-goals at 80 %", 0.8, 0.8, 3),
     ):
         random = np.random.default_rng(goals)
         decided, held = 0, 0
@@ -264,23 +294,23 @@ def watched(repeats: int) -> list[Row]:
             decided += found.outcome != "undecided"
             looks = [sequential.sequential_comparison((a - b)[:n]) for n in (20, 50, 100, 200)]
             held += all(0.0 in look.difference for look in (*looks, found))
-        row = {"equal policies": name, "decided in 500": round(decided / repeats, 3)}
-        rows.append(row | {"interval": round(held / repeats, 3)})
-    return show("Looked at after each of 500 pairs", rows)
+        row = {"equal policies": name, "decided": round(decided / repeats, 3)}
+        rows.append(row | {"interval covers at five looks": round(held / repeats, 3)})
+    return show("Sequential comparison of equal policies, looking after each of 500 pairs", rows)
 
 
 def ordered(repeats: int) -> list[Row]:
-    """Simulate policies that are equal on average over ten tasks, in three orders of the pairs."""
+    """Simulate policies with equal means over ten tasks, for three orders of the pairs."""
     random = np.random.default_rng(1)
     gap = np.repeat([0.2, -0.2], 5)
-    decided = {"task after task": 0, "shuffled": 0, "means of rounds": 0}
+    decided = {"task by task": 0, "shuffled": 0, "means of rounds": 0}
     for _ in range(repeats):
         a = random.random((50, 10)) < 0.6 + gap
         b = random.random((50, 10)) < 0.6 - gap
         rounds: Floats = a.astype(float) - b
         shuffled = random.permutation(rounds.ravel())
         for name, steps in (
-            ("task after task", rounds.T.ravel()),
+            ("task by task", rounds.T.ravel()),
             ("shuffled", shuffled),
             ("means of rounds", rounds.mean(axis=1)),
         ):
@@ -288,11 +318,11 @@ def ordered(repeats: int) -> list[Row]:
     rows = [
         {"order": name, "decided": round(count / repeats, 3)} for name, count in decided.items()
     ]
-    return show("Equal on average, but not on each task: 10 tasks, 50 episodes each", rows)
+    return show("Sequential comparison of policies that are equal only on average over tasks", rows)
 
 
 def stopping(repeats: int) -> list[Row]:
-    """Simulate how soon the sequential comparison decides, against the planned number."""
+    """Simulate how soon the sequential comparison decides, relative to the planned number."""
     planned = power.episodes_needed(0.8, 0.1).paired_worst
     rows = []
     for rate in (0.85, 0.9, 0.95, 1.0):
@@ -305,10 +335,15 @@ def stopping(repeats: int) -> list[Row]:
             better += found.outcome == "better"
             a, b = a[:planned], b[:planned]
             once += compare.mcnemar_p(int(np.sum(a & ~b)), int(np.sum(~a & b))) < 0.05
-        row = {"rates": (rate, 0.8), "sequential finds": round(better / repeats, 3)}
-        row |= {"mean pairs": round(float(np.mean(used))), "median": round(float(np.median(used)))}
-        rows.append(row | {"planned pairs": planned, "planned finds": round(once / repeats, 3)})
-    return show("Sequential, stopped at twice the planned number", rows)
+        row = {"rates": f"{rate} and 0.8", "sequential power": round(better / repeats, 3)}
+        row |= {
+            "mean pairs": round(float(np.mean(used))),
+            "median pairs": round(float(np.median(used))),
+        }
+        rows.append(
+            row | {"planned pairs": planned, "power at the planned pairs": round(once / repeats, 3)}
+        )
+    return show("Sequential comparison, stopped at twice the planned pairs", rows)
 
 
 def planned_power(repeats: int) -> list[Row]:
@@ -324,7 +359,7 @@ def planned_power(repeats: int) -> list[Row]:
             a, b = u < baseline + difference, v < baseline
             counts = zip((a & ~b).sum(axis=1), (~a & b).sum(axis=1), strict=True)
             found = [compare.mcnemar_p(int(x), int(y)) < 0.05 for x, y in counts]
-            row |= {name: n, f"{name} finds": round(float(np.mean(found)), 3)}
+            row |= {name: n, f"{name}, power": round(float(np.mean(found)), 3)}
         n = plan.unpaired
         few = repeats if n > compare.BOSCHLOO_LIMIT else repeats // 5
         ours, theirs = (
@@ -334,13 +369,13 @@ def planned_power(repeats: int) -> list[Row]:
         p = [
             compare.compare_rates(int(x), n, int(y), n).p for x, y in zip(ours, theirs, strict=True)
         ]
-        row |= {"unpaired": n, "unpaired finds": round(float(np.mean(np.array(p) < 0.05)), 3)}
+        row |= {"unpaired": n, "unpaired, power": round(float(np.mean(np.array(p) < 0.05)), 3)}
         rows.append(row)
-    return show("Planned for a power of 0.80", rows)
+    return show("Power at the planned number of episodes, for 0.80", rows)
 
 
 def main() -> None:
-    """Measure everything."""
+    """Measure everything and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=500)
     repeats = parser.parse_args().repeats

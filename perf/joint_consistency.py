@@ -1,14 +1,21 @@
-"""How often each action head gives a chunk that is one of two right answers, whole.
+"""Measures how often each action head returns a whole chunk of one correct answer.
 
     python perf/joint_consistency.py [--heads flow e0] [--steps 600] [--chunks 1000] [--seed 0]
-        [--markdown]
 
-The question of `tests/policies/toy.py`: 4 actions of 2 numbers, and an observation to which one
-chunk and its negative are equally right. A head that decides numbers on their own mixes the two.
-Every head sits on the same small network and is trained for as long; where a head decodes in
-several ways, all are of one training. Of the consistent chunks, about half should be of either
-answer. Intervals are Wilson's, of the chunks that were drawn: another training gives other rates.
-The last line is one JSON object.
+The toy task of `tests/helpers/toy_network.py` has chunks of 4 actions with 2 numbers. For each
+observation, one chunk and its negative are equally correct. A head that decides each number
+separately mixes the two answers.
+
+Every head has the same small network and the same number of training updates. The decoding options
+of a head share one training. The fields of a row are:
+
+- `consistent`: the share of chunks that are close to one answer; `interval` is Wilson's 95 %
+  interval over the drawn chunks. Another training gives other rates.
+- `first_answer`: the share of the first answer among them. It is one half in the data.
+- `median_error`: the median over chunks of the largest distance to the closer answer.
+- `evaluations`: calls of the network per chunk. `cpu_s`: CPU seconds of the training.
+
+docs/heads.md shows the table. The last line is one JSON object.
 """
 
 import argparse
@@ -66,7 +73,7 @@ CASES: tuple[tuple[str, Options, tuple[Options, ...]], ...] = (
 
 
 def measure(head: Head, network: ToyNetwork, chunks: int) -> dict[str, Any]:
-    """Return the rate of consistent chunks and what they are."""
+    """Draw chunks and return how many are consistent, and with which answer."""
     found = judge(*draw(head, network, chunks))
     kept = int(found.consistent.sum())
     rate = rate_interval(kept, chunks)
@@ -82,9 +89,10 @@ def measure(head: Head, network: ToyNetwork, chunks: int) -> dict[str, Any]:
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table of docs/heads.md."""
+    """Return the results as a table."""
     lines = [
-        "| head | trained with | decoded with | consistent, % | the first | evaluations |",
+        "| head | training options | decoding options | consistent, % | share of the first answer |"
+        " evaluations |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -101,13 +109,12 @@ def _written(options: Options) -> str:
 
 
 def main() -> None:
-    """Train each head once and draw from it in every way."""
+    """Train each head once and draw from it with all of its decoding options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--heads", nargs="+", default=sorted({name for name, _, _ in CASES}))
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--chunks", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--markdown", action="store_true", help="also print the docs' table")
     options = parser.parse_args()
     rows = []
     for name, trained, decodings in CASES:
@@ -125,10 +132,9 @@ def main() -> None:
             decoder.restore(head.fitted())
             row = {"head": name, "trained": trained, "decoded": decoding, "cpu_s": seconds}
             rows.append({**row, **measure(decoder, network, options.chunks)})
-            print(rows[-1], flush=True)
-    if options.markdown:
-        print(markdown(rows))
-    print(json.dumps({"chunks": options.chunks, "steps": options.steps, "rows": rows}))
+    print(markdown(rows))
+    settings = {"chunks": options.chunks, "steps": options.steps, "seed": options.seed}
+    print(json.dumps({**settings, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from perf import stand_in
+from perf import _points
 
-stand_in.on_path()
+_points.add_to_path()
 
 from assay_points import FilmedEnv
 
@@ -31,7 +31,7 @@ from harness.contracts.record import Episode
 from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 
 STEPS = 1000
-"""Of each episode, by the stand-in's protocols."""
+"""Of each episode, set by the benchmark's protocols."""
 BUDGETS = {
     "inline, chunk 1": 0.05,
     "inline, chunk 10": 0.05,
@@ -41,7 +41,7 @@ BUDGETS = {
 
 
 def work(protocol: str, episodes: int) -> Work:
-    """Return the stand-in's episodes under a protocol."""
+    """Return the benchmark's episodes under a protocol."""
     request = BenchmarkRequest("points_filmed", ("left",), protocol)
     return resolve(Plan(("still",), (request,), episodes))
 
@@ -60,11 +60,11 @@ def bare(steps: int) -> float:
 def slope(episodes: Iterator[Episode]) -> float:
     """Return the CPU milliseconds of a step between the first episode's end and the last's."""
     first = next(episodes)
-    cpu, steps = stand_in.cpu_seconds(), 0
+    cpu, steps = _points.cpu_seconds(), 0
     last = cpu
     for episode in episodes:
         steps += episode.record.steps
-        last = stand_in.cpu_seconds()
+        last = _points.cpu_seconds()
     assert first.record.steps == STEPS
     return 1000 * (last - cpu) / steps
 

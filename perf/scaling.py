@@ -20,9 +20,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from perf import stand_in
+from perf import _points
 
-stand_in.on_path()
+_points.add_to_path()
 
 import psutil
 from rich.console import Console

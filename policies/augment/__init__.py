@@ -1,1 +1,1 @@
-"""What training does to pictures, so that a policy does not hang on how they look."""
+"""Augmentation of training pictures."""

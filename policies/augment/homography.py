@@ -1,4 +1,4 @@
-"""Maps pictures through 3x3 matrices, so that any number of changes costs one interpolation."""
+"""Warps pictures by 3x3 matrices, so that several changes need only one interpolation."""
 
 from typing import Literal
 
@@ -9,12 +9,12 @@ from torch.nn import functional
 Interpolation = Literal["bilinear", "nearest", "bicubic"]
 Border = Literal["zeros", "border", "reflection"]
 
-NEAREST_DEPTH = 1e-4
-"""What lies behind the camera is moved so near before it that it falls outside the picture."""
+_NEAREST_DEPTH = 1e-4
+"""Smaller depths, and points behind the camera, get this depth and so fall outside the picture."""
 
 
 def centre(matrices: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return matrices that act on pixels, for those that act on offsets from the picture's centre.
+    """Convert matrices on offsets from the picture's centre to matrices on pixels.
 
     Args:
         matrices: (batch, 3, 3), on (u - cx, v - cy, 1) in pixels.
@@ -31,16 +31,16 @@ def centre(matrices: Tensor, size: tuple[int, int]) -> Tensor:
 def warp(
     pictures: Tensor, matrices: Tensor, interpolation: Interpolation, border: Border
 ) -> Tensor:
-    """Return pictures whose pixel M (u, v, 1) is what was at (u, v).
+    """Move each pixel (u, v, 1) to M (u, v, 1).
 
     Args:
         pictures: (batch, channels, height, width), of a floating type.
-        matrices: Where each pixel goes, (batch, 3, 3), in homogeneous pixel coordinates.
-        interpolation: How a value between pixels is found.
-        border: What stands where no pixel went.
+        matrices: M in homogeneous pixel coordinates, (batch, 3, 3).
+        interpolation: Between pixels.
+        border: The values where the source is outside the picture.
     """
     height, width = pictures.shape[-2:]
-    # From a pixel to where its value is looked up, as grid_sample counts: from -1 to 1.
+    # From a pixel to its source, in the coordinates of grid_sample, -1 to 1.
     scaled = torch.tensor([[2 / (width - 1), 0, -1], [0, 2 / (height - 1), -1], [0, 0, 1]])
     source = (scaled.double() @ torch.linalg.inv(matrices.double())).float().to(pictures.device)
     v, u = torch.meshgrid(
@@ -50,7 +50,7 @@ def warp(
     )
     pixels = torch.stack([u, v, torch.ones_like(u)], -1).view(-1, 3)
     places = pixels @ source.mT
-    grid = places[..., :2] / places[..., 2:].clamp(min=NEAREST_DEPTH)
+    grid = places[..., :2] / places[..., 2:].clamp(min=_NEAREST_DEPTH)
     return functional.grid_sample(
         pictures,
         grid.view(-1, height, width, 2).to(pictures.dtype),

@@ -1,4 +1,4 @@
-"""Crops, turns, warps and recolours the pictures of a batch; all randomness is a generator's."""
+"""Crops, turns, warps and recolours the pictures of a batch. A generator is the only randomness."""
 
 import math
 from collections.abc import Mapping
@@ -11,25 +11,25 @@ from harness.contracts.errors import UsageError
 from policies.augment.homography import Border, Interpolation, centre, warp
 from policies.augment.spherical import Spherical, turn, viewpoint
 
-HAND = "wrist"
-"""A camera whose role has this in it moves with the hand: only its colours are changed."""
+_HAND = "wrist"
+"""Cameras with this in their role move with the hand; only their colours are changed."""
 LUMA = (0.299, 0.587, 0.114)
-"""How bright red, green and blue look (ITU-R BT.601)."""
+"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What training does to pictures; the defaults are E0's released code, which has no warp.
+    """Augmentation of pictures. The defaults are E0's released code, which has no spherical warp.
 
     Attributes:
-        crop: The part of height and width that a crop keeps, from a random place; 1 crops nothing.
-        rotation: Degrees to either side, at most, by which a picture is turned in its plane.
-        brightness: Factors from 1 minus this to 1 plus this.
-        contrast: The same.
-        saturation: The same.
-        spherical: How cameras are turned.
-        interpolation: How a value between pixels is found.
-        border: What stands where no pixel went.
+        crop: Share of height and width that a random crop keeps; 1 for no crop.
+        rotation: Largest rotation in the picture plane, in degrees.
+        brightness: Factors are from 1 minus this to 1 plus this.
+        contrast: Likewise.
+        saturation: Likewise.
+        spherical: The spherical warp.
+        interpolation: Between pixels.
+        border: The values outside of the original picture.
     """
 
     crop: float = 0.95
@@ -42,7 +42,7 @@ class Augmentation:
     border: Border = "zeros"
 
     def __post_init__(self) -> None:
-        """Refuse what is no augmentation.
+        """Check the values.
 
         Raises:
             UsageError: A value is out of its range.
@@ -56,46 +56,46 @@ class Augmentation:
     def __call__(
         self, pictures: Mapping[str, Tensor], generator: torch.Generator
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return changed pictures, and how far each role's cameras were turned.
+        """Augment pictures.
 
         Args:
-            pictures: By camera role, (batch, 3, height, width) from 0 to 1.
-            generator: Where all randomness comes from.
+            pictures: By camera role, (batch, 3, height, width) in [0, 1].
+            generator: The only randomness.
 
         Returns:
-            The pictures, and the offsets of the spherical embedding, (batch, 3), where it is used.
+            The pictures, and the viewpoint inputs by role, (batch, 3), if the warp is used.
         """
         changed, offsets = {}, {}
-        for role in sorted(pictures):  # The order of drawing must not depend on the caller's.
-            shown = pictures[role]
-            if HAND not in role:
-                shown, offset = self._moved(shown, generator)
+        for role in sorted(pictures):  # The draws must not depend on the caller's order.
+            batch = pictures[role]
+            if _HAND not in role:
+                batch, offset = self._moved(batch, generator)
                 if self.spherical.share:
                     offsets[role] = offset
             elif self.spherical.share:
-                offsets[role] = torch.zeros(len(shown), 3)
-            changed[role] = self._recoloured(shown, generator)
+                offsets[role] = torch.zeros(len(batch), 3)
+            changed[role] = self._recoloured(batch, generator)
         moved = {role: offset.to(pictures[role].device) for role, offset in offsets.items()}
         return changed, moved
 
     def _moved(self, pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Crop, turn and warp at once, and return by how much the cameras were turned."""
+        """Crop, rotate and warp in one interpolation; also return the viewpoint inputs."""
         batch, _, height, width = pictures.shape
         matrices = cropped(self.crop, (height, width), batch, generator)
         angles = (2 * torch.rand(batch, generator=generator) - 1) * math.radians(self.rotation)
         matrices = in_plane(angles) @ matrices
         offsets, turned = self.spherical.draw(batch, generator)
         turns = turn(offsets, self.spherical.focal_length(height))
-        # The camera is turned first: the crop is of what it sees then.
+        # The camera turns first; then the picture is cropped.
         matrices = torch.where(turned[:, None, None], matrices @ turns, matrices)
-        told = viewpoint(offsets, turned)
+        moved = viewpoint(offsets, turned)
         if self.crop == 1 and self.rotation == 0 and not turned.any():
-            return pictures, told
+            return pictures, moved
         pixels = centre(matrices, (height, width))
-        return warp(pictures, pixels, self.interpolation, self.border), told
+        return warp(pictures, pixels, self.interpolation, self.border), moved
 
     def _recoloured(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
-        """Change brightness, contrast and saturation, in this order, as one affine map."""
+        """Change brightness, contrast and saturation, in this order, by one affine map."""
         limits = torch.tensor([self.brightness, self.contrast, self.saturation])
         drawn = 1 + (2 * torch.rand(len(pictures), 3, generator=generator) - 1) * limits
         if not limits.any():
@@ -105,18 +105,18 @@ class Augmentation:
 
 
 def cropped(share: float, size: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
-    """Return matrices that enlarge a random crop to the picture's size, on centred pixels."""
+    """Return matrices, on centred pixels, that enlarge a random crop to the picture's size."""
     places = 2 * torch.rand(count, 2, generator=generator) - 1
-    room = torch.tensor([size[1] - 1, size[0] - 1]) * (1 - share) / 2
+    margin = torch.tensor([size[1] - 1, size[0] - 1]) * (1 - share) / 2
     matrices = torch.zeros(count, 3, 3, dtype=torch.float64)
     matrices[:, 0, 0] = matrices[:, 1, 1] = 1 / share
-    matrices[:, :2, 2] = (places * room / share).double()
+    matrices[:, :2, 2] = (places * margin / share).double()
     matrices[:, 2, 2] = 1
     return matrices
 
 
 def in_plane(angles: Tensor) -> Tensor:
-    """Return matrices that turn pictures about their centres, (batch, 3, 3)."""
+    """Return matrices that rotate pictures about their centres, (batch, 3, 3)."""
     angles = angles.double()
     zero, one = torch.zeros_like(angles), torch.ones_like(angles)
     sine, cosine = angles.sin(), angles.cos()
@@ -129,22 +129,22 @@ def recoloured(
 ) -> Tensor:
     """Scale brightness, then the distance to the mean grey, then that to each pixel's own grey.
 
-    All three are affine in a pixel's colour, so that they are one 3x3 matrix and an offset; only
-    the result is clamped to what a picture can have.
+    All three are affine in a pixel's colour, so together they are a 3x3 matrix and an offset. Only
+    the final result is clamped.
 
     Args:
-        pictures: (batch, 3, height, width) from 0 to 1.
+        pictures: (batch, 3, height, width) in [0, 1].
         brightness: A factor for each picture, (batch,).
-        contrast: The same.
-        saturation: The same.
+        contrast: Likewise.
+        saturation: Likewise.
     """
     luma = torch.tensor(LUMA, device=pictures.device, dtype=pictures.dtype)
-    colours = pictures.permute(0, 2, 3, 1).flatten(1, 2)  # A view, where they lie so in memory.
+    colours = pictures.permute(0, 2, 3, 1).flatten(1, 2)  # A view for channels-last pictures.
     grey = (colours.mean(1) @ luma) * brightness
     saturate = saturation[:, None, None] * torch.eye(3, device=luma.device, dtype=luma.dtype)
     saturate = saturate + (1 - saturation)[:, None, None] * luma.expand(3, 3)
     matrix = saturate * (brightness * contrast)[:, None, None]
     offset = ((1 - contrast) * grey)[:, None, None]
-    # In one call with the offset it would take six times as long on a CPU.
+    # On a CPU, one fused call with the offset takes six times as long.
     changed = (colours @ matrix.transpose(1, 2)).add_(offset).clamp_(0, 1)
     return changed.view(-1, *pictures.shape[2:], 3).permute(0, 3, 1, 2)

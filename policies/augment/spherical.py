@@ -1,11 +1,11 @@
-"""E0's spherical viewpoint augmentation: the camera is turned, and the model is told by how much.
+"""E0's spherical viewpoint augmentation: cameras are turned, and the offset is a model input.
 
-The paper's equations lift each pixel to a point at a fixed depth, turn it by R = Rx(pitch) Ry(yaw)
-and project it again (15 to 17). The depth cancels, so that they are the homography K R K^-1: a pure
-rotation, whatever depth one chooses, and no picture shows a radial displacement. The offset
-[d, yaw, pitch] that is embedded (18, 19) therefore has d = 0 here; the model keeps a place for it.
+The paper's equations 15 to 17 lift each pixel to a point at a fixed depth, turn it by
+R = Rx(pitch) Ry(yaw), and project it again. The depth cancels, so this is the homography K R K^-1:
+a pure rotation. No picture shows a radial displacement, so the embedded offset [d, yaw, pitch] of
+equations 18 and 19 has d = 0 here; the model still has an input for it.
 
-Ranges, interpolation, border and how often are not published, and no released code has the warp.
+The paper does not publish ranges, interpolation, border or frequency. No released code has it.
 """
 
 import math
@@ -19,14 +19,14 @@ from harness.contracts.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Spherical:
-    """How far cameras are turned in training.
+    """How cameras are turned in training.
 
     Attributes:
-        share: The share of samples whose cameras are turned; 0 turns none and tells nothing.
-        yaw: Degrees to either side, at most.
-        pitch: Degrees up or down, at most.
-        field_of_view: Degrees from a picture's upper to its lower edge, by which pixels become
-            directions: 45 in LIBERO, 57.3 in ManiSkill's render_camera, 90 in its base_camera.
+        share: Share of samples whose cameras are turned; with 0 the model has no viewpoint input.
+        yaw: Largest turn to either side, in degrees.
+        pitch: Largest turn up or down, in degrees.
+        field_of_view: Vertical field of view in degrees: 45 in LIBERO, 57.3 for ManiSkill's
+            render_camera, 90 for its base_camera.
     """
 
     share: float = 0.0
@@ -35,7 +35,7 @@ class Spherical:
     field_of_view: float = 45.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no augmentation.
+        """Check the values.
 
         Raises:
             UsageError: A value is out of its range.
@@ -48,22 +48,22 @@ class Spherical:
             raise UsageError("spherical field-of-view must be more than 0")
 
     def focal_length(self, height: int) -> float:
-        """Return the focal length in pixels of pictures of this height."""
+        """Return the focal length in pixels for pictures of this height."""
         return height / 2 / math.tan(math.radians(self.field_of_view) / 2)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw how far each camera is turned, and whether.
+        """Draw a turn for each camera.
 
         Returns:
-            The offsets (distance, yaw, pitch) in m and rad, (count, 3), and which are applied.
+            The offsets (distance, yaw, pitch) in m and rad, (count, 3), and which to apply.
         """
         limits = torch.tensor([0.0, math.radians(self.yaw), math.radians(self.pitch)])
         offsets = (2 * torch.rand(count, 3, generator=generator) - 1) * limits
         return offsets, torch.rand(count, generator=generator) < self.share
 
 
-def rotation(offsets: Tensor) -> Tensor:
-    """Return Rx(pitch) Ry(yaw) of each offset, (batch, 3, 3); the axes are right, down, ahead."""
+def _rotation(offsets: Tensor) -> Tensor:
+    """Return Rx(pitch) Ry(yaw) of each offset, (batch, 3, 3). Axes: right, down, forward."""
     yaw, pitch = offsets[:, 1].double(), offsets[:, 2].double()
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     about_x = [one, zero, zero, zero, pitch.cos(), -pitch.sin(), zero, pitch.sin(), pitch.cos()]
@@ -72,11 +72,11 @@ def rotation(offsets: Tensor) -> Tensor:
 
 
 def turn(offsets: Tensor, focal_length: float) -> Tensor:
-    """Return K R K^-1 of each offset, (batch, 3, 3), on pixels counted from the centre."""
+    """Return K R K^-1 of each offset, (batch, 3, 3), for pixels relative to the centre."""
     intrinsics = torch.tensor([focal_length, focal_length, 1.0], dtype=torch.float64)
-    return intrinsics[:, None] * rotation(offsets) / intrinsics
+    return intrinsics[:, None] * _rotation(offsets) / intrinsics
 
 
 def viewpoint(offsets: Tensor, turned: Tensor) -> Tensor:
-    """Return what the model is told: +offset of a turned camera, -offset of one that was not."""
+    """Return the model's input: +offset for turned cameras, -offset for the others."""
     return torch.where(turned[:, None], offsets, -offsets)

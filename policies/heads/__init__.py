@@ -1,4 +1,4 @@
-"""The ways in which actions leave the network, one file each."""
+"""Action heads: how the network represents, learns and samples actions. One file a head."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -28,15 +28,15 @@ HEADS: dict[str, tuple[type[HeadConfig], type[Head]]] = {
 
 
 def build(name: str, options: Mapping[str, Any], width: int) -> Head:
-    """Return a head by its name.
+    """Return a new head.
 
     Args:
-        name: One of HEADS.
+        name: A key of HEADS.
         options: The fields of its configuration, as JSON gives them.
-        width: Of the expert that it sits on.
+        width: Token width of the action expert.
 
     Raises:
-        UsageError: There is no such head or option, or a value is none of its option's.
+        UsageError: The head or an option does not exist, or a value has the wrong type or range.
     """
     require_known("action head", name, HEADS)
     config, head = HEADS[name]
@@ -45,14 +45,14 @@ def build(name: str, options: Mapping[str, Any], width: int) -> Head:
         require_known(
             f"option of the head {name}", option, (field.name for field in fields(config))
         )
-        _require_of_type(f"{option} of the head {name}", value, hints[option])
+        _require_type(f"{option} of the head {name}", value, hints[option])
     for field in fields(config):
         if field.name not in options and field.name in ("horizon", "action_size"):
             raise UsageError(f"the head {name} needs the option {field.name}")
     return head(config(**options), width)
 
 
-def _require_of_type(what: str, value: object, hint: Any) -> None:
+def _require_type(label: str, value: object, hint: Any) -> None:
     if get_origin(hint) is Literal:
         known = get_args(hint)
         fits, wanted = value in known, " or ".join(map(repr, known))
@@ -63,4 +63,4 @@ def _require_of_type(what: str, value: object, hint: Any) -> None:
             {int: "a whole number", float: "a number"}.get(hint, "true or false"),
         )
     if not fits:
-        raise UsageError(f"{what} must be {wanted}, not {value!r}")
+        raise UsageError(f"{label} must be {wanted}, not {value!r}")

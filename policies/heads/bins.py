@@ -1,9 +1,9 @@
-"""Uniform bins written one by one, as RT-2 and OpenVLA do.
+"""Uniform bins, generated one by one, as in RT-2 and OpenVLA.
 
     k_i = bin of the i-th number;   p(k_1 .. k_L | o) = prod_i p(k_i | k_<i, o);   a^ = bin centres
     sampling: k_i = argmax p (`temperature` 0, as published), or drawn from p^(1/temperature)
 
-L = horizon * action_size evaluations a chunk: the published models wrote one action only.
+A chunk takes L = horizon * action_size evaluations. The published models predict one action only.
 """
 
 from collections.abc import Sequence
@@ -13,43 +13,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from policies.heads.autoregressive import AutoregressiveHead
 from policies.heads.head import Expert, HeadConfig, hold_last, mean_over_valid, require_within
 from policies.heads.tokens import to_actions, to_tokens
-from policies.heads.writing import WritingHead
 
 
 @dataclass(frozen=True, kw_only=True)
 class BinsConfig(HeadConfig):
-    """What the head of uniform bins is told.
+    """The options of the head of uniform bins.
 
     Attributes:
-        bins: Into how many bins [-1, 1] is divided.
-        temperature: Of drawing tokens; 0 takes the likeliest, which of two ways is always the same.
+        bins: Number of equal bins of [-1, 1].
+        temperature: Of sampling; 0 is argmax, which always picks the same mode.
     """
 
     bins: int = 256
     temperature: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Check the ranges."""
         super().__post_init__()
         require_within("bins", self.bins, 2)
         require_within("temperature", self.temperature, 0)
 
 
-class BinsHead(WritingHead):
-    """Writes a token for each number."""
+class BinsHead(AutoregressiveHead):
+    """Generates one token for each number."""
 
     config: BinsConfig
 
     def __init__(self, config: BinsConfig, width: int) -> None:
-        """Make the two ends."""
+        """Create the input and output layers."""
         super().__init__(config, width, config.bins)
 
     def loss(
         self, expert: Expert, actions: Tensor, valid: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return the cross-entropy of each token, given those before it."""
+        """Return the cross-entropy of each token given the earlier ones."""
         del generator
         tokens = to_tokens(hold_last(actions, valid), self.config.bins)
         losses = self.token_losses(expert, tokens)
@@ -59,5 +59,5 @@ class BinsHead(WritingHead):
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return chunks after one evaluation for each number."""
         config = self.config
-        tokens = self.write(expert, streams, config.length, config.temperature, config.bins)
+        tokens = self.generate(expert, streams, config.length, config.temperature, config.bins)
         return to_actions(tokens, config.bins, config.action_size)

@@ -1,11 +1,11 @@
-"""Denoising diffusion in training (DDPM), its implicit form in use (DDIM), as Diffusion Policy's.
+"""DDPM in training and DDIM in use, as in Diffusion Policy.
 
 x_k = sqrt(A_k) a + sqrt(1 - A_k) n,   k uniform in 0 .. K-1,   n ~ N(0, I)
 A_k = (1 - b_0) .. (1 - b_k),   b_k = min(0.999, 1 - f(k + 1) / f(k)),
 f(k) = cos^2(pi/2 (k/K + 0.008) / 1.008)
-loss = mean (y - n)^2  where y predicts the noise, or  mean (y - a)^2  where it predicts a
-sampling at N of the K times, from the noisiest on:
-    a^ = (x_k - sqrt(1 - A_k) n^) / sqrt(A_k), kept within +-bound;  n^ follows from a^
+loss = mean (y - n)^2  if y predicts the noise, or  mean (y - a)^2  if y predicts the chunk
+sampling at N of the K levels, from the noisiest on:
+    a^ = (x_k - sqrt(1 - A_k) n^) / sqrt(A_k), clamped to +-bound;  n^ follows from a^
     x_j = sqrt(A_j) a^ + sqrt(1 - A_j) n^;   the last step returns a^
 """
 
@@ -16,21 +16,21 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from policies.heads.head import Expert, hold_last, mean_over_valid, normal, require_within
-from policies.heads.timed import TimedConfig, TimedHead, draw_normal
+from policies.heads.denoising import ContinuousHead, DenoisingConfig, draw_noise
+from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid, require_within
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionConfig(TimedConfig):
-    """What the diffusion head is told.
+class DiffusionConfig(DenoisingConfig):
+    """The options of the diffusion head.
 
     Attributes:
-        levels: How many noise levels there are in training.
-        predicts: What the network predicts.
-        bound: Within what every estimate of the chunk is kept. At the noisiest level a small error
-            of the predicted noise is a huge one of the chunk.
+        levels: Noise levels in training.
+        predicts: The network's target.
+        bound: Every estimate of the chunk is clamped to +-bound. At the noisiest level, a small
+            error of the predicted noise is a large error of the chunk.
     """
 
     levels: int = 100
@@ -38,31 +38,26 @@ class DiffusionConfig(TimedConfig):
     bound: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Check the ranges."""
         super().__post_init__()
         require_within("levels", self.levels, 1)
         require_within("steps", self.steps, 1, self.levels)
         require_within("bound", self.bound, 1e-3)
 
 
-class DiffusionHead(TimedHead):
-    """Removes Gaussian noise in a few large steps without adding any."""
+class DiffusionHead(ContinuousHead):
+    """Removes Gaussian noise in a few large steps and adds none."""
 
     config: DiffusionConfig
     kept: Tensor
 
     def __init__(self, config: DiffusionConfig, width: int) -> None:
-        """Make the two ends."""
+        """Create the input and output layers and the noise schedule."""
         super().__init__(config, width)
-        self.action_in_proj = nn.Linear(config.action_size, width)
-        self.action_out_proj = nn.Linear(width, config.action_size)
         self.register_buffer("kept", signal_kept(config.levels), persistent=False)
 
-    def _predict(self, expert: Expert, noisy: Tensor, levels: Tensor) -> Tensor:
-        times = (levels + 1) / self.config.levels
-        tokens, condition = self.tell_time(self.action_in_proj(noisy), times)
-        predicted: Tensor = self.action_out_proj(expert(tokens, condition=condition))
-        return predicted
+    def _predict_at(self, expert: Expert, noisy: Tensor, levels: Tensor) -> Tensor:
+        return self.predict(expert, noisy, (levels + 1) / self.config.levels)
 
     def loss(
         self, expert: Expert, actions: Tensor, valid: Tensor, generator: torch.Generator
@@ -72,23 +67,23 @@ class DiffusionHead(TimedHead):
         levels = torch.randint(
             self.config.levels, (len(actions),), generator=generator, device=generator.device
         ).to(actions.device)
-        noise = draw_normal(actions.shape, actions, generator)
+        noise = draw_noise(actions.shape, actions, generator)
         kept = self.kept[levels][:, None, None]
         noisy = kept.sqrt() * actions + (1 - kept).sqrt() * noise
-        wanted = noise if self.config.predicts == "noise" else actions
-        error = self._predict(expert, noisy, levels) - wanted
+        target = noise if self.config.predicts == "noise" else actions
+        error = self._predict_at(expert, noisy, levels) - target
         return mean_over_valid(error.square(), valid)
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return chunks by DDIM."""
         config = self.config
-        noisy = normal(streams, (config.horizon, config.action_size)).to(expert.device)
+        noisy = draw_normals(streams, (config.horizon, config.action_size)).to(expert.device)
         chunk = noisy
         for step in range(config.steps):
             level = round((1 - step / config.steps) * config.levels) - 1
             levels = torch.full((expert.batch,), level, device=expert.device)
-            predicted = self._predict(expert, noisy, levels)
+            predicted = self._predict_at(expert, noisy, levels)
             self.evaluations += 1
             kept = self.kept[level]
             if config.predicts == "noise":

@@ -7,14 +7,14 @@
         z_s = (1 - s) alpha onehot(k^) + s eps',  s = t - 1/N    (`interpolated`)
         z_s = alpha onehot(k^) + eps'                            (`fixed`)
 
-The paper's first version counts its tau from noise to data and the second the other way round, as
-here: with tau = 1 - t it is the same process. `fixed` is how we read the second version's
-"fixed-variance" noise, and what the released code does by default. eps' is fresh.
+The paper's first version counts tau from noise to data; the second counts from data to noise, as
+here. With tau = 1 - t both are the same process. `fixed` is our reading of the second version's
+"fixed-variance" noise, and the default of the released code. eps' is fresh noise.
 
-The defaults are not the paper's, because with those the loop carries next to nothing. alpha is how
-much louder a token is than its noise: at the paper's 0.1 and 2048 bins, half of the tokens can be
-told from z_t only past t = 0.03, which is 0.5 % of what is trained on and none of what is sampled.
-And `argmax` decides every token on its own at t = 1, before anything is known of the others.
+The defaults differ from the paper's, with which the iterations carry almost no information. alpha
+is the signal-to-noise scale of a token. At the paper's 0.1 and 2048 bins, half of the tokens can be
+recovered from z_t only below t = 0.03: 0.5 % of the training times and none of the sampling times.
+`argmax` also decides every token independently at t = 1.
 """
 
 from collections.abc import Sequence
@@ -26,22 +26,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import Expert, hold_last, mean_over_valid, normal, require_within
-from policies.heads.timed import TimedConfig, TimedHead, draw_normal, draw_times
-from policies.heads.tokens import pick, to_actions, to_tokens
+from policies.heads.denoising import DenoisingConfig, DenoisingHead, draw_noise, draw_times
+from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid, require_within
+from policies.heads.tokens import sample_tokens, to_actions, to_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
-class E0Config(TimedConfig):
-    """What the E0 head is told.
+class E0Config(DenoisingConfig):
+    """The options of the E0 head.
 
     Attributes:
-        bins: Into how many bins [-1, 1] is divided (the paper: 2048).
+        bins: Number of equal bins of [-1, 1] (the paper: 2048).
         smoothing: The factor alpha of the one-hot vectors (the paper: 0.1).
-        time_shape: Training draws Beta(time_shape, 1); 1 is uniform, which the paper also says.
-        decode: How tokens are decided on the way (the paper: argmax).
-        renoise: How noise is put back.
-        edge: What a token stands for: its bin's centre, or its lower edge as in the released code,
+        time_shape: Training draws times from Beta(time_shape, 1); the paper also gives 1, uniform.
+        decode: How tokens are chosen before the last step (the paper: argmax).
+        renoise: How noise is added again.
+        edge: The value of a token: its bin's centre, or its lower edge as in the released code,
             which is half a bin too low on average.
     """
 
@@ -53,33 +53,33 @@ class E0Config(TimedConfig):
     edge: Literal["centre", "lower"] = "centre"
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Check the ranges."""
         super().__post_init__()
         require_within("bins", self.bins, 2)
         require_within("smoothing", self.smoothing, 1e-3)
         require_within("time_shape", self.time_shape, 0.1)
 
 
-class E0Head(TimedHead):
-    """Refines all tokens at once; names of weights are the released code's."""
+class E0Head(DenoisingHead):
+    """Refines all tokens at once. Weights have the released code's names."""
 
     config: E0Config
 
     def __init__(self, config: E0Config, width: int) -> None:
-        """Make the two ends."""
+        """Create the input and output layers."""
         super().__init__(config, width)
         self.e0_action_in_proj = nn.Linear(config.bins, width)
         self.e0_action_out_proj = nn.Linear(width, config.bins)
 
     def noised(self, tokens: Tensor, times: Tensor, noise: Tensor) -> Tensor:
-        """Return z_t of tokens (batch, N), (batch, N, bins)."""
+        """Return z_t, (batch, N, bins), of tokens, (batch, N)."""
         share = times[:, None, None]
         clean = self.config.smoothing * functional.one_hot(tokens, self.config.bins)
         return (1 - share) * clean + share * noise
 
     def logits(self, expert: Expert, noised: Tensor, times: Tensor) -> Tensor:
-        """Return how likely each token is to lie under the noise, (batch, N, bins)."""
-        tokens, condition = self.tell_time(self.e0_action_in_proj(noised), times)
+        """Return the logits of the clean tokens, (batch, N, bins)."""
+        tokens, condition = self.add_time(self.e0_action_in_proj(noised), times)
         logits: Tensor = self.e0_action_out_proj(expert(tokens, condition=condition))
         return logits
 
@@ -90,25 +90,25 @@ class E0Head(TimedHead):
         config = self.config
         tokens = to_tokens(hold_last(actions, valid), config.bins)
         times = draw_times(actions, config.time_shape, generator)
-        noise = draw_normal(torch.Size((*tokens.shape, config.bins)), actions, generator)
+        noise = draw_noise(torch.Size((*tokens.shape, config.bins)), actions, generator)
         logits = self.logits(expert, self.noised(tokens, times, noise), times)
         losses = functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
         return mean_over_valid(losses.view(len(tokens), config.horizon, -1), valid)
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
-        """Return chunks after `steps` rounds of deciding and putting noise back."""
+        """Return chunks after `steps` rounds of choosing tokens and adding noise again."""
         config = self.config
         shape, device = (config.length, config.bins), expert.device
-        noised = normal(streams, shape).to(device)
+        noised = draw_normals(streams, shape).to(device)
         for left in range(config.steps, 0, -1):
             times = torch.full((expert.batch,), left / config.steps, device=device)
             logits = self.logits(expert, noised, times)
             self.evaluations += 1
             drawn = config.decode == "sample" and left > 1
-            tokens = pick(logits, streams, 1.0 if drawn else 0.0)
+            tokens = sample_tokens(logits, streams, 1.0 if drawn else 0.0)
             if left > 1:
-                noise = normal(streams, shape).to(device)
+                noise = draw_normals(streams, shape).to(device)
                 noised = self._renoised(tokens, times - 1 / config.steps, noise)
         place = 0.5 if config.edge == "centre" else 0.0
         return to_actions(tokens, config.bins, config.action_size, place)

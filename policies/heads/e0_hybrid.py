@@ -1,7 +1,7 @@
-"""What was released as E0: a flow head and a discrete head in one sequence, averaged.
+"""E0 as released: a flow head and a discrete head in one sequence; their actions are averaged.
 
-    tokens: H of the flow, then H*D discrete ones. The flow's see the prefix and themselves, the
-    discrete ones also the flow's.
+    tokens: H of the flow, then H*D discrete ones. Flow tokens attend to the prefix and to each
+        other; discrete tokens also attend to the flow tokens.
     x_t = t n + (1 - t) a,   z_t = t eps + (1 - t) onehot(k): without the paper's alpha
     loss = 1/2 mean (v - (n - a))^2  +  1/2 mean -log p(k | z_t, x_t, t, o)
     sampling at t = 1, 1 - 1/N, .. 1/N:
@@ -10,8 +10,8 @@
         with the same eps at every step, which is also the first z
     a^ = 1/2 x + 1/2 (2 k^/B - 1): the lower edges of the bins
 
-The refinement's input at use, 0.1 onehot(k^) + eps, tells next to nothing of k^ and has never been
-trained on; the mode comes from the flow's tokens. It is here to be compared with, as released.
+In use, the discrete input 0.1 onehot(k^) + eps carries almost no information about k^, and
+training never shows it. The flow tokens decide the mode. This head exists for comparison.
 """
 
 from collections.abc import Sequence
@@ -22,21 +22,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import Expert, hold_last, mean_over_valid, normal, require_within
-from policies.heads.timed import TimedConfig, TimedHead, draw_normal, draw_times
+from policies.heads.denoising import ContinuousHead, DenoisingConfig, draw_noise, draw_times
+from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid, require_within
 from policies.heads.tokens import to_actions, to_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
-class E0HybridConfig(TimedConfig):
-    """What the hybrid is told; the defaults are the released code's.
+class E0HybridConfig(DenoisingConfig):
+    """The options of the hybrid head; the defaults are the released code's.
 
     Attributes:
-        adaptive: As in pi0.5, whose weights the released model starts from.
-        bins: Into how many bins [-1, 1] is divided.
-        smoothing: The factor of the one-hot vectors at use; training has none.
-        decay_noise: Whether the noise that is put back fades.
-        time_shape: Training draws Beta(time_shape, 1).
+        adaptive: True as in pi0.5, from whose weights the released model starts.
+        bins: Number of equal bins of [-1, 1].
+        smoothing: The factor of the one-hot vectors in use; training has none.
+        decay_noise: Whether the noise that is added again fades.
+        time_shape: Training draws times from Beta(time_shape, 1).
     """
 
     adaptive: bool = True
@@ -46,27 +46,25 @@ class E0HybridConfig(TimedConfig):
     time_shape: float = 1.5
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Check the ranges."""
         super().__post_init__()
         require_within("bins", self.bins, 2)
         require_within("smoothing", self.smoothing, 1e-3)
         require_within("time_shape", self.time_shape, 0.1)
 
 
-class E0HybridHead(TimedHead):
-    """Averages a flow's chunk and the tokens that were decided beside it.
+class E0HybridHead(ContinuousHead):
+    """Averages a flow's chunk and discrete tokens. Weights have the released code's names.
 
-    The expert runs twice a step, over the flow's tokens and then over the discrete ones, which is
-    the arithmetic of one run over both.
+    The expert runs twice a step: over the flow tokens, then over the discrete tokens. This computes
+    the same as one run over both.
     """
 
     config: E0HybridConfig
 
     def __init__(self, config: E0HybridConfig, width: int) -> None:
-        """Make the ends of both; names of weights are the released code's."""
+        """Create the input and output layers of both parts."""
         super().__init__(config, width)
-        self.action_in_proj = nn.Linear(config.action_size, width)
-        self.action_out_proj = nn.Linear(width, config.action_size)
         self.e0_action_in_proj = nn.Linear(config.bins, width)
         self.e0_action_out_proj = nn.Linear(width, config.bins)
 
@@ -74,24 +72,23 @@ class E0HybridHead(TimedHead):
         self, expert: Expert, chunk: Tensor, noised: Tensor, times: Tensor
     ) -> tuple[Tensor, Tensor]:
         memory = expert.memory()
-        tokens, condition = self.tell_time(self.action_in_proj(chunk), times)
-        velocity = self.action_out_proj(expert(tokens, condition=condition, memory=memory))
-        tokens, condition = self.tell_time(self.e0_action_in_proj(noised), times)
+        velocity = self.predict(expert, chunk, times, memory)
+        tokens, condition = self.add_time(self.e0_action_in_proj(noised), times)
         logits = self.e0_action_out_proj(expert(tokens, condition=condition, memory=memory))
         return velocity, logits
 
     def loss(
         self, expert: Expert, actions: Tensor, valid: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return half the flow's loss and half the tokens'."""
+        """Return the mean of the flow's loss and the tokens' loss."""
         config = self.config
         actions = hold_last(actions, valid)
         tokens = to_tokens(actions, config.bins)
         times = draw_times(actions, config.time_shape, generator)
         share = times[:, None, None]
-        noise = draw_normal(actions.shape, actions, generator)
+        noise = draw_noise(actions.shape, actions, generator)
         onehot = functional.one_hot(tokens, config.bins)
-        token_noise = draw_normal(onehot.shape, actions, generator)
+        token_noise = draw_noise(onehot.shape, actions, generator)
         velocity, logits = self._run(
             expert,
             share * noise + (1 - share) * actions,
@@ -100,15 +97,15 @@ class E0HybridHead(TimedHead):
         )
         flow = mean_over_valid((velocity - (noise - actions)).square(), valid)
         losses = functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
-        decided = mean_over_valid(losses.view(len(tokens), config.horizon, -1), valid)
-        return (flow + decided) / 2
+        discrete = mean_over_valid(losses.view(len(tokens), config.horizon, -1), valid)
+        return (flow + discrete) / 2
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
-        """Return the mean of what the two say."""
+        """Return the mean of the flow's chunk and the tokens' chunk."""
         config, device = self.config, expert.device
-        chunk = normal(streams, (config.horizon, config.action_size)).to(device)
-        noise = normal(streams, (config.length, config.bins)).to(device)
+        chunk = draw_normals(streams, (config.horizon, config.action_size)).to(device)
+        noise = draw_normals(streams, (config.length, config.bins)).to(device)
         noised = noise
         for left in range(config.steps, 0, -1):
             time = left / config.steps
@@ -120,5 +117,5 @@ class E0HybridHead(TimedHead):
             clean = config.smoothing * functional.one_hot(tokens, config.bins)
             share = time**0.5
             noised = (1 - share) * clean + share * noise if config.decay_noise else clean + noise
-        decided = to_actions(tokens, config.bins, config.action_size, place=0.0)
-        return (chunk + decided) / 2
+        discrete = to_actions(tokens, config.bins, config.action_size, place=0.0)
+        return (chunk + discrete) / 2

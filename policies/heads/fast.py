@@ -1,16 +1,16 @@
-"""FAST tokens written one by one, as pi0-FAST does.
+"""FAST tokens, generated one by one, as in pi0-FAST.
 
-    tokens k_1 .. k_n, END of a chunk as in `fast_tokens`;   loss = mean -log p(k_i | k_<i, o)
+    tokens k_1 .. k_n, END of a chunk as in `fast_tokenizer`;   loss = mean -log p(k_i | k_<i, o)
     sampling: k_i = argmax p (`temperature` 0, as published), or drawn from p^(1/temperature),
     until END
 
-n differs from chunk to chunk, so what a chunk costs does too. A chunk's tokens are of all its time,
-so those of a chunk that is cut short by an episode's end are of the chunk with its last action
-held, and of one that is cut short by a push there are none. Tokens that do not add up to a chunk
-are zeros, as released, and counted in `broken`; with `fitting` there are none such.
+The number of tokens n, and so the cost, differs from chunk to chunk. Each token describes the whole
+chunk. A chunk that the end of an episode cuts short is tokenised with its last action held; a chunk
+that a perturbation cuts short cannot be tokenised. Sampled tokens that do not decode to a chunk
+become zeros, as in the released code, and are counted in `broken`. With `fitting` there are none.
 
-A checkpoint of pi0-FAST's has the released tokens (`use`): the rows of its tables of words that
-stand for them are this head's two ends, and the words "Action: " lead.
+A converted pi0-FAST checkpoint has the released tokenizer (see `use`). Its input and output layers
+are the rows of the language model's tables for these tokens; the words "Action: " lead.
 """
 
 from collections.abc import Sequence
@@ -22,26 +22,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.contracts.errors import UsageError
-from policies.heads.fast_tokens import FastTokens
+from policies.heads.autoregressive import AutoregressiveHead, RemainingLength
+from policies.heads.fast_tokenizer import FastTokenizer
 from policies.heads.head import Expert, HeadConfig, hold_last, require_within
-from policies.heads.writing import Room, WritingHead
 
-KEPT_AS = "fast.json"
+_FILE = "fast.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FastConfig(HeadConfig):
-    """What the FAST head is told.
+    """The options of the FAST head.
 
     Attributes:
-        vocabulary: How many tokens there are at most, without the end.
-        scale: By how much coefficients are multiplied before they are rounded.
-        temperature: Of drawing tokens; 0 takes the likeliest.
-        leading: How many embedded tokens stand before the first; pi0-FAST's spell "Action: ".
-        mend: Whether tokens that do not add up to a chunk are filled with zeros or cut off, as
-            LeRobot does, in place of a chunk of zeros.
-        fitting: Whether no token is written that the chunk has no room for, nor the end before it
-            is full, so that all tokens make chunks.
+        vocabulary: Largest number of tokens, without END.
+        scale: Factor of the coefficients before they are rounded.
+        temperature: Of sampling; 0 is argmax.
+        leading: Embedded tokens before the first one; pi0-FAST's spell "Action: ".
+        mend: Whether to pad or cut tokens that do not decode to a chunk, as LeRobot does, instead
+            of returning a chunk of zeros.
+        fitting: Whether to generate only tokens that fit into the rest of the chunk, and END only
+            when it is full, so that every sequence decodes to a chunk.
     """
 
     vocabulary: int = 1024
@@ -52,7 +52,7 @@ class FastConfig(HeadConfig):
     fitting: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Check the ranges."""
         super().__post_init__()
         require_within("vocabulary", self.vocabulary, 2)
         require_within("scale", self.scale, 1e-3)
@@ -60,75 +60,78 @@ class FastConfig(HeadConfig):
         require_within("leading", self.leading, 1)
 
 
-class FastHead(WritingHead):
-    """Writes as many tokens as the chunk needs.
+class FastHead(AutoregressiveHead):
+    """Generates as many tokens as the chunk needs.
 
     Attributes:
-        broken: How many of the sampled chunks' tokens made none.
+        broken: How many sampled token sequences did not decode to a chunk.
     """
 
     config: FastConfig
-    whole = True
+    whole_chunks_only = True
 
     def __init__(self, config: FastConfig, width: int) -> None:
-        """Make the two ends; the last embedding is the end's."""
+        """Create the input and output layers; the last embedding is END's."""
         super().__init__(config, width, config.vocabulary + 1, config.leading)
-        self._fitted: FastTokens | None = None
+        self._tokenizer: FastTokenizer | None = None
         self.broken = 0
 
     @property
-    def tokens(self) -> FastTokens:
-        """What `fit` learned.
+    def tokenizer(self) -> FastTokenizer:
+        """The fitted tokenizer.
 
         Raises:
-            UsageError: It has not been called.
+            UsageError: The head was not fitted.
         """
-        if self._fitted is None:
+        if self._tokenizer is None:
             raise UsageError("the FAST head has no tokens yet: call fit, or restore a checkpoint")
-        return self._fitted
+        return self._tokenizer
 
     def fit(self, chunks: NDArray[np.float32]) -> None:
-        """Learn the tokens."""
-        self.use(FastTokens.learn(chunks, self.config.scale, self.config.vocabulary))
+        """Train the tokenizer."""
+        self.use(FastTokenizer.learn(chunks, self.config.scale, self.config.vocabulary))
 
-    def use(self, tokens: FastTokens) -> None:
-        """Write with these tokens.
+    def use(self, tokenizer: FastTokenizer) -> None:
+        """Set the tokenizer.
 
         Raises:
-            UsageError: There are more than this head can write, or they cannot fill every chunk.
+            UsageError: It has more than `vocabulary` tokens, or `fitting` needs others.
         """
-        if tokens.count > self.config.vocabulary:
-            raise UsageError(f"{tokens.count} FAST tokens, `vocabulary` is less: raise it to that")
-        if self.config.fitting and 1 not in tokens.sizes:
+        if tokenizer.count > self.config.vocabulary:
             raise UsageError(
-                "none of these FAST tokens holds one coefficient alone: use `mend`, not `fitting`"
+                f"there are {tokenizer.count} FAST tokens and `vocabulary` is "
+                f"{self.config.vocabulary}: raise it to that number"
             )
-        self._fitted = tokens
+        if self.config.fitting and 1 not in tokenizer.sizes:
+            raise UsageError(
+                "none of these FAST tokens holds a single coefficient: use `mend`, not `fitting`"
+            )
+        self._tokenizer = tokenizer
 
     def fitted(self) -> dict[str, str]:
-        """Return the tokens as JSON."""
-        return {KEPT_AS: self.tokens.to_text()}
+        """Return the tokenizer as JSON."""
+        return {_FILE: self.tokenizer.to_text()}
 
     def restore(self, fitted: dict[str, str]) -> None:
-        """Take up another's tokens.
+        """Load the tokenizer of another head.
 
         Raises:
-            UsageError: There are none, or they are not for this head.
+            UsageError: There is none, or it does not fit this head.
         """
-        if KEPT_AS not in fitted:
-            raise UsageError(f"the checkpoint has no {KEPT_AS}: it is not of a FAST head")
-        self.use(FastTokens.from_text(fitted[KEPT_AS]))
+        if _FILE not in fitted:
+            raise UsageError(f"the checkpoint has no {_FILE}: it is not of a FAST head")
+        self.use(FastTokenizer.from_text(fitted[_FILE]))
 
     def loss(
         self, expert: Expert, actions: Tensor, valid: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return the cross-entropy of each token and the end, given those before it."""
+        """Return the cross-entropy of the tokens and END, each given the earlier ones."""
         del generator
         held = hold_last(actions, valid).cpu().numpy()
-        written = [[*tokens, self.config.vocabulary] for tokens in self.tokens.write(held)]
-        lengths = torch.tensor([len(tokens) for tokens in written], device=actions.device)
+        sequences = [[*tokens, self.config.vocabulary] for tokens in self.tokenizer.encode(held)]
+        lengths = torch.tensor([len(tokens) for tokens in sequences], device=actions.device)
         padded = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(tokens) for tokens in written], batch_first=True
+            [torch.tensor(tokens) for tokens in sequences], batch_first=True
         ).to(actions.device)
         losses = self.token_losses(expert, padded)
         counts = torch.arange(padded.shape[1], device=actions.device) < lengths[:, None]
@@ -136,24 +139,24 @@ class FastHead(WritingHead):
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
-        """Return chunks, each after as many evaluations as the longest needs."""
-        config, tokens, end = self.config, self.tokens, self.config.vocabulary
-        most = tokens.most(config.length) + 1
-        room = None
+        """Return chunks; the longest token sequence decides the number of evaluations."""
+        config, tokenizer, end = self.config, self.tokenizer, self.config.vocabulary
+        most = tokenizer.longest(config.length) + 1
+        remaining = None
         if config.fitting:
-            sizes = torch.tensor(tokens.sizes, device=expert.device)
-            room = Room(sizes, config.length, expert.batch)
-        rows = self.write(
-            expert, streams, most, config.temperature, tokens.count, end, room
+            sizes = torch.tensor(tokenizer.sizes, device=expert.device)
+            remaining = RemainingLength(sizes, config.length, expert.batch)
+        rows = self.generate(
+            expert, streams, most, config.temperature, tokenizer.count, end, remaining
         ).tolist()
         chunks = np.zeros((len(rows), config.horizon, config.action_size), np.float32)
+        size = config.horizon, config.action_size
         for place, row in enumerate(rows):
-            said = row[: row.index(end)] if end in row else row
-            size = config.horizon, config.action_size
-            chunk = tokens.read(said, *size)
+            sequence = row[: row.index(end)] if end in row else row
+            chunk = tokenizer.decode(sequence, *size)
             if chunk is None:
                 self.broken += 1
-                chunk = tokens.read(said, *size, mend=True) if config.mend else None
+                chunk = tokenizer.decode(sequence, *size, mend=True) if config.mend else None
             if chunk is not None:
                 chunks[place] = chunk
         return torch.from_numpy(chunks).to(expert.device)

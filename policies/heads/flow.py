@@ -10,44 +10,32 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from policies.heads.head import Expert, hold_last, mean_over_valid, normal, require_within
-from policies.heads.timed import TimedConfig, TimedHead, draw_normal, draw_times
+from policies.heads.denoising import ContinuousHead, DenoisingConfig, draw_noise, draw_times
+from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid, require_within
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowConfig(TimedConfig):
-    """What the flow head is told.
+class FlowConfig(DenoisingConfig):
+    """The options of the flow head.
 
     Attributes:
-        time_shape: Training draws Beta(time_shape, 1); 1 is uniform.
+        time_shape: Training draws times from Beta(time_shape, 1); 1 is uniform.
     """
 
     time_shape: float = 1.5
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Check the ranges."""
         super().__post_init__()
         require_within("time_shape", self.time_shape, 0.1)
 
 
-class FlowHead(TimedHead):
-    """Follows a learnt velocity from noise to a chunk."""
+class FlowHead(ContinuousHead):
+    """Integrates a learned velocity from noise to a chunk; `predict` is the velocity."""
 
     config: FlowConfig
-
-    def __init__(self, config: FlowConfig, width: int) -> None:
-        """Make the two ends; names of weights are openpi's."""
-        super().__init__(config, width)
-        self.action_in_proj = nn.Linear(config.action_size, width)
-        self.action_out_proj = nn.Linear(width, config.action_size)
-
-    def velocity(self, expert: Expert, noisy: Tensor, times: Tensor) -> Tensor:
-        """Return the direction from the data to the noise, (batch, horizon, action_size)."""
-        tokens, condition = self.tell_time(self.action_in_proj(noisy), times)
-        velocity: Tensor = self.action_out_proj(expert(tokens, condition=condition))
-        return velocity
 
     def loss(
         self, expert: Expert, actions: Tensor, valid: Tensor, generator: torch.Generator
@@ -55,18 +43,18 @@ class FlowHead(TimedHead):
         """Return the squared error of the velocity at a random time."""
         actions = hold_last(actions, valid)
         times = draw_times(actions, self.config.time_shape, generator)
-        noise = draw_normal(actions.shape, actions, generator)
+        noise = draw_noise(actions.shape, actions, generator)
         share = times[:, None, None]
-        velocity = self.velocity(expert, share * noise + (1 - share) * actions, times)
+        velocity = self.predict(expert, share * noise + (1 - share) * actions, times)
         return mean_over_valid((velocity - (noise - actions)).square(), valid)
 
     @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return chunks by Euler's method."""
         config = self.config
-        chunk = normal(streams, (config.horizon, config.action_size)).to(expert.device)
+        chunk = draw_normals(streams, (config.horizon, config.action_size)).to(expert.device)
         for step in range(config.steps):
             times = torch.full((expert.batch,), 1 - step / config.steps, device=expert.device)
-            chunk = chunk - self.velocity(expert, chunk, times) / config.steps
+            chunk = chunk - self.predict(expert, chunk, times) / config.steps
             self.evaluations += 1
         return chunk

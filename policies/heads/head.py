@@ -1,9 +1,9 @@
-"""What an action head is, and what it may ask of the network that it sits on."""
+"""The base classes of action heads, and of the action expert that a head calls."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,24 +13,20 @@ from torch import Tensor, nn
 from harness.contracts.errors import UsageError
 
 
-class Memory(Protocol):
-    """Keys and values of the action tokens that came before, for heads that write one by one."""
+class Expert(ABC):
+    """The action expert, bound to a batch of observations whose prefix is already computed.
 
-
-class Expert(Protocol):
-    """The action expert, bound to a batch of observations whose prefix has been computed.
-
-    Calling it runs the expert's layers over action tokens, which attend to the prefix and to each
-    other, and is one evaluation of the network. The expert tells tokens apart by their place, so a
-    head adds no positions. The prefix is computed once a chunk, however often the expert is called.
+    A call runs the expert's layers over action tokens and counts as one evaluation of the network.
+    The tokens attend to the prefix and to each other. The expert adds positions; heads do not.
 
     Attributes:
-        batch: How many observations there are.
+        batch: Number of observations.
         device: Where its tensors are.
     """
 
-    batch: int
-    device: torch.device
+    def __init__(self, batch: int, device: torch.device) -> None:
+        """Set the size and the device of the batch."""
+        self.batch, self.device = batch, device
 
     def __call__(
         self,
@@ -38,39 +34,43 @@ class Expert(Protocol):
         *,
         condition: Tensor | None = None,
         causal: bool = False,
-        memory: Memory | None = None,
+        memory: Any = None,
     ) -> Tensor:
-        """Return what becomes of action tokens.
+        """Return the expert's output for each action token, (batch, N, width).
 
         Args:
             tokens: Embedded action tokens, (batch, N, width).
-            condition: What scales, shifts and gates every layer (adaRMS), (batch, width); only
-                where the head says that it is `adaptive`.
-            causal: Whether a token sees only itself and those before it, or all.
-            memory: The tokens before these, all of which these see, whether `causal` or not; these
-                are added to it. Gradients flow through it.
+            condition: Scales, shifts and gates every layer (adaRMS), (batch, width). Only adaptive
+                heads pass one.
+            causal: Whether a token attends only to itself and to earlier tokens, or to all.
+            memory: Earlier action tokens, from `memory()`. The new tokens attend to all of them,
+                causal or not, and are added to it. Gradients flow through it.
         """
-        ...
+        return self.run(tokens, condition, causal, memory)
 
-    def memory(self) -> Memory:
-        """Return an empty memory."""
-        ...
+    @abstractmethod
+    def run(self, tokens: Tensor, condition: Tensor | None, causal: bool, memory: Any) -> Tensor:
+        """Do what `__call__` documents."""
+
+    @abstractmethod
+    def memory(self) -> Any:
+        """Return an empty memory; its type is the expert's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """What every head is told; each adds fields of its own.
+    """The options that every head has.
 
     Attributes:
-        horizon: How many actions a chunk has.
-        action_size: How many numbers an action has.
+        horizon: Actions in a chunk.
+        action_size: Numbers in an action.
     """
 
     horizon: int
     action_size: int
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Check the ranges.
 
         Raises:
             UsageError: A value is out of its range.
@@ -80,25 +80,25 @@ class HeadConfig:
 
     @property
     def length(self) -> int:
-        """How many numbers a chunk has."""
+        """Numbers in a chunk."""
         return self.horizon * self.action_size
 
 
 class Head(nn.Module, ABC):
-    """Turns action tokens into a loss in training, and into actions in use.
+    """Computes the loss in training and samples action chunks in use.
 
-    Actions are normalised, most of them to [-1, 1]. A head holds only the weights of its own ends:
-    what embeds action tokens to `width`, and what reads the expert's output.
+    Actions are normalised, most of them to [-1, 1]. A head owns only two layers of weights: one
+    embeds action tokens to `width`, one reads the expert's output.
 
     Attributes:
-        whole: Whether it learns from whole chunks only, not from those that a push cuts short.
-        evaluations: How often the expert has run in `sample` so far.
+        whole_chunks_only: Whether the head cannot learn from chunks that a perturbation cuts short.
+        evaluations: How often `sample` has called the expert so far.
     """
 
-    whole: ClassVar[bool] = False
+    whole_chunks_only: ClassVar[bool] = False
 
     def __init__(self, config: HeadConfig, width: int) -> None:
-        """Make the weights for an expert of this width."""
+        """Create the weights for an expert of this token width."""
         super().__init__()
         self.config, self.width = config, width
         self.evaluations = 0
@@ -112,65 +112,65 @@ class Head(nn.Module, ABC):
     def loss(
         self, expert: Expert, actions: Tensor, valid: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return each sample's loss, (batch,).
+        """Return the loss of each sample, (batch,).
 
         Args:
             expert: Bound to the samples' observations.
-            actions: What was done, (batch, horizon, action_size).
-            valid: Which of it counts, (batch, horizon): not what lies behind an episode's end. What
-                does not count changes nothing, whatever it is.
-            generator: Where all randomness comes from.
+            actions: The recorded chunks, (batch, horizon, action_size).
+            valid: False for actions after the end of an episode, (batch, horizon). These actions
+                must not change the loss, whatever their values are.
+            generator: The only source of randomness.
         """
 
     @abstractmethod
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return a chunk for each observation, (batch, horizon, action_size).
 
-        Each draws from its own stream alone, so that no other changes what it gets.
+        Each row draws from its own stream only, so other rows of the batch cannot change it.
         """
 
     def fit(self, chunks: NDArray[np.float32]) -> None:
-        """Learn from all chunks of the data, (N, horizon, action_size), before training starts.
+        """Fit data-dependent parts to all training chunks, (N, horizon, action_size).
 
-        Most heads have nothing to learn so; FAST learns its tokens.
+        Training calls this once, before the first step. Only FAST needs it, for its tokenizer.
         """
 
     def fitted(self) -> dict[str, str]:
-        """Return what `fit` learned, as text to keep in a checkpoint by its name."""
+        """Return the fitted parts as text, by the name of their file in a checkpoint."""
         return {}
 
     def restore(self, fitted: dict[str, str]) -> None:
-        """Take up what another's `fitted` gave."""
+        """Load what `fitted` returned."""
 
 
 def require_within(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Refuse an option that is out of its range.
+    """Check the range of an option.
 
     Raises:
-        UsageError: It is.
+        UsageError: The value is out of range.
     """
     if not low <= value <= high:
         limits = f"at least {low}" if high == float("inf") else f"from {low} to {high}"
         raise UsageError(f"{name} must be {limits}, not {value}")
 
 
-def normal(streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Tensor:
+def draw_normals(streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Tensor:
     """Return standard normal numbers, (batch, *shape), each row from its own stream."""
     drawn = [stream.standard_normal(shape, dtype=np.float32) for stream in streams]
     return torch.from_numpy(np.stack(drawn))
 
 
-def uniform(streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Tensor:
-    """Return numbers from [0, 1), (batch, *shape), each row from its own stream."""
+def draw_uniforms(streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Tensor:
+    """Return uniform numbers in [0, 1), (batch, *shape), each row from its own stream."""
     drawn = [stream.random(shape, dtype=np.float32) for stream in streams]
     return torch.from_numpy(np.stack(drawn))
 
 
 def hold_last(actions: Tensor, valid: Tensor) -> Tensor:
-    """Return the chunks with the last action that counts in place of all behind it.
+    """Return the chunks with every invalid action replaced by the last valid one.
 
-    An expert whose action tokens see each other sees also those that do not count. This way they
-    are what the chunk before them says, and not what happened to lie in memory.
+    Action tokens attend to each other, so invalid actions would reach the valid ones. Repeating
+    the last valid action makes them independent of what was stored there.
     """
     places = torch.arange(actions.shape[1], device=actions.device)
     last = torch.where(valid, places, 0).amax(1, keepdim=True)
@@ -179,7 +179,7 @@ def hold_last(actions: Tensor, valid: Tensor) -> Tensor:
 
 
 def mean_over_valid(losses: Tensor, valid: Tensor) -> Tensor:
-    """Return each sample's mean over the actions that count: (batch, horizon, ...) to (batch,)."""
+    """Return each sample's mean over valid actions: (batch, horizon, ...) to (batch,)."""
     by_action = losses.flatten(2).mean(2) if losses.ndim > 2 else losses
     weights = valid.to(by_action.dtype)
     return (by_action * weights).sum(1) / weights.sum(1).clamp(min=1)

@@ -1,17 +1,16 @@
-"""Masked discrete diffusion, as Discrete Diffusion VLA (2508.20072): tokens are hidden, not noised.
+"""Masked discrete diffusion, as Discrete Diffusion VLA (2508.20072): masks instead of noise.
 
     training: a share gamma = cos(pi/2 u), u uniform, of the L tokens is replaced by [MASK];
-        loss = mean over the hidden ones of -log p(k_i | what is left, o)
-    sampling in K rounds from all hidden; after round r, floor(L cos(pi/2 r/K)) stay hidden:
-        draw k^_i from p_i for every hidden i
-        rank by  log p_i(k^_i) + temperature (1 - r/K) Gumbel;  the last ones stay hidden
-        what was shown before is hidden again where p_i(k_i) < remask r/K; the last round shows all
+        loss = mean over masked tokens of -log p(k_i | unmasked tokens, o)
+    sampling in K rounds, first with all masked; after round r, floor(L cos(pi/2 r/K)) stay masked:
+        draw k^_i from p_i for every masked i
+        rank by  log p_i(k^_i) + temperature (1 - r/K) Gumbel;  the last ones stay masked
+        mask unmasked tokens again if p_i(k_i) < remask r/K;  the last round unmasks all
 
-K = 1 decides every token without the others, which is parallel decoding; K is 12 in the paper, and
-{1, 2, 4} in dVLA-RL. The paper's threshold, 0.5 (1 - t/T) with t counting down, is `remask` 0.5.
-The default is 0. A token's probability is small wherever a motion is spread over several bins, not
-only where the token is wrong; and where a token is shown, the loss never taught the network what to
-answer.
+K = 1 is parallel decoding: it chooses every token independently. K is 12 in the paper, and {1, 2,
+4} in dVLA-RL. The paper's threshold, 0.5 (1 - t/T) with t counting down, is `remask` 0.5. The
+default is 0, for two reasons. A motion that spreads over several bins has low probabilities without
+being wrong. And the loss does not train the network's output for unmasked tokens.
 """
 
 import math
@@ -23,19 +22,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import Expert, Head, HeadConfig, hold_last, require_within, uniform
-from policies.heads.tokens import pick, to_actions, to_tokens
+from policies.heads.head import (
+    Expert,
+    Head,
+    HeadConfig,
+    draw_uniforms,
+    hold_last,
+    require_within,
+)
+from policies.heads.tokens import sample_tokens, to_actions, to_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedConfig(HeadConfig):
-    """What the masked head is told.
+    """The options of the masked head.
 
     Attributes:
-        bins: Into how many bins [-1, 1] is divided.
-        steps: In how many rounds tokens are shown.
-        temperature: How much chance there is in which tokens are shown first.
-        remask: Below which probability a shown token is hidden again, at the end; it rises from 0.
+        bins: Number of equal bins of [-1, 1].
+        steps: Rounds of unmasking.
+        temperature: Weight of the Gumbel noise in the order of unmasking.
+        remask: Tokens below this probability are masked again. It rises from 0 to this value.
     """
 
     bins: int = 256
@@ -44,7 +50,7 @@ class MaskedConfig(HeadConfig):
     remask: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Check the ranges."""
         super().__post_init__()
         require_within("bins", self.bins, 2)
         require_within("steps", self.steps, 1)
@@ -53,12 +59,12 @@ class MaskedConfig(HeadConfig):
 
 
 @dataclass(frozen=True)
-class Path:
-    """How a chunk came about; without re-masking, its probability is a product along this.
+class Decoding:
+    """Tokens and the order of unmasking. Without re-masking, this order factorises p(tokens).
 
     Attributes:
-        tokens: What was decided, (batch, L).
-        rounds: In which round each was shown for good, counted from 0, (batch, L).
+        tokens: The chosen tokens, (batch, L).
+        rounds: The round, counted from 0, that unmasked each for the last time, (batch, L).
     """
 
     tokens: Tensor
@@ -66,68 +72,68 @@ class Path:
 
 
 class MaskedHead(Head):
-    """Shows tokens from the surest to the least sure."""
+    """Unmasks tokens from the most to the least probable."""
 
     config: MaskedConfig
 
     def __init__(self, config: MaskedConfig, width: int) -> None:
-        """Make the two ends; the last embedding is the mask's."""
+        """Create the input and output layers; the last embedding is the mask's."""
         super().__init__(config, width)
         self.embed = nn.Embedding(config.bins + 1, width)
         self.out_proj = nn.Linear(width, config.bins)
 
     def logits(self, expert: Expert, tokens: Tensor) -> Tensor:
-        """Return how likely each token is, (batch, L, bins); `bins` is the mask."""
+        """Return the logits of each token, (batch, L, bins). Token number `bins` is the mask."""
         logits: Tensor = self.out_proj(expert(self.embed(tokens)))
         return logits
 
     def loss(
         self, expert: Expert, actions: Tensor, valid: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return the cross-entropy of what was hidden."""
+        """Return the cross-entropy of the masked tokens."""
         config = self.config
         tokens = to_tokens(hold_last(actions, valid), config.bins)
         drawn = torch.rand(len(tokens), 1, generator=generator, device=generator.device)
         count = (torch.cos(math.pi / 2 * drawn) * config.length).ceil().clamp(min=1)
         order = torch.rand(tokens.shape, generator=generator, device=generator.device)
-        hidden = (order.argsort(1).argsort(1) < count).to(tokens.device)
-        logits = self.logits(expert, tokens.masked_fill(hidden, config.bins))
+        masked = (order.argsort(1).argsort(1) < count).to(tokens.device)
+        logits = self.logits(expert, tokens.masked_fill(masked, config.bins))
         losses = functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
-        weights = (hidden & valid.repeat_interleave(config.action_size, 1)).to(losses)
+        weights = (masked & valid.repeat_interleave(config.action_size, 1)).to(losses)
         return (losses * weights).sum(1) / weights.sum(1).clamp(min=1)
 
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
-        """Return what a path ends in."""
-        tokens = self.path(expert, streams).tokens
+        """Return the chunks that `decode` gives."""
+        tokens = self.decode(expert, streams).tokens
         return to_actions(tokens, self.config.bins, self.config.action_size)
 
     @torch.no_grad()
-    def path(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Path:
-        """Return decided tokens, and in which order they were."""
+    def decode(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Decoding:
+        """Return the tokens and the order in which they were unmasked."""
         config = self.config
         shape = (expert.batch, config.length)
         tokens = torch.full(shape, config.bins, device=expert.device)
         rounds = torch.zeros(shape, dtype=torch.long, device=expert.device)
         for step in range(config.steps):
             done = (step + 1) / config.steps
-            hidden = tokens == config.bins
+            masked = tokens == config.bins
             logits = self.logits(expert, tokens)
             self.evaluations += 1
-            tokens = torch.where(hidden, pick(logits, streams), tokens)
-            rounds = torch.where(hidden, step, rounds)
+            tokens = torch.where(masked, sample_tokens(logits, streams), tokens)
+            rounds = torch.where(masked, step, rounds)
             if step + 1 == config.steps:
                 break
             scores = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
-            doubted = ~hidden & (scores.exp() < config.remask * done)
-            noise = gumbel(streams, config.length).to(expert.device)
+            remasked = ~masked & (scores.exp() < config.remask * done)
+            noise = _gumbel(streams, config.length).to(expert.device)
             ranked = scores + config.temperature * (1 - done) * noise
-            ranked = ranked.masked_fill(~hidden, math.inf).argsort(1).argsort(1)
+            ranked = ranked.masked_fill(~masked, math.inf).argsort(1).argsort(1)
             waiting = ranked < math.floor(config.length * math.cos(math.pi / 2 * done))
-            tokens = tokens.masked_fill(waiting | doubted, config.bins)
-        return Path(tokens, rounds)
+            tokens = tokens.masked_fill(waiting | remasked, config.bins)
+        return Decoding(tokens, rounds)
 
 
-def gumbel(streams: Sequence[np.random.Generator], length: int) -> Tensor:
+def _gumbel(streams: Sequence[np.random.Generator], length: int) -> Tensor:
     """Return standard Gumbel numbers, (batch, length), each row from its own stream."""
-    drawn = uniform(streams, (length,)).clamp(1e-7, 1 - 1e-7)
+    drawn = draw_uniforms(streams, (length,)).clamp(1e-7, 1 - 1e-7)
     return -torch.log(-torch.log(drawn))

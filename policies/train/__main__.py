@@ -1,4 +1,4 @@
-"""Train a policy from demonstrations; the same command again continues where it stopped.
+"""Train a policy from demonstrations. The same command resumes a stopped training.
 
 python -m policies.train --head e0 --data demos/push --size tiny --out checkpoints/push-e0
 
@@ -20,81 +20,78 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
+from harness.cli.codes import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from harness.cli.exit import exit_code
+from harness.cli.output import notes
 from harness.contracts.errors import StorageError, UsageError
-from policies.train.loop import Pace, StoppedError
-from policies.train.plot import plot_logs
-from policies.train.recipe import Entry, load_recipe, recipe_names
+from policies.train.loop import Intervals, StoppedError
+from policies.train.recipe import Training, load_recipe, recipe_names
+from policies.train.report.plot import plot_logs
 from policies.train.run import Job, train_all
 from policies.train.settings import Settings, config_names, load_settings
-
-EXIT_INCOMPLETE, EXIT_INTERRUPTED = 3, 130
-
-notes = Console(stderr=True)
 
 
 @dataclass(kw_only=True)
 class TrainCommand:
-    """What to train from, where to, and how; a setting given here wins over the file's."""
+    """The data, the checkpoint and the settings. Options here override the settings' file."""
 
     data: tuple[Path, ...] = ()
-    """Folders with demonstrations; several become one policy if they mean the same."""
+    """Folders with demonstrations. Several folders must have the same layouts."""
     out: Path | None = None
-    """The checkpoint's folder; with a recipe that of all its checkpoints, or else checkpoints."""
+    """The checkpoint's folder; with --recipe the folder of all of them, by default checkpoints."""
     init: Path | None = None
-    """A checkpoint whose weights are trained further, e.g. one that was converted; without it they
-    start from nothing. A head of another kind or shape is drawn anew."""
+    """A checkpoint to start from, e.g. a converted one; default: random weights. A head of another
+    kind or shape gets random weights."""
     config: str = ""
-    """Settings by name or as a YAML file; what is not in it has the default below."""
+    """Included settings by name, or a YAML file."""
     recipe: str = ""
-    """Train what a recipe lists, ours by its name (tiny-all) or a YAML file; it has its own data
-    and settings."""
+    """Train everything in a recipe: an included one by name (tiny-all), or a YAML file. A recipe
+    has its own data and settings."""
     only: tuple[str, ...] = ()
-    """What to train of a recipe, as POLICY or POLICY/HEAD; all of it if not given."""
+    """Train only these parts of the recipe, each as POLICY or POLICY/HEAD."""
     device: str = ""
-    """Where to compute, e.g. cpu or cuda; a GPU if there is one."""
+    """Where to compute, e.g. cpu or cuda; default: a GPU if there is one."""
     memory: float = 4.0
-    """GiB of pictures to keep in memory; more go to a file beside the checkpoint."""
+    """Largest size of pictures in memory, in GiB; more go into a file beside the checkpoint."""
     workers: int = 1
-    """How many policies of a recipe are trained at the same time, each in a process of its own; the
-    samples are in memory once. More than cores, or than a GPU has time for, is no faster."""
+    """Train this many policies of a recipe in parallel processes, which share the samples. More
+    processes than cores, or on a busy GPU, are no faster."""
     save_every: int = 500
-    """Steps between two savings of what is needed to continue."""
+    """Steps between two saves of the state for resuming."""
     validate_every: int = 500
-    """Steps between two looks at the held-out demonstrations."""
+    """Steps between two validations on held-out demonstrations."""
     typed: tyro.conf.Suppress[tuple[str, ...]] = ()
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
 
     def __call__(self) -> int:
-        """Train, and say where the checkpoint is."""
-        entries = self.entries()
+        """Train, and print the policies."""
+        trainings = self.trainings()
         for name in ("workers", "save_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1")
         job = Job(
             device=self.device,
             memory=self.memory,
-            pace=Pace(save=self.save_every, validate=self.validate_every),
+            intervals=Intervals(save=self.save_every, validate=self.validate_every),
             command=self.typed,
             workers=self.workers,
         )
         try:
-            train_all(job, entries, notes)
+            train_all(job, trainings, notes())
         except (StoppedError, StorageError) as stop:
             why = str(stop) or "interrupted"
-            notes.print(f"\n{why}; run the same command again to continue", markup=False)
+            notes().print(f"\n{why}; run the same command again to continue", markup=False)
             return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
-        for entry in entries:
-            print(f"vla:{entry.out}")
+        for training in trainings:
+            print(f"vla:{training.out}")
         return 0
 
-    def entries(self) -> list[Entry]:
+    def trainings(self) -> list[Training]:
         """Return what to train.
 
         Raises:
-            UsageError: Something is missing, or a recipe decides it.
+            UsageError: An option is missing, or contradicts --recipe.
         """
         if self.recipe:
             if self.data or self.init or self.config or self.settings != Settings():
@@ -103,23 +100,23 @@ class TrainCommand:
                 )
             return load_recipe(self.recipe, self.out or Path("checkpoints"), self.only)
         if self.only:
-            raise UsageError("--only chooses from a --recipe")
+            raise UsageError("--only needs --recipe")
         if self.out is None:
-            raise UsageError("--out is missing: the folder that the checkpoint goes to")
-        return [Entry(out=self.out, data=self.data, init=self.init, settings=self.settings)]
+            raise UsageError("--out is missing: the checkpoint's folder")
+        return [Training(out=self.out, data=self.data, init=self.init, settings=self.settings)]
 
 
 @dataclass
 class PlotCommand:
-    """Draw the logs of one or more trainings into one picture."""
+    """Plot the logs of one or more trainings."""
 
     logs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The logs: log.jsonl in a checkpoint's folder."""
     out: Path = Path("training.png")
-    """Where the picture goes; .pdf and .svg work as well."""
+    """The picture; .pdf and .svg work as well."""
 
     def __call__(self) -> int:
-        """Draw."""
+        """Plot."""
         for log in self.logs:
             if not log.is_file():
                 raise UsageError(f"there is no {log}")
@@ -130,43 +127,43 @@ class PlotCommand:
 
 @dataclass(kw_only=True)
 class ResultCommand:
-    """Write on checkpoints' pages what runs of run_eval.py found of them."""
+    """Write the results of runs into the pages of checkpoints."""
 
     checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The checkpoints' folders."""
     runs: tuple[Path, ...]
-    """Folders of runs, together with all else that they hold."""
+    """Folders of runs of run_eval.py; other policies in them are ignored."""
 
     def __call__(self) -> int:
         """Write."""
-        from policies.train.table import tell_result
+        from policies.train.report.result import write_result
 
         for folder in self.checkpoints:
-            print(tell_result(folder, self.runs))
+            print(write_result(folder, self.runs))
         return 0
 
 
 @dataclass(kw_only=True)
 class TableCommand:
-    """Set checkpoints side by side: what they reached, what a chunk took, what training took."""
+    """Compare checkpoints in a table: success, time per chunk, and time of training."""
 
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional]
     """The checkpoints' folders, in the table's order; FOLDER,OPTION=VALUE as for --policy."""
     runs: tuple[Path, ...]
-    """Folders of runs, together with all else that they hold."""
+    """Folders of runs of run_eval.py; other policies in them are ignored."""
     out: Path
-    """The folder that heads.md, heads.csv and heads.tex go to."""
+    """The folder for heads.md, heads.csv and heads.tex."""
 
     def __call__(self) -> int:
         """Write."""
-        from policies.train.table import comparison, write_tables
+        from policies.train.report.table import comparison, write_tables
 
         print(write_tables(comparison(self.checkpoints, self.runs), self.out))
         return 0
 
 
 Command = TrainCommand | PlotCommand | ResultCommand | TableCommand
-OTHERS: Mapping[str, type[Command]] = {
+_OTHER_COMMANDS: Mapping[str, type[Command]] = {
     "plot": PlotCommand,
     "result": ResultCommand,
     "table": TableCommand,
@@ -174,20 +171,20 @@ OTHERS: Mapping[str, type[Command]] = {
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """Return what the command line asks for.
+    """Parse the command line.
 
     Raises:
-        UsageError: A file of settings cannot be read.
+        UsageError: The settings cannot be read.
     """
     prog = "python -m policies.train"
-    if arguments and arguments[0] in OTHERS:
+    if arguments and arguments[0] in _OTHER_COMMANDS:
         name, *rest = arguments
-        return tyro.cli(OTHERS[name], prog=f"{prog} {name}", args=rest)
-    # The file's settings have to be there before --help can show them and others replace them.
+        return tyro.cli(_OTHER_COMMANDS[name], prog=f"{prog} {name}", args=rest)
+    # Read --config first: its values are the defaults of the other options.
     settings = load_settings(name) if (name := _config(arguments)) else Settings()
     default = TrainCommand(settings=settings, typed=(*prog.split(), *arguments))
     configs, recipes = ", ".join(config_names()), ", ".join(recipe_names())
-    description = f"{__doc__}\nSettings that come with it: {configs}; recipes: {recipes}."
+    description = f"{__doc__}\nIncluded settings: {configs}. Included recipes: {recipes}."
     return tyro.cli(
         TrainCommand, prog=prog, default=default, description=description, args=arguments
     )
@@ -203,7 +200,7 @@ def _config(arguments: Sequence[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and run it."""
+    """Run the command line and return its exit code."""
     return exit_code(lambda: parse(sys.argv[1:] if arguments is None else arguments)())
 
 

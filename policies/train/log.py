@@ -1,4 +1,4 @@
-"""The log of a training: a line of JSON an update, and one for each validation."""
+"""The log of a training: one line of JSON for each step and each validation."""
 
 import json
 from collections.abc import Iterator
@@ -11,27 +11,27 @@ LOG = "log.jsonl"
 
 
 class Log:
-    """Appends lines; those behind the step where a training continues are dropped first."""
+    """Appends lines to a log."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        """Continue the log of a training after so many updates."""
+        """Continue the log after this step; later lines of an earlier start are dropped."""
         self._path = folder / LOG
         self._waiting: list[str] = []
         kept = [line for line in read_log(self._path, torn=True) if line["step"] <= step]
         try:
             partial = self._path.with_suffix(".partial")
-            partial.write_text("".join(map(_written, kept)))
+            partial.write_text("".join(map(_as_text, kept)))
             partial.replace(self._path)
             self._file = self._path.open("a")
         except OSError as error:
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 
     def add(self, **line: Any) -> None:
-        """Note a line; it is in the file after the next `flush`."""
-        self._waiting.append(_written(line))
+        """Add a line, which `flush` writes."""
+        self._waiting.append(_as_text(line))
 
     def flush(self) -> None:
-        """Write what was noted.
+        """Write the added lines.
 
         Raises:
             StorageError: The disk is full or gone.
@@ -44,20 +44,20 @@ class Log:
         self._waiting.clear()
 
     def close(self) -> None:
-        """Finish writing."""
+        """Write the added lines and close the file."""
         self.flush()
         self._file.close()
 
 
 def read_log(path: Path, torn: bool = False) -> list[dict[str, Any]]:
-    """Return a log's lines.
+    """Return the lines of a log.
 
     Args:
         path: The file.
-        torn: Whether it may be missing, or end in the middle of a line.
+        torn: Whether the file may be missing, or end in the middle of a line.
 
     Raises:
-        UsageError: It cannot be read.
+        UsageError: The log cannot be read.
     """
     if torn and not path.is_file():
         return []
@@ -77,8 +77,8 @@ def _lines(path: Path, torn: bool) -> Iterator[dict[str, Any]]:
         except (ValueError, TypeError, KeyError) as error:
             if torn and number == len(lines):
                 return
-            raise UsageError(f"line {number} of {path} is no line of a training's log") from error
+            raise UsageError(f"line {number} of {path} is not a line of a training log") from error
 
 
-def _written(line: dict[str, Any]) -> str:
+def _as_text(line: dict[str, Any]) -> str:
     return json.dumps(line) + "\n"

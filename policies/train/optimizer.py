@@ -1,4 +1,4 @@
-"""AdamW, its learning rate, and the running average of the weights that is kept."""
+"""AdamW, its learning rate schedule, and the moving average of the weights."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,25 +10,25 @@ from torch import Tensor, nn
 from harness.contracts.errors import UsageError
 from policies.train.settings import Settings
 
-WEIGHTS, AVERAGE, ADAM = "weights/", "average/", "adam/"
-"""What the names of kept tensors begin with."""
+_WEIGHTS, _AVERAGE, _ADAM = "weights/", "average/", "adam/"
+"""Prefixes of the names of stored tensors."""
 
 
 class Optimizer:
-    """Improves a model's weights, and remembers all that the next update depends on.
+    """Updates a model's weights.
 
     Attributes:
         step: Updates so far.
     """
 
     def __init__(self, model: nn.Module, settings: Settings) -> None:
-        """Start with the model's present weights, which are also the first average.
+        """Start from the model's weights, which are also the first average.
 
-        Weights that need no gradient are left as they are.
+        Frozen weights are left as they are.
         """
         self._model, self._settings = model, settings
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        # A vector is a bias or a norm's scale; what it should be near is not zero.
+        # Vectors are biases and scales of norms; they must not decay towards zero.
         matrices = [p for p in self._parameters.values() if p.ndim > 1]
         vectors = [p for p in self._parameters.values() if p.ndim <= 1]
         self._adam = torch.optim.AdamW(
@@ -46,10 +46,10 @@ class Optimizer:
         """Make one update.
 
         Args:
-            losses: Computes the mean loss of each equally large part of the batch.
+            losses: Compute the mean losses of equally large parts of the batch.
 
         Returns:
-            The batch's mean loss, the learning rate, and the gradient's norm before clipping.
+            The batch's mean loss, the learning rate, and the norm of the unclipped gradient.
         """
         rate = learning_rate(self._settings, self.step)
         for group in self._adam.param_groups:
@@ -62,15 +62,15 @@ class Optimizer:
         norm = nn.utils.clip_grad_norm_(self._parameters.values(), self._settings.clip)
         self._adam.step()
         self._adam.zero_grad()
-        self._remember()
+        self._update_average()
         self.step += 1
-        # A GPU is waited for once, now that it has been told everything.
-        *found, length = torch.stack([*parts, norm]).tolist()
-        return sum(found), rate, length
+        # The only synchronisation with a GPU, after all its work is queued.
+        *values, length = torch.stack([*parts, norm]).tolist()
+        return sum(values), rate, length
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Put the average of the weights into the model for a while."""
+        """Use the average weights in the model inside this context."""
         own = {name: p.data for name, p in self._parameters.items()}
         for name, parameter in self._parameters.items():
             parameter.data = self._average[name]
@@ -81,43 +81,47 @@ class Optimizer:
                 parameter.data = own[name]
 
     def adopt_average(self) -> None:
-        """Make the average the model's weights, at the end."""
+        """Replace the model's weights by their average, at the end of training."""
         for name, parameter in self._parameters.items():
             parameter.data = self._average[name]
 
-    def kept(self) -> dict[str, Tensor]:
-        """Return all that the next update depends on."""
-        found = {WEIGHTS + name: value for name, value in self._model.state_dict().items()}
-        found |= {AVERAGE + name: value for name, value in self._average.items()}
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that the next update depends on."""
+        tensors = {_WEIGHTS + name: value for name, value in self._model.state_dict().items()}
+        tensors |= {_AVERAGE + name: value for name, value in self._average.items()}
         for name, parameter in self._parameters.items():
             for kind, value in self._adam.state[parameter].items():
-                found[f"{ADAM}{kind}/{name}"] = value
-        return {name: value.detach().contiguous() for name, value in found.items()}
+                tensors[f"{_ADAM}{kind}/{name}"] = value
+        return {name: value.detach().contiguous() for name, value in tensors.items()}
 
-    def restore(self, kept: Mapping[str, Tensor], step: int) -> None:
-        """Take up what another's `kept` gave after so many updates.
+    def restore(self, state: Mapping[str, Tensor], step: int) -> None:
+        """Load what `state` returned after this many updates.
 
         Raises:
             UsageError: It belongs to another model.
         """
         try:
-            weights = {n.removeprefix(WEIGHTS): v for n, v in kept.items() if n.startswith(WEIGHTS)}
+            weights = {
+                name.removeprefix(_WEIGHTS): value
+                for name, value in state.items()
+                if name.startswith(_WEIGHTS)
+            }
             self._model.load_state_dict(weights)
             for name, parameter in self._parameters.items():
-                self._average[name].copy_(kept[AVERAGE + name])
+                self._average[name].copy_(state[_AVERAGE + name])
                 self._adam.state[parameter] = {
-                    # Fused, as on a GPU, AdamW counts there; else on the CPU, where they all are.
-                    kind: kept[f"{ADAM}{kind}/{name}"].to(parameter.device)
+                    # Fused AdamW counts its steps on the GPU, the other one on the CPU.
+                    kind: state[f"{_ADAM}{kind}/{name}"].to(parameter.device)
                     for kind in ("step", "exp_avg", "exp_avg_sq")
-                    if f"{ADAM}{kind}/{name}" in kept
+                    if f"{_ADAM}{kind}/{name}" in state
                 }
         except (KeyError, RuntimeError) as error:
             raise UsageError(f"the training state belongs to another model: {error}") from error
         self.step = step
 
     @torch.no_grad()
-    def _remember(self) -> None:
-        # The first weights are random: an average that begins with them needs time to forget.
+    def _update_average(self) -> None:
+        # The first weights are random, so the average has to forget them quickly.
         share = min(self._settings.ema, (1 + self.step) / (10 + self.step))
         if self._settings.ema == 0:
             share = 0.0
@@ -127,7 +131,7 @@ class Optimizer:
 
 
 def learning_rate(settings: Settings, step: int) -> float:
-    """Return the learning rate of the update after so many: a linear rise, then half a cosine."""
+    """Return the learning rate of a step, counted from 0: a linear warm-up, then a half cosine."""
     peak, end = settings.learning_rate, settings.final_learning_rate
     if step < settings.warmup:
         return peak * (step + 1) / (settings.warmup + 1)

@@ -1,4 +1,4 @@
-"""A recipe: a file that says which policies to train, from which data, one from another."""
+"""Recipes: files that list policies to train, their data, and which starts from which."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,20 +8,20 @@ from typing import Any
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.registry import SAFE_NAME
 from policies.heads import HEADS
-from policies.train.settings import Settings, changed, load_settings, names_in, read_mapping
+from policies.train.settings import Settings, load_settings, names_in, override, read_mapping
 
-RECIPES = Path(__file__).parent / "recipes"
-TRUNK, BLIND = "trunk", "blind"
+_RECIPES = Path(__file__).parent / "recipes"
+_BACKBONE, _BLIND = "backbone", "blind"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One training.
+class Training:
+    """One training of a recipe.
 
     Attributes:
         out: The checkpoint's folder.
         data: Folders with demonstrations.
-        init: The checkpoint that it starts from; None starts from nothing.
+        init: The checkpoint to start from; None for random weights.
         settings: How to train.
     """
 
@@ -32,62 +32,66 @@ class Entry:
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with the package."""
-    return names_in(RECIPES)
+    """Return the names of the included recipes."""
+    return names_in(_RECIPES)
 
 
-def load_recipe(name: str, out: Path, only: Sequence[str] = ()) -> list[Entry]:
-    """Read a recipe from a YAML file of that path, or ours of that name.
+def load_recipe(name: str, out: Path, only: Sequence[str] = ()) -> list[Training]:
+    """Read an included recipe by name, or a YAML file by path.
 
-    Each policy in it is a trunk, which is trained first, one policy of every head, which starts
-    from the trunk, and a blind control.
+    For each policy, the recipe trains a backbone, then a checkpoint of every head, which starts
+    from the backbone, and a blind policy.
 
     Args:
-        name: Of the recipe.
+        name: The recipe.
         out: The folder of all checkpoints: ``out/POLICY/HEAD``.
-        only: What to train of it, as POLICY or POLICY/HEAD; nothing for all.
+        only: Train only these, each as POLICY or POLICY/HEAD; empty for all.
 
     Raises:
-        UsageError: It cannot be read, or says something that is not known.
+        UsageError: The recipe cannot be read, or has unknown names.
     """
-    content, path = read_mapping(name, RECIPES, "recipe")
+    content, path = read_mapping(name, _RECIPES, "recipe")
     for part in content:
-        require_known(f"part of {path}", part, ("config", TRUNK, "heads", BLIND, "policies"))
+        require_known(f"part of {path}", part, ("config", _BACKBONE, "heads", _BLIND, "policies"))
     policies = content.get("policies")
     if not isinstance(policies, Mapping) or not policies:
         raise UsageError(f"{path}: policies must hold at least one policy by its name")
-    entries: dict[str, Entry] = {}
-    for policy, told in policies.items():
+    trainings: dict[str, Training] = {}
+    for policy, description in policies.items():
         if not isinstance(policy, str) or not SAFE_NAME.fullmatch(policy):
             raise UsageError(f"{path}: {policy!r} cannot be a name; use letters and digits")
-        entries |= {
-            f"{policy}/{part}": entry
-            for part, entry in _parts(content, told, out / policy, path).items()
-        }
+        parts = _policy_trainings(content, description, out / policy, path)
+        trainings |= {f"{policy}/{part}": training for part, training in parts.items()}
     for wanted in only:
-        require_known("training in the recipe", wanted, [*policies, *entries])
+        require_known("training in the recipe", wanted, [*policies, *trainings])
     return [
-        entry
-        for name, entry in entries.items()
+        training
+        for name, training in trainings.items()
         if not only or name in only or name.partition("/")[0] in only
     ]
 
 
-def _parts(content: Mapping[str, Any], told: Any, folder: Path, path: Path) -> dict[str, Entry]:
-    """Return a policy's trainings: the trunk, each head and the control."""
+def _policy_trainings(
+    content: Mapping[str, Any], policy: Any, folder: Path, path: Path
+) -> dict[str, Training]:
+    """Return the trainings of a policy: the backbone, each head and the blind one."""
     where = f"{path}: {folder.name}"
-    if not isinstance(told, Mapping) or not isinstance(told.get("data"), list):
+    if not isinstance(policy, Mapping) or not isinstance(policy.get("data"), list):
         raise UsageError(f"{where} must hold data: a list of folders with demonstrations")
-    for key in told:
+    for key in policy:
         require_known(f"setting of {where}", key, ("data", "settings"))
-    shared = changed(
-        load_settings(str(content.get("config", "tiny"))), told.get("settings", {}), path
+    shared = override(
+        load_settings(str(content.get("config", "tiny"))), policy.get("settings", {}), path
     )
-    data = tuple(Path(str(one)) for one in told["data"])
+    data = tuple(Path(str(one)) for one in policy["data"])
 
-    def entry(part: str, stage: str, init: Path | None = None, **fixed: Any) -> Entry:
-        settings = replace(changed(shared, content.get(stage, {}), path), **fixed)
-        return Entry(out=folder / part, data=data, init=init, settings=settings)
+    def training(part: str, stage: str, init: Path | None = None, **fixed: Any) -> Training:
+        settings = replace(override(shared, content.get(stage, {}), path), **fixed)
+        return Training(out=folder / part, data=data, init=init, settings=settings)
 
-    heads = {head: entry(head, "heads", folder / TRUNK, head=head) for head in HEADS}
-    return {TRUNK: entry(TRUNK, TRUNK), **heads, BLIND: entry(BLIND, BLIND, blind=True)}
+    heads = {head: training(head, "heads", folder / _BACKBONE, head=head) for head in HEADS}
+    return {
+        _BACKBONE: training(_BACKBONE, _BACKBONE),
+        **heads,
+        _BLIND: training(_BLIND, _BLIND, blind=True),
+    }

@@ -1,4 +1,4 @@
-"""Trains policies, one after another or side by side, and continues what was stopped."""
+"""Trains policies, one after another or in parallel, and resumes stopped ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,143 +11,157 @@ from rich.console import Console
 
 from harness.contracts.errors import UsageError
 from policies.heads import build
-from policies.train import chance
-from policies.train.card import CARD, PICTURE, write_card
-from policies.train.crew import Crew
-from policies.train.data import Corpus, read_corpus
+from policies.train import randomness
+from policies.train.corpus import Corpus, read_corpus
+from policies.train.initial import InitialCheckpoint
 from policies.train.log import LOG
-from policies.train.loop import Pace, Task, split, train, whole_chunks
-from policies.train.plot import plot_logs
+from policies.train.loop import Intervals, train
+from policies.train.pool import TrainingPool
+from policies.train.prefix_cache import PrefixCache
 from policies.train.progress import TrainingView
-from policies.train.reading import Reading, read_all
-from policies.train.recipe import Entry
+from policies.train.recipe import Training
+from policies.train.report.page import PAGE, PICTURE, write_page
+from policies.train.report.plot import plot_logs
 from policies.train.settings import Settings
-from policies.train.start import Start
-from policies.train.state import DATA, INIT, SETTINGS, STATE, alone, claim
-from policies.vla.checkpoint import CONFIG, Checkpoint, contract_of, save
+from policies.train.state import (
+    DATA_FILE,
+    INIT_FILE,
+    SETTINGS_FILE,
+    STATE_FILE,
+    exclusive,
+    require_same,
+)
+from policies.train.task import Task, drop_cut_chunks, split
+from policies.vla.checkpoint import CONFIG_FILE, Checkpoint, contract_of, save
 from policies.vla.config import VLAConfig, sized
 from policies.vla.model import VLA
-from policies.vla.text import Text
+from policies.vla.prompts import PromptTokenizer
 
-SAMPLES = ("size", "cameras", "blind", "horizon", "idle")
-"""The settings that decide which samples there are, and how they are kept."""
+_SAMPLE_SETTINGS = ("size", "cameras", "blind", "horizon", "idle")
+"""The settings that change the corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What does not change what is trained.
+    """Everything that does not change the policies.
 
     Attributes:
         device: Where to compute; empty for a GPU if there is one.
-        memory: GiB of pictures to keep in memory.
-        pace: How often things are done.
-        command: What was typed, for the checkpoint's page.
-        workers: How many policies are trained at the same time.
+        memory: Largest size of pictures in memory, in GiB.
+        intervals: Of saves and validations.
+        command: The command line, for the checkpoint's page.
+        workers: Number of parallel trainings.
     """
 
     device: str
     memory: float
-    pace: Pace
+    intervals: Intervals
     command: tuple[str, ...]
     workers: int = 1
 
 
-class Ready:
-    """What lies ready from one training to the next.
+class SampleCache:
+    """Keeps the samples of the last training, because the next one often needs the same.
 
     Attributes:
-        corpus: The samples that were read last.
-        reading: What the last frozen trunk made of them.
+        corpus: The samples.
+        prefixes: Their prefixes, if the last training had a frozen backbone.
     """
 
     def __init__(self, memory: float) -> None:
-        """Have nothing ready; `memory` is a job's."""
+        """Start empty; `memory` is the job's."""
         self._memory = memory
-        self._entry: Entry | None = None
+        self._training: Training | None = None
         self.corpus: Corpus | None = None
-        self.reading: Reading | None = None
+        self.prefixes: PrefixCache | None = None
 
-    def read(self, entry: Entry) -> Corpus:
-        """Return a training's samples, which are read if they are not those that are ready.
+    def read(self, training: Training) -> Corpus:
+        """Return the samples of a training, and drop those of another one.
 
         Raises:
-            UsageError: The data cannot be read, or do not fit.
+            UsageError: The data cannot be read, or do not fit together.
         """
-        last, self._entry = self._entry, entry
-        if last is None or last.init != entry.init:
-            self.reading = None
-        if self.corpus is None or last is None or not same_samples(last, entry):
-            self.corpus = self.reading = None  # Before others are read, so that memory holds one.
-            pixels = network(entry.settings).images.pixels
-            self.corpus = read_corpus(entry.data, entry.settings, pixels, self._memory, entry.out)
+        last, self._training = self._training, training
+        if last is None or last.init != training.init:
+            self.prefixes = None
+        if self.corpus is None or last is None or not _same_samples(last, training):
+            self.corpus = self.prefixes = None  # Free the memory before reading others.
+            settings = training.settings
+            pixels = network(settings).images.pixels
+            self.corpus = read_corpus(training.data, settings, pixels, self._memory, training.out)
         return self.corpus
 
 
-def train_all(job: Job, entries: Sequence[Entry], console: Console) -> None:
-    """Train what is not trained yet.
+def train_all(job: Job, trainings: Sequence[Training], console: Console) -> None:
+    """Train all policies that are not finished.
 
     Args:
-        job: The machine.
-        entries: What to train; where one starts from another, that comes before it.
-        console: Where to show how it goes.
+        job: Where and how to compute.
+        trainings: What to train. A training comes after the one that it starts from.
+        console: Shows the progress.
 
     Raises:
-        UsageError: The data or the settings do not fit.
-        StoppedError: Somebody stopped it.
+        UsageError: The data or the settings do not fit together.
+        StoppedError: The user stopped it.
         StorageError: The disk is full or gone.
     """
-    ready = Ready(job.memory)
+    samples = SampleCache(job.memory)
     if job.workers == 1:
-        for entry in entries:
-            train_entry(job, entry, ready, console)
+        for training in trainings:
+            _train_one(job, training, samples, console)
         return
-    with Crew(job.workers) as crew:
-        for entry in entries:
-            if not finished(entry.out):
-                entry.out.mkdir(parents=True, exist_ok=True)
-                ready.read(entry)  # Here, so that the processes of all who need it have it.
-            crew.begin(entry.out, entry.init, partial(train_entry, job, entry, ready))
-        crew.finish()
+    with TrainingPool(job.workers) as pool:
+        for training in trainings:
+            if not _finished(training.out):
+                training.out.mkdir(parents=True, exist_ok=True)
+                samples.read(training)  # Before the fork, so that the processes share it.
+            pool.start(training.out, training.init, partial(_train_one, job, training, samples))
+        pool.wait()
 
 
-def train_entry(job: Job, entry: Entry, ready: Ready, console: Console) -> None:
-    """Train one policy, if it is not trained yet; arguments and errors are those of `train_all`."""
-    with alone(entry.out):
-        init = Checkpoint.open(entry.init) if entry.init else None
-        claim(entry.out / SETTINGS, entry.settings.as_json())
-        claim(entry.out / INIT, {"init": init and init.identity})
-        if finished(entry.out):
-            (entry.out / STATE).unlink(missing_ok=True)
-            console.print(f"{entry.out} is trained already", markup=False)
+def _train_one(job: Job, training: Training, samples: SampleCache, console: Console) -> None:
+    """Train a policy if it is not finished, and write its checkpoint, plot and page."""
+    folder, settings = training.out, training.settings
+    with exclusive(folder):
+        init = Checkpoint.open(training.init) if training.init else None
+        require_same(folder / SETTINGS_FILE, settings.as_json())
+        require_same(folder / INIT_FILE, {"init": init and init.identity})
+        if _finished(folder):
+            (folder / STATE_FILE).unlink(missing_ok=True)
+            console.print(f"{folder} is trained already", markup=False)
             return
-        corpus = ready.read(entry)
-        claim(entry.out / DATA, {"data": corpus.digest()})
-        start = Start.load(init) if init else None
-        task = make_task(corpus, entry.settings, chosen_device(job.device), start)
-        if start:
-            console.print(f"{entry.settings.head}: starts from {task.origin}", markup=False)
-        if entry.settings.frozen:
-            ready.reading = ready.reading or read_all(task)
-            task = replace(task, reading=ready.reading)
-        train_one(job, task, entry.out, console)
+        corpus = samples.read(training)
+        require_same(folder / DATA_FILE, {"data": corpus.digest()})
+        initial = InitialCheckpoint.load(init) if init else None
+        task = make_task(corpus, settings, _device(job.device), initial)
+        if initial:
+            console.print(f"{settings.head}: starts from {task.origin}", markup=False)
+        if settings.frozen:
+            samples.prefixes = samples.prefixes or _prefixes(task)
+            task = replace(task, prefixes=samples.prefixes)
+        with TrainingView(console, folder.name) as view:
+            seconds = train(task, folder, job.intervals, view)
+        _write_results(folder, task, job.command, seconds)
 
 
-def finished(folder: Path) -> bool:
-    """Return whether a training's folder holds all; a trunk's page alone may have come along."""
-    return all((folder / name).is_file() for name in (CARD, CONFIG))
+def _finished(folder: Path) -> bool:
+    # The repository holds the pages of backbones without their weights.
+    return all((folder / name).is_file() for name in (PAGE, CONFIG_FILE))
 
 
-def same_samples(one: Entry, other: Entry) -> bool:
-    """Return whether two trainings learn from the same samples, so that they are read once."""
-    asked = [(e.data, *map(e.settings.as_json().get, SAMPLES)) for e in (one, other)]
-    return asked[0] == asked[1]
+def _same_samples(one: Training, other: Training) -> bool:
+    needs = [(t.data, *map(t.settings.as_json().get, _SAMPLE_SETTINGS)) for t in (one, other)]
+    return needs[0] == needs[1]
 
 
-def train_one(job: Job, task: Task, folder: Path, console: Console) -> None:
-    """Train one policy, and write its checkpoint, card and picture."""
+def _prefixes(task: Task) -> PrefixCache:
+    return PrefixCache.compute(
+        task.model.backbone, len(task.corpus), lambda rows: task.batch(rows, None).inputs
+    )
+
+
+def _write_results(folder: Path, task: Task, command: Sequence[str], seconds: float) -> None:
     settings, corpus = task.settings, task.corpus
-    with TrainingView(console, folder.name) as view:
-        seconds = train(task, folder, job.pace, view)
     contract = contract_of(
         task.model,
         task.normalization,
@@ -155,15 +169,15 @@ def train_one(job: Job, task: Task, folder: Path, console: Console) -> None:
         state_layout=corpus.state_layout,
         action_layout=corpus.action_layout,
     )
-    save(folder, task.model.to(getattr(torch, settings.stored)), task.text, contract)
+    save(folder, task.model.to(getattr(torch, settings.stored)), task.tokenizer, contract)
     plot_logs({settings.head: folder / LOG}, folder / PICTURE)
-    # The page comes last, since it says that all is done.
-    write_card(folder, task, job.command, seconds)
-    (folder / STATE).unlink()
+    # The page marks the training as finished, so it is written last.
+    write_page(folder, task, command, seconds)
+    (folder / STATE_FILE).unlink()
 
 
 def network(settings: Settings, cameras: tuple[str, ...] = (), state_size: int = 1) -> VLAConfig:
-    """Return the network that the settings ask for, below a head that is not adaptive."""
+    """Return the network for the settings, for a head that is not adaptive."""
     return sized(
         settings.size,
         cameras=cameras,
@@ -175,74 +189,69 @@ def network(settings: Settings, cameras: tuple[str, ...] = (), state_size: int =
 
 
 def make_task(
-    corpus: Corpus, settings: Settings, device: torch.device, start: Start | None = None
+    corpus: Corpus,
+    settings: Settings,
+    device: torch.device,
+    initial: InitialCheckpoint | None = None,
 ) -> Task:
-    """Make a model for the data, its first weights drawn as the seed says.
+    """Make a model for the data. The seed decides its random weights.
 
     Args:
         corpus: The data.
         settings: How to train.
-        device: Where to.
-        start: Has the weights in place of those that would be drawn.
+        device: Where to compute.
+        initial: Replaces the random weights.
 
     Raises:
-        UsageError: The settings do not fit together, or not with the data or the start.
+        UsageError: The settings do not fit together, the data, or the initial checkpoint.
     """
     training, validation = split(corpus, settings)
     normalization = corpus.normalization(settings, training)
     config = network(settings, tuple(corpus.images), corpus.state.shape[1])
     options: dict[str, Any] = {"horizon": settings.horizon, "action_size": corpus.chunk.shape[2]}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(chance.number(settings.seed, "weights", 0))
-        if start is None:
+        torch.manual_seed(randomness.derived_seed(settings.seed, "weights", 0))
+        if initial is None:
             head = build(settings.head, settings.head_options | options, config.width)
         else:
-            config = start.network(config)
-            head = start.head(settings, options, config.width)
-        if head.whole:
-            training, validation = whole_chunks(corpus, settings, training, validation)
-        kept = start is not None and start.keeps(head)
-        if start is not None and kept:
-            head.restore(start.model.head.fitted())
+            config = initial.network(config)
+            head = initial.head(settings, options, config.width)
+        if head.whole_chunks_only:
+            training, validation = drop_cut_chunks(corpus, settings, training, validation)
+        head_kept = initial is not None and initial.head_fits(head)
+        if initial is not None and head_kept:
+            head.restore(initial.model.head.fitted())
         else:
             head.fit(normalization.chunk(corpus.chunk[training], corpus.state[training]))
         config = replace(config, adaptive=head.adaptive)
         model = VLA(config, head)
-    if start is not None:
-        start.give(model)
+    if initial is not None:
+        initial.copy_weights_to(model)
     if settings.frozen:
-        freeze(model, start)
+        _freeze(model, initial)
     return Task(
         model=model.to(device),
         normalization=normalization,
-        text=start.text(config) if start else Text.fitted(corpus.instructions, config),
+        tokenizer=initial.tokenizer(config)
+        if initial
+        else PromptTokenizer.fitted(corpus.instructions, config),
         corpus=corpus,
         settings=settings,
         training=training,
         validation=validation,
         device=device,
-        origin=start.origin(kept) if start else "nothing",
+        origin=initial.origin(head_kept) if initial else "nothing",
     )
 
 
-def freeze(model: VLA, start: Start | None) -> None:
-    """Leave all below the expert as it is.
-
-    Raises:
-        UsageError: There is nothing that was learned.
-    """
-    if start is None:
-        raise UsageError("--frozen needs --init: what is not trained must have been trained before")
-    for part in (model.trunk.embedding, model.trunk.language):
+def _freeze(model: VLA, initial: InitialCheckpoint | None) -> None:
+    if initial is None:
+        raise UsageError("--frozen needs --init: random weights cannot stay as they are")
+    for part in (model.backbone.embedding, model.backbone.language):
         part.requires_grad_(False)
 
 
-def chosen_device(name: str) -> torch.device:
-    """Return the device of that name, or a GPU if there is one.
-
-    Raises:
-        UsageError: There is no such device.
-    """
+def _device(name: str) -> torch.device:
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=device)

@@ -1,4 +1,4 @@
-"""What decides how a policy turns out, apart from its data."""
+"""The settings of a training: everything that changes the policy, except its data."""
 
 import json
 from collections.abc import Mapping
@@ -19,74 +19,73 @@ CONFIGS = Path(__file__).parent / "configs"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that changes a trained policy; a YAML file or the command line sets it."""
+    """Everything that changes the policy; from a YAML file and the command line."""
 
     head: str = "flow"
-    """How actions leave the network; e.g. regression, flow, e0; see docs/heads.md."""
+    """The action head, e.g. regression, flow or e0; see docs/heads.md."""
     options: tuple[str, ...] = ()
     """The head's options as NAME=VALUE, e.g. steps=10."""
     size: str = "tiny"
-    """How large the network is: tiny, small, dummy or paligemma."""
+    """Size of the network: tiny, small, dummy or paligemma."""
     state: State = "token"
-    """Where the state goes: one token (pi0), written into the instruction (pi0.5), or nowhere."""
+    """How the state enters: as a token (pi0), as text in the prompt (pi0.5), or not at all."""
     acting: Acting = "expert"
-    """Which layers action tokens go through: the expert's, or those that read (pi0-FAST)."""
+    """The stack that processes action tokens: the expert's, or the language stack (pi0-FAST)."""
     cameras: tuple[str, ...] = ()
-    """Which cameras it looks at, by role; all that the data have if not given."""
+    """Roles of the cameras to use; default: all cameras of the data."""
     blind: bool = False
-    """Look at no camera: the control that tells whether a benchmark needs eyes."""
+    """Use no camera: a baseline that shows whether a benchmark needs vision."""
     frozen: bool = False
-    """Train the head and the expert below it alone, from --init: what sees and reads stays as it is
-    and runs once a sample, without augmentation, so that a step takes a fraction of the time."""
+    """Train only the head and the action expert, from --init. The image encoder and the language
+    stack run once for each sample, without augmentation, so a step takes a fraction of the time."""
     first_looks: int = 1
-    """How often a round of learning meets a demonstration's first sample; the others, once. There
-    pictures and words alone tell where to go; in all others the hand's own way does, too."""
+    """How often an epoch contains the first sample of a demonstration; the others count once. In
+    first samples only pictures and words show the goal; later the arm's pose shows it, too."""
     horizon: int = 16
     """Actions in a chunk."""
     replan: int = 8
-    """Actions that are executed before the policy looks again."""
+    """Actions to execute before the next observation."""
     relative: int = 0
-    """So many of an action's first numbers are counted from the state's, which they begin with:
-    joint targets from where the joints are when the chunk begins."""
+    """How many of an action's first numbers become offsets from the state's first numbers: joint
+    targets become relative to the joints at the start of the chunk."""
     idle: float = 0.0
-    """Chunks pass over steps at which no number of state or action changes by more than this: a
-    policy without a memory cannot learn how long to wait. For joint targets; 0 keeps all steps."""
+    """Chunks skip steps in which no number of state or action changes by more than this. A policy
+    without memory cannot learn how long to wait. For joint targets only; 0 skips none."""
     normalization: Kind = "quantile"
-    """What becomes -1 and 1, or a standard deviation from the mean."""
+    """Scale the 1st and 99th percentile to -1 and 1, or mean and deviation to 0 and 1."""
     floor: float = 0.0
-    """The least that a normalised number is divided by, for those that hardly change."""
+    """The smallest divisor in normalisation, for numbers that hardly change."""
     steps: int = 3000
     """Updates of the weights."""
     batch: int = 32
     """Samples in an update."""
     accumulate: int = 1
-    """Parts in which these go through the network, where they do not fit at once."""
+    """Number of parts of a batch, which go through the network one by one to save memory."""
     learning_rate: float = 1e-3
-    """The highest, after the warm-up."""
+    """The highest learning rate, after the warm-up."""
     final_learning_rate: float = 1e-5
-    """Where the cosine ends."""
+    """The learning rate at the end of the cosine."""
     warmup: int = 100
-    """Updates in which it rises from almost nothing."""
+    """Updates in which the learning rate rises from almost 0."""
     weight_decay: float = 1e-4
-    """How much matrices shrink at each update, times the learning rate."""
+    """AdamW's weight decay, of matrices only."""
     beta2: float = 0.95
-    """How slowly AdamW forgets how large gradients were."""
+    """AdamW's decay of the second moment."""
     clip: float = 1.0
-    """The gradient's largest norm."""
+    """Largest norm of the gradient."""
     ema: float = 0.99
-    """The share of the old in the average of the weights, which is what is kept; 0 for none."""
+    """Decay of the moving average of the weights, which becomes the policy; 0 for no average."""
     held_out: int = 12
-    """Every so many-th demonstration of each instruction is kept for validation; 0 keeps none."""
+    """Hold out every n-th demonstration for validation; 0 for none."""
     stored: Literal["float32", "float16"] = "float32"
-    """What the weights are rounded to at the end; float16 halves the file. Either way they are
-    computed with in float32."""
+    """Type of the stored weights. float16 halves the file; computation is in float32 either way."""
     seed: int = 0
-    """Decides the first weights, the order of the samples and all that is drawn."""
+    """Of the first weights, the order of the samples, and all noise."""
     augmentation: Augmentation = field(default_factory=Augmentation)
-    """What is done to pictures."""
+    """Of the pictures."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained.
+        """Check the values.
 
         Raises:
             UsageError: A value is out of its range.
@@ -99,79 +98,88 @@ class Settings:
         )
         for name, low in least.items():
             if getattr(self, name) < low:
-                raise UsageError(f"{flag(name)} must be at least {low}, got {getattr(self, name)}")
+                raise UsageError(f"{_flag(name)} must be at least {low}, got {getattr(self, name)}")
         for name in ("learning_rate", "final_learning_rate", "clip"):
             if getattr(self, name) <= 0:
-                raise UsageError(f"{flag(name)} must be more than 0, got {getattr(self, name)}")
+                raise UsageError(f"{_flag(name)} must be more than 0, got {getattr(self, name)}")
         for name in ("ema", "beta2"):
             if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"{flag(name)} must be at least 0 and less than 1")
+                raise UsageError(f"{_flag(name)} must be at least 0 and less than 1")
         if self.batch % self.accumulate:
-            raise UsageError(f"--batch {self.batch} has no {self.accumulate} equal parts")
+            raise UsageError(
+                f"--batch {self.batch} has no {self.accumulate} equal parts (--accumulate)"
+            )
         if self.replan > self.horizon:
-            raise UsageError(f"--replan {self.replan} is more than the {self.horizon} of a chunk")
+            raise UsageError(
+                f"--replan {self.replan} is more than the {self.horizon} actions of a chunk"
+            )
         if self.held_out == 1:
             raise UsageError("--held-out 1 leaves nothing to train from; 0 holds nothing out")
         if self.frozen and self.acting == "language":
-            raise UsageError("--frozen leaves nothing to train where --acting language")
+            raise UsageError("--frozen leaves nothing to train with --acting language")
         if self.blind and self.cameras:
-            raise UsageError("a blind policy looks at no camera; leave out --blind or --cameras")
+            raise UsageError("a blind policy has no camera; leave out --blind or --cameras")
 
     @property
     def head_options(self) -> dict[str, Any]:
-        """The head's options by name, their values read as YAML.
+        """The head's options by name; values are YAML.
 
         Raises:
-            UsageError: One is not NAME=VALUE.
+            UsageError: An option is not NAME=VALUE.
         """
-        found = {}
+        options = {}
         for option in self.options:
             name, equals, value = option.partition("=")
             if not equals:
                 raise UsageError(f"--options {option!r} is not NAME=VALUE")
-            found[name] = yaml.safe_load(value)
-        return found
+            options[name] = yaml.safe_load(value)
+        return options
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, to keep beside what was trained."""
+        """Return JSON values, to be kept with the checkpoint."""
         return asdict(self) | {"cameras": list(self.cameras), "options": list(self.options)}
 
 
-def flag(name: str) -> str:
-    """Return how the command line spells a setting."""
+def _flag(name: str) -> str:
+    """Return a setting as a command line option."""
     return "--" + name.replace("_", "-")
 
 
 def config_names() -> list[str]:
-    """Return the names of the files that come with the package."""
+    """Return the names of the included settings."""
     return names_in(CONFIGS)
 
 
 def load_settings(name: str) -> Settings:
-    """Read settings from a YAML file of that path, or from ours of that name.
+    """Read included settings by name, or a YAML file by path.
 
     Raises:
-        UsageError: There is no such file, or it says something that is no setting.
+        UsageError: The file cannot be read, or has unknown names or invalid values.
     """
     content, path = read_mapping(name, CONFIGS, "config")
-    return changed(Settings(), content, path)
+    return override(Settings(), content, path)
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return what a folder's YAML files are called."""
+    """Return the names of a folder's YAML files."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def read_mapping(name: str, ours: Path, kind: str) -> tuple[Mapping[str, Any], Path]:
-    """Read a YAML file of that path, or one of ours of that name, and return it with its path.
+def read_mapping(name: str, included: Path, kind: str) -> tuple[Mapping[str, Any], Path]:
+    """Read a YAML file, and return its content and path.
+
+    Args:
+        name: Its path, or the name of an included file.
+        included: The folder of included files.
+        kind: What the file is, for the error.
 
     Raises:
-        UsageError: There is no such file, or it does not hold a mapping.
+        UsageError: The file does not exist, cannot be read, or holds no mapping.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        require_known(kind, name, names_in(ours))
-        path = ours / f"{name}.yaml"
+        require_known(kind, name, names_in(included))
+        path = included / f"{name}.yaml"
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
@@ -181,18 +189,17 @@ def read_mapping(name: str, ours: Path, kind: str) -> tuple[Mapping[str, Any], P
     return content, path
 
 
-def changed(settings: Settings, content: Any, path: Path) -> Settings:
-    """Return settings with what a mapping in that file says in place of what they were.
+def override(settings: Settings, content: Any, path: Path) -> Settings:
+    """Return the settings with the values of a mapping from a file.
 
     Raises:
-        UsageError: It says something that is no setting.
+        UsageError: The mapping has unknown names or invalid values.
     """
-    made: Settings = _made(settings, content, path)
-    return made
+    result: Settings = _override(settings, content, path)
+    return result
 
 
-def _made(default: Any, content: Any, path: Path) -> Any:
-    """Return a dataclass with what a mapping says in place of its defaults."""
+def _override(default: Any, content: Any, path: Path) -> Any:
     if not isinstance(content, Mapping):
         raise UsageError(f"{path} must hold a mapping from settings to values")
     known = {f.name.replace("_", "-"): f.name for f in fields(default)}
@@ -201,29 +208,29 @@ def _made(default: Any, content: Any, path: Path) -> Any:
         require_known(f"setting in {path}", key, known)
         old = getattr(default, known[key])
         if is_dataclass(old):
-            values[known[key]] = _made(old, value, path)
+            values[known[key]] = _override(old, value, path)
         else:
             values[known[key]] = _value(hints[known[key]], value, f"{path}: {key}")
     return replace(default, **values)
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
-    """Return a value as a setting of that type takes it."""
+    """Convert a YAML value to the type of a setting."""
     if get_origin(hint) is Literal and value in get_args(hint):
         return value
     if get_origin(hint) is tuple:
-        if isinstance(value, Mapping):  # A head's options read better so.
+        if isinstance(value, Mapping):  # The options of a head are easier to read as a mapping.
             value = [f"{name}={_text(one)}" for name, one in value.items()]
         if isinstance(value, list) and all(isinstance(one, str) for one in value):
             return tuple(value)
     if type(value) is hint:
         return value
     if hint is float and type(value) in (int, str):
-        with suppress(ValueError):  # YAML takes 1e-3 for a text.
+        with suppress(ValueError):  # YAML reads 1e-3 as text.
             return float(value)
     raise UsageError(f"{where} cannot be {value!r}")
 
 
 def _text(value: Any) -> str:
-    """Return a value as YAML reads it again."""
+    """Return a value as YAML text."""
     return value if isinstance(value, str) else json.dumps(value)

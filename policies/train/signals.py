@@ -1,4 +1,4 @@
-"""What asks a training to stop."""
+"""Requests to stop: Ctrl-C, and SIGTERM as schedulers send it."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -7,12 +7,12 @@ from types import FrameType
 
 
 @contextmanager
-def when_told_to_stop(act: Callable[[], None]) -> Iterator[None]:
-    """At Ctrl-C, and at a scheduler's request to stop, do this in place of ending."""
+def on_stop_signal(action: Callable[[], None]) -> Iterator[None]:
+    """Call `action` at SIGINT or SIGTERM, instead of ending the process."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         del number, frame
-        act()
+        action()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

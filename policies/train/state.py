@@ -1,4 +1,4 @@
-"""What a training that continues needs: one file, whole or not at all, that executes nothing."""
+"""The state of an unfinished training: one file, replaced atomically."""
 
 import fcntl
 import json
@@ -15,22 +15,22 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from harness.contracts.errors import StorageError, UsageError
-from harness.demonstrations.parts import whole_file
+from harness.demonstrations.atomic import atomic_file
 
-SETTINGS, DATA = "training/settings.json", "training/data.json"
-INIT = "training/init.json"
-LOCK = "training/lock"
-STATE = "training/state.safetensors"
+SETTINGS_FILE, DATA_FILE = "training/settings.json", "training/data.json"
+INIT_FILE = "training/init.json"
+STATE_FILE = "training/state.safetensors"
+_LOCK_FILE = "training/lock"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """How far a training has come.
+class TrainingState:
+    """The state of a training after a step.
 
     Attributes:
         step: Updates so far.
-        seconds: How long they took.
-        tensors: All that the next one depends on.
+        seconds: Their time.
+        tensors: Everything that the next update depends on.
     """
 
     step: int
@@ -38,18 +38,18 @@ class Kept:
     tensors: Mapping[str, Tensor]
 
 
-def save_state(folder: Path, kept: Kept) -> None:
-    """Keep how far a training has come, in place of what was kept before.
+def save_state(folder: Path, state: TrainingState) -> None:
+    """Replace the saved state.
 
     Raises:
-        StorageError: The disk is full or gone; what was kept before is still there.
+        StorageError: The disk is full or gone; the earlier state is still there.
     """
-    note = {"step": str(kept.step), "seconds": repr(kept.seconds)}
-    path = folder / STATE
+    metadata = {"step": str(state.step), "seconds": repr(state.seconds)}
+    path = folder / STATE_FILE
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(dict(kept.tensors), partial, note)
+        save_file(dict(state.tensors), partial, metadata)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
@@ -57,33 +57,33 @@ def save_state(folder: Path, kept: Kept) -> None:
         raise StorageError(f"cannot write {path}: {error}") from error
 
 
-def load_state(folder: Path, device: torch.device) -> Kept | None:
-    """Return how far a training has come; None if nothing was kept.
+def load_state(folder: Path, device: torch.device) -> TrainingState | None:
+    """Return the saved state, or None.
 
     Raises:
-        UsageError: What was kept is damaged.
+        UsageError: The file is damaged.
     """
-    path = folder / STATE
+    path = folder / STATE_FILE
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt", device=str(device)) as file:
-            note = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return Kept(int(note["step"]), float(note["seconds"]), tensors)
+            return TrainingState(int(metadata["step"]), float(metadata["seconds"]), tensors)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise UsageError(f"{path} is damaged ({error}); delete it to start again") from error
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Be the only one that trains into a folder.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock on a folder that is trained into.
 
     Raises:
-        UsageError: Somebody else does.
+        UsageError: Another process holds it.
         StorageError: The folder cannot be written.
     """
-    path = folder / LOCK
+    path = folder / _LOCK_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
@@ -99,15 +99,15 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def claim(path: Path, said: Mapping[str, Any]) -> None:
-    """Write down what a training depends on, or check that it is what was written before.
+def require_same(path: Path, values: Mapping[str, Any]) -> None:
+    """Write what a training depends on; if the file exists, check that it holds the same.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The file holds other values.
     """
-    wanted = json.loads(json.dumps(said))
+    wanted = json.loads(json.dumps(values))
     if not path.is_file():
-        with whole_file(path) as file:
+        with atomic_file(path) as file:
             file.write((json.dumps(wanted, indent=1) + "\n").encode())
         return
     try:
@@ -117,4 +117,4 @@ def claim(path: Path, said: Mapping[str, Any]) -> None:
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"cannot read {path}: {error}; choose another --out") from error
     if other:
-        raise UsageError(f"{path} says another {', '.join(other)}; choose another --out")
+        raise UsageError(f"{path} has another {', '.join(other)}; choose another --out")

@@ -1,6 +1,6 @@
-"""A model in a folder: `config.json`, `model.safetensors`, `tokenizer.json`, what the head learned.
+"""Checkpoints: a folder with `config.json`, `model.safetensors`, `tokenizer.json`, fitted files.
 
-Nothing in it is executed, and `config.json` holds the hashes of all the rest.
+Loading executes nothing. `config.json` holds the hashes of the other files.
 """
 
 import hashlib
@@ -22,29 +22,30 @@ from policies.heads import HEADS, build
 from policies.vla.config import VLAConfig
 from policies.vla.model import VLA
 from policies.vla.normalize import Normalization
-from policies.vla.text import TOKENIZER, Text
+from policies.vla.prompts import TOKENIZER_FILE, PromptTokenizer
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-FIXED = ("horizon", "action_size", "adaptive")
-"""What weights are made for, whatever the head."""
-FORMAT = 1
-"""Raised when an older reader would misread a checkpoint."""
-LISTED = 12
-"""So many weights an error names."""
+CONFIG_FILE = "config.json"
+_WEIGHTS_FILE = "model.safetensors"
+_FIXED = ("horizon", "action_size", "adaptive")
+"""Head options that the weights depend on."""
+_FORMAT = 1
+"""To be raised if an older reader would misread a checkpoint."""
+_LISTED = 12
+"""Largest number of weights that an error names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What a model expects and gives, apart from its weights.
+    """Everything about a model except its weights.
 
     Attributes:
-        network: The network below the head.
+        network: The backbone's configuration.
         head: The head's name.
         options: The head's configuration, as JSON.
         normalization: Of states and actions.
-        replan: How many actions of a chunk are executed unless a protocol says less; None all.
-        state_layout: What the state's numbers mean; None where the data did not say.
-        action_layout: What the action's numbers mean.
+        replan: Actions of a chunk to execute unless the protocol has fewer; None for all.
+        state_layout: The meaning of the state's numbers; None if unknown.
+        action_layout: The meaning of the action's numbers; None if unknown.
     """
 
     network: VLAConfig
@@ -56,12 +57,12 @@ class Contract:
     action_layout: Layout | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "Contract":
-        """Return what `as_json` wrote."""
+        """Read what `as_json` returned."""
         layouts = {
             name: Layout(tuple(Part(**part) for part in written[name]["parts"]))
             for name in ("state_layout", "action_layout")
@@ -77,19 +78,19 @@ class Contract:
         )
 
     def new_model(self) -> VLA:
-        """Return a model with fresh weights."""
+        """Return a model with random weights."""
         return VLA(self.network, build(self.head, self.options, self.network.width))
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint's folder, of which only `config.json` has been read.
+    """A checkpoint whose `config.json` has been read; `load` reads the rest.
 
     Attributes:
-        folder: Where it is.
-        identity: A hash of all that decides what the model does.
-        contract: What the model expects and gives.
-        hashes: Of each file.
+        folder: Its folder.
+        identity: The hash of `config.json`, and so of all files.
+        contract: Everything about the model except its weights.
+        hashes: The hash of each other file, by name.
     """
 
     folder: Path
@@ -99,19 +100,19 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: Path) -> "Checkpoint":
-        """Read what a folder says of itself.
+        """Read a folder's `config.json`.
 
         Raises:
-            UsageError: It holds no checkpoint that can be read.
+            UsageError: The folder holds no readable checkpoint.
         """
-        path = folder / CONFIG
+        path = folder / CONFIG_FILE
         if not path.is_file():
-            raise UsageError(f"{folder} holds no checkpoint (no {CONFIG}); see docs/vla.md")
+            raise UsageError(f"{folder} holds no checkpoint (no {CONFIG_FILE}); see docs/vla.md")
         try:
             content = path.read_bytes()
             written = json.loads(content)
-            if written["format"] != FORMAT:
-                raise ValueError(f"its format is {written['format']}, not {FORMAT}")
+            if written["format"] != _FORMAT:
+                raise ValueError(f"its format is {written['format']}, not {_FORMAT}")
             hashes = dict(written["files"])
             if not all(SAFE_NAME.fullmatch(name) for name in hashes):
                 raise ValueError("it names files outside its folder")
@@ -121,97 +122,101 @@ class Checkpoint:
         return cls(folder, hashlib.sha256(content).hexdigest(), contract, hashes)
 
     def changed(self, changes: Mapping[str, Any]) -> "Checkpoint":
-        """Return the same weights under other options of the head, or another `replan`.
+        """Return the same weights with other head options, or another `replan`.
 
         Raises:
-            UsageError: There is no such option, or its value is none.
+            UsageError: An option does not exist or cannot be changed, or a value is invalid.
         """
-        told, options = self.contract, dict(changes)
+        contract, options = self.contract, dict(changes)
         if not options:
             return self
-        replan = options.pop("replan", told.replan)
-        horizon = told.options["horizon"]
+        replan = options.pop("replan", contract.replan)
+        horizon = contract.options["horizon"]
         if replan is not None and (type(replan) is not int or not 1 <= replan <= horizon):
             raise UsageError(f"replan must be from 1 to {horizon}, not {replan!r}")
-        for name in FIXED:
+        for name in _FIXED:
             if name in options:
-                raise UsageError(f"{name} cannot be changed: {self.folder} was trained with it")
-        contract = replace(told, options={**told.options, **options}, replan=replan)
+                raise UsageError(
+                    f"{name} cannot be changed: the weights of {self.folder} depend on it"
+                )
+        contract = replace(contract, options={**contract.options, **options}, replan=replan)
         with torch.device("meta"):
             contract.new_model()
         return replace(self, contract=contract)
 
-    def load(self, device: torch.device) -> tuple[VLA, Text]:
-        """Return the model, ready to act, and its text.
+    def load(self, device: torch.device) -> tuple[VLA, PromptTokenizer]:
+        """Return the model, ready to act, and its tokenizer.
 
         Raises:
-            UsageError: A file is missing or is not what was saved, or the weights do not fit.
+            UsageError: A file is missing, has another hash, or does not fit the model.
         """
         for name, wanted in self.hashes.items():
             if _hash(self.folder / name) != wanted:
-                raise UsageError(f"{self.folder / name} is not what was saved; copy it again")
+                raise UsageError(
+                    f"{self.folder / name} has changed since it was saved; copy it again"
+                )
         head = build(self.contract.head, self.contract.options, self.contract.network.width)
-        fitted = [name for name in self.hashes if name not in (WEIGHTS, TOKENIZER)]
+        fitted = [name for name in self.hashes if name not in (_WEIGHTS_FILE, TOKENIZER_FILE)]
         if fitted:
             head.restore({name: (self.folder / name).read_text() for name in fitted})
-        # Large weights are not drawn at random only to be replaced.
+        # On the meta device, no random weights are drawn only to be replaced.
         with torch.device("meta"):
             model = VLA(self.contract.network, head)
-        path = self.folder / WEIGHTS
+        path = self.folder / _WEIGHTS_FILE
         try:
             weights = load_file(path)
         except (OSError, SafetensorError) as error:
             raise UsageError(f"cannot read {path}: {error}") from error
         fill(model, weights, str(path))
         if torch.float16 in {weight.dtype for weight in weights.values()}:
-            model.float()  # Kept in 16 bits to be small, not to be computed with.
-        text = Text.read(self.folder, self.contract.network)
-        return model.to(device).eval().requires_grad_(False), text
+            model.float()  # float16 only makes the file small.
+        tokenizer = PromptTokenizer.read(self.folder, self.contract.network)
+        return model.to(device).eval().requires_grad_(False), tokenizer
 
 
-def save(folder: Path, model: VLA, text: Text, contract: Contract) -> Checkpoint:
-    """Write a checkpoint; it is whole once `config.json` is there, which comes last.
+def save(folder: Path, model: VLA, tokenizer: PromptTokenizer, contract: Contract) -> Checkpoint:
+    """Write a checkpoint. `config.json` is written last, so a folder with it is complete.
 
     Raises:
         StorageError: The disk is full or gone.
     """
     weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
-    written = {TOKENIZER: text.dumps(), **model.head.fitted()}
+    texts = {TOKENIZER_FILE: tokenizer.dumps(), **model.head.fitted()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).unlink(missing_ok=True)
-        save_file(weights, folder / WEIGHTS)
-        for name, content in written.items():
+        (folder / CONFIG_FILE).unlink(missing_ok=True)
+        save_file(weights, folder / _WEIGHTS_FILE)
+        for name, content in texts.items():
             (folder / name).write_text(content)
-        hashes = {name: _hash(folder / name) for name in (WEIGHTS, *written)}
-        config = {"format": FORMAT, "contract": contract.as_json(), "files": hashes}
-        (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+        hashes = {name: _hash(folder / name) for name in (_WEIGHTS_FILE, *texts)}
+        config = {"format": _FORMAT, "contract": contract.as_json(), "files": hashes}
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot write a checkpoint to {folder}: {error}") from error
     return Checkpoint.open(folder)
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Put weights into a model: every one, and no other.
+    """Put weights into a model. The names have to be exactly the model's.
 
     Raises:
-        UsageError: Some are missing, left over, or of another shape; the message lists them.
+        UsageError: Weights are missing, unexpected, or of another shape; the message lists them.
     """
     wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     shapes = {n: f"{n} {found[n]} for {wanted[n]}" for n in wanted.keys() & found.keys()}
     problems = {
         "missing": sorted(wanted.keys() - found.keys()),
-        "left over": sorted(found.keys() - wanted.keys()),
+        "unexpected": sorted(found.keys() - wanted.keys()),
         "of another shape": sorted(shapes[n] for n in shapes if wanted[n] != found[n]),
     }
-    said = [
-        f"{len(names)} {problem}: {', '.join(names[:LISTED])}{', ...' if names[LISTED:] else ''}"
+    messages = [
+        f"{len(names)} {problem}: {', '.join(names[:_LISTED])}{', ...' if names[_LISTED:] else ''}"
         for problem, names in problems.items()
         if names
     ]
-    if said:
-        raise UsageError(f"{source} does not fit the model; weights {'; '.join(said)}")
+    if messages:
+        raise UsageError(f"{source} does not fit the model; weights {'; '.join(messages)}")
     model.load_state_dict(weights, assign=True)
 
 
@@ -224,8 +229,8 @@ def _hash(path: Path) -> str:
 
 
 def contract_of(model: VLA, normalization: Normalization, **more: Any) -> Contract:
-    """Return the contract of a model; `more` are the fields that it does not know itself."""
-    head = next(name for name, (_, made) in HEADS.items() if type(model.head) is made)
+    """Return the contract of a model; `more` are fields that the model does not know."""
+    head = next(name for name, (_, kind) in HEADS.items() if type(model.head) is kind)
     options = asdict(model.head.config)
     return Contract(
         network=model.config, head=head, options=options, normalization=normalization, **more

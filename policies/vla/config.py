@@ -1,4 +1,4 @@
-"""How large the network is: four sizes, each field of which a checkpoint keeps."""
+"""The network's configuration, which a checkpoint stores, and its four sizes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ class StackConfig:
         width: Numbers in a token.
         depth: Layers.
         mlp: Width of the feed-forward part.
-        heads: Attention heads, each with queries of its own.
-        kv_heads: Of these, how many have keys and values of their own.
+        heads: Attention heads for queries.
+        kv_heads: Attention heads for keys and values.
         head_size: Numbers in a query; even.
     """
 
@@ -34,12 +34,13 @@ class StackConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvConfig:
-    """A convolutional image encoder that is trained with the rest.
+    """A small convolutional image encoder, trained with the rest.
 
     Attributes:
         pixels: Height and width of a picture.
-        channels: Of its stages, multiples of 8. The first quarters height and width, others halve.
-        tokens: So many places it looks at in a picture.
+        channels: Of each stage, multiples of 8. The first stage divides height and width by four,
+            the others by two.
+        tokens: Tokens of a picture, each of which pools one place.
     """
 
     pixels: int
@@ -53,7 +54,7 @@ class SiglipConfig:
 
     Attributes:
         pixels: Height and width of a picture.
-        patch: Height and width of what becomes a token.
+        patch: Height and width of a patch; each patch is a token.
         width: Numbers in a token.
         depth: Layers.
         mlp: Width of the feed-forward part.
@@ -75,24 +76,24 @@ class SiglipConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VLAConfig:
-    """The network below the head, and what it is given.
+    """The backbone and its inputs.
 
     Attributes:
         cameras: The roles of the cameras, in the order of their tokens.
-        state_size: Numbers in a state as the network gets it; shorter ones are filled with zeros.
-        state: Where the state goes: `token` is one token of the expert's, as pi0's; `text` is
-            written into the instruction in 256 steps, as pi0.5's; `none` leaves it out.
+        state_size: Numbers in the network's state; shorter states are padded with zeros.
+        state: How the state enters: `token` is one token of the expert, as in pi0; `text` is part
+            of the prompt, in 256 levels, as in pi0.5; `none` leaves it out.
         adaptive: Whether a condition scales, shifts and gates the expert's layers (adaRMS).
-        viewpoint: Whether it is told how far each camera was moved.
-        acting: Which layers action tokens go through: the expert's, or as in pi0-FAST those that
-            read the instruction; there is no expert then, and its width is `language`'s.
+        viewpoint: Whether the offset of a moved camera is an input.
+        acting: The stack that processes action tokens: the expert's, or as in pi0-FAST the language
+            stack. There is then no expert, and action tokens have the width of `language`.
         images: The image encoder.
-        language: What reads images and the instruction.
-        expert: What acts. Depth, heads and their sizes are those of `language`.
-        vocabulary: Rows of the table of word embeddings.
-        text_length: Tokens that an instruction is cut off at.
-        prompts: Who wrote what it has learned to read. Where the language stack acts, LeRobot keeps
-            capitals and closes with a second token for the beginning; else the two agree.
+        language: The stack that reads images and the instruction.
+        expert: The stack of the action expert. Depth and heads are equal to those of `language`.
+        vocabulary: Rows of the word embedding table.
+        text_length: Prompts are cut to this number of tokens.
+        prompts: The prompt format. They differ only if the language stack acts: LeRobot then keeps
+            capitals and ends the prompt with a second `<bos>`.
     """
 
     cameras: tuple[str, ...]
@@ -109,23 +110,25 @@ class VLAConfig:
     prompts: Prompts = "openpi"
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together."""
+        """Check that the parts fit together."""
         shared = ("depth", "heads", "kv_heads", "head_size")
         if any(getattr(self.language, name) != getattr(self.expert, name) for name in shared):
             raise ValueError(f"expert and language must have the same {', '.join(shared)}")
         if self.acting == "language" and (self.state == "token" or self.adaptive):
-            raise ValueError("without an expert, a state is text or none, and nothing is adaptive")
+            raise ValueError(
+                "without an expert, the state must be text or none, and adaptive false"
+            )
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "VLAConfig":
-        """Read what `dataclasses.asdict` wrote, as JSON gives it back."""
-        told, images = dict(written), dict(written["images"])
+        """Read the JSON of `dataclasses.asdict`."""
+        values, images = dict(written), dict(written["images"])
         encoder = SiglipConfig if "patch" in images else ConvConfig
         if "channels" in images:
             images["channels"] = tuple(images["channels"])
-        stacks = {name: StackConfig(**told[name]) for name in ("language", "expert")}
-        cameras = {"cameras": tuple(told["cameras"])}
-        return cls(**(told | stacks | cameras | {"images": encoder(**images)}))
+        stacks = {name: StackConfig(**values[name]) for name in ("language", "expert")}
+        cameras = {"cameras": tuple(values["cameras"])}
+        return cls(**(values | stacks | cameras | {"images": encoder(**images)}))
 
     @property
     def width(self) -> int:
@@ -133,52 +136,64 @@ class VLAConfig:
         return (self.expert if self.acting == "expert" else self.language).width
 
 
-_LITTLE = StackConfig(width=128, depth=3, mlp=256, heads=4, kv_heads=1, head_size=32)
-_MIDDLE = StackConfig(width=384, depth=6, mlp=1536, heads=6, kv_heads=1, head_size=64)
-_TOY = StackConfig(width=64, depth=4, mlp=128, heads=8, kv_heads=1, head_size=16)
+_TINY = StackConfig(width=128, depth=3, mlp=256, heads=4, kv_heads=1, head_size=32)
+_SMALL = StackConfig(width=384, depth=6, mlp=1536, heads=6, kv_heads=1, head_size=64)
+_DUMMY = StackConfig(width=64, depth=4, mlp=128, heads=8, kv_heads=1, head_size=16)
 _GEMMA_2B = StackConfig(width=2048, depth=18, mlp=16384, heads=8, kv_heads=1, head_size=256)
 _GEMMA_300M = replace(_GEMMA_2B, width=1024, mlp=4096)
+_OPENPI_STATE = 32
+"""Numbers in the padded state of openpi's models."""
+
+
+def _size(
+    images: ConvConfig | SiglipConfig,
+    language: StackConfig,
+    expert: StackConfig,
+    vocabulary: int,
+    text_length: int,
+    state_size: int = 0,
+) -> VLAConfig:
+    return VLAConfig(
+        cameras=(),
+        state_size=state_size,
+        images=images,
+        language=language,
+        expert=expert,
+        vocabulary=vocabulary,
+        text_length=text_length,
+    )
+
 
 _SIZES = {
-    "tiny": VLAConfig(
-        cameras=(),
-        state_size=0,
-        images=ConvConfig(pixels=128, channels=(24, 48), tokens=16),
-        language=_LITTLE,
-        expert=_LITTLE,
-        vocabulary=1024,
-        text_length=32,
+    "tiny": _size(ConvConfig(pixels=128, channels=(24, 48), tokens=16), _TINY, _TINY, 1024, 32),
+    "small": _size(
+        ConvConfig(pixels=128, channels=(48, 96, 192), tokens=32),
+        _SMALL,
+        replace(_SMALL, width=256, mlp=1024),
+        2048,
+        48,
     ),
-    "small": VLAConfig(
-        cameras=(),
-        state_size=0,
-        images=ConvConfig(pixels=128, channels=(48, 96, 192), tokens=32),
-        language=_MIDDLE,
-        expert=replace(_MIDDLE, width=256, mlp=1024),
-        vocabulary=2048,
-        text_length=48,
+    "dummy": _size(
+        SiglipConfig(pixels=28, patch=14, width=32, depth=2, mlp=64, heads=4),
+        _DUMMY,
+        _DUMMY,
+        512,
+        48,
+        _OPENPI_STATE,
     ),
-    "dummy": VLAConfig(
-        cameras=(),
-        state_size=32,
-        images=SiglipConfig(pixels=28, patch=14, width=32, depth=2, mlp=64, heads=4),
-        language=_TOY,
-        expert=_TOY,
-        vocabulary=512,
-        text_length=48,
-    ),
-    "paligemma": VLAConfig(
-        cameras=(),
-        state_size=32,
-        images=SiglipConfig(pixels=224, patch=14, width=1152, depth=27, mlp=4304, heads=16),
-        language=_GEMMA_2B,
-        expert=_GEMMA_300M,
-        vocabulary=257152,
-        text_length=48,
+    "paligemma": _size(
+        SiglipConfig(pixels=224, patch=14, width=1152, depth=27, mlp=4304, heads=16),
+        _GEMMA_2B,
+        _GEMMA_300M,
+        257152,
+        48,
+        _OPENPI_STATE,
     ),
 }
 SIZES = tuple(_SIZES)
 """The names of the sizes."""
+_STATE_TOKENS = 6
+"""Prompt tokens that a number of a state may take."""
 
 
 def sized(
@@ -191,18 +206,19 @@ def sized(
     viewpoint: bool = False,
     acting: Acting = "expert",
 ) -> VLAConfig:
-    """Return the network of this size for what it will see.
+    """Return the configuration of a size, for these cameras and this state.
 
-    Where the state is text, the instruction may be longer by six tokens a number.
+    If the state is text, prompts may be longer.
 
     Raises:
-        UsageError: There is no such size.
+        UsageError: The size does not exist.
+        ValueError: The state is larger than the network's.
     """
     require_known("size", size, _SIZES)
     base = _SIZES[size]
     if state_size > base.state_size > 0:
         raise ValueError(f"a state of {state_size} numbers; size {size!r} takes {base.state_size}")
-    written = 6 * state_size if state == "text" else 0
+    state_tokens = _STATE_TOKENS * state_size if state == "text" else 0
     return replace(
         base,
         cameras=cameras,
@@ -211,5 +227,5 @@ def sized(
         adaptive=adaptive,
         viewpoint=viewpoint,
         acting=acting,
-        text_length=base.text_length + written,
+        text_length=base.text_length + state_tokens,
     )

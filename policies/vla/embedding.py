@@ -1,4 +1,4 @@
-"""Turns what was observed into the tokens that the language stack reads."""
+"""Embeds pictures and words as the tokens of the language stack."""
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +10,14 @@ from policies.vla.siglip import Siglip
 
 
 class Embedding(nn.Module):
-    """Image encoder and word embeddings.
+    """The image encoder and the word embeddings.
 
-    SigLIP looks through all cameras. The convolutions are few and each camera has its own, whose
-    tokens a learned position tells apart.
+    All cameras share one SigLIP. The convolutions are small, so each camera has its own, and a
+    learned position tells their tokens apart.
     """
 
     def __init__(self, config: VLAConfig) -> None:
-        """Make the weights."""
+        """Create the weights."""
         super().__init__()
         width = config.language.width
         self.cameras = config.cameras
@@ -31,37 +31,37 @@ class Embedding(nn.Module):
             self.images = Siglip(config.images, width)
         self.words = nn.Embedding(config.vocabulary, width)
         nn.init.normal_(self.words.weight, std=width**-0.5)
-        # Without a bias, a camera that was not moved changes nothing, nor does an untrained one.
+        # No bias: an unmoved camera changes nothing, and neither do untrained weights.
         self.viewpoint = nn.Linear(3, width, bias=False) if config.viewpoint else None
         if self.viewpoint is not None:
             nn.init.zeros_(self.viewpoint.weight)
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """Return the tokens, (batch, N, width), and which of them are there, (batch, N)."""
+        """Return the tokens, (batch, N, width), and which of them are present, (batch, N)."""
         words = self.words(inputs.tokens) * self.words.embedding_dim**0.5
         tokens, masks = [words], [inputs.token_mask]
         if self.cameras:
-            pictures = self._look(inputs, words)
+            pictures = self._encode_pictures(inputs, words)
             present = torch.stack([inputs.present[role] for role in self.cameras], dim=1)
             masks.insert(0, present.repeat_interleave(pictures.shape[2], dim=1))
             tokens.insert(0, pictures.flatten(1, 2))
         return torch.cat(tokens, dim=1), torch.cat(masks, dim=1)
 
-    def _look(self, inputs: Inputs, words: Tensor) -> Tensor:
+    def _encode_pictures(self, inputs: Inputs, words: Tensor) -> Tensor:
         """Return each camera's tokens, (batch, cameras, N, width)."""
-        seen: Tensor
+        encoded: Tensor
         pictures = [inputs.images[role] for role in self.cameras]
         if isinstance(self.images, Siglip):
             together = self.images(torch.cat(pictures))
-            seen = torch.stack(together.chunk(len(pictures)), dim=1)
+            encoded = torch.stack(together.chunk(len(pictures)), dim=1)
         else:
             mask = inputs.token_mask[..., None]
-            told = (words * mask).sum(dim=1) / mask.sum(dim=1)
-            looked = zip(self.images, pictures, strict=True)
-            seen = torch.stack([look(picture, told) for look, picture in looked], dim=1)
+            instruction = (words * mask).sum(dim=1) / mask.sum(dim=1)
+            pairs = zip(self.images, pictures, strict=True)
+            encoded = torch.stack([net(picture, instruction) for net, picture in pairs], dim=1)
         if self.positions is not None:
-            seen = seen + self.positions
+            encoded = encoded + self.positions
         if self.viewpoint is not None and inputs.viewpoint:
             moved = torch.stack([inputs.viewpoint[role] for role in self.cameras], dim=1)
-            seen = seen + self.viewpoint(moved)[:, :, None]
-        return seen
+            encoded = encoded + self.viewpoint(moved)[:, :, None]
+        return encoded

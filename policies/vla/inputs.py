@@ -1,4 +1,4 @@
-"""What the model sees of an observation, as tensors."""
+"""The network's inputs as tensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Inputs:
-    """A batch of observations, ready for the network.
+    """A batch of observations, prepared for the network.
 
     Attributes:
-        images: What each camera sees, by its role, (batch, 3, height, width) in [-1, 1].
-        present: Whether the camera is there, by its role, (batch,); the others' tokens are masked.
-        tokens: The instruction, (batch, length); with it the state, where the state is text.
-        token_mask: Which of the tokens are no padding, (batch, length).
+        images: The picture of each camera, by role, (batch, 3, height, width) in [-1, 1].
+        present: Whether each camera exists, by role, (batch,); tokens of absent ones are masked.
+        tokens: The instruction, and the state if it is text, (batch, length).
+        token_mask: Which tokens are not padding, (batch, length).
         state: Proprioception, normalised, (batch, size).
-        viewpoint: How far each camera was moved, by its role, (batch, 3): distance, yaw and pitch
-            of the spherical embedding; empty where the model has none.
+        viewpoint: How far each camera was moved, by role, (batch, 3): distance, yaw and pitch of
+            the spherical embedding. Empty if the model has none.
     """
 
     images: Mapping[str, Tensor]

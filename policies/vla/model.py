@@ -1,4 +1,4 @@
-"""The model: one network for every head."""
+"""The model: one backbone under any action head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from policies.heads.head import Head
+from policies.vla.backbone import Backbone, Prefix
 from policies.vla.config import VLAConfig
 from policies.vla.inputs import Inputs
-from policies.vla.trunk import Prefix, Trunk
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples to learn from.
+    """Training samples.
 
     Attributes:
-        inputs: What was seen.
-        actions: What was done, normalised, (batch, horizon, action_size).
-        valid: Which of it counts, (batch, horizon): not what lies behind an episode's end.
-        read: What the trunk made of what was seen, where that is known.
+        inputs: The observations.
+        actions: The recorded chunks, normalised, (batch, horizon, action_size).
+        valid: False for actions after the end of an episode, (batch, horizon).
+        read: The backbone's `read` of the observations, if already known.
     """
 
     inputs: Inputs
@@ -34,16 +34,16 @@ class VLA(nn.Module):
     """A vision-language-action model.
 
     Attributes:
-        config: Of all but the head.
-        head: What turns the network's output into actions.
-        prefixes: How often observations have been read in `act` so far.
+        config: Of the backbone.
+        head: The action head.
+        prefixes: How many prefixes `act` has computed so far.
     """
 
     def __init__(self, config: VLAConfig, head: Head) -> None:
-        """Make the weights of the network below a head.
+        """Create the weights of the backbone.
 
         Raises:
-            ValueError: The head is made for another network.
+            ValueError: The head needs another width, or another value of `adaptive`.
         """
         super().__init__()
         if (head.width, head.adaptive) != (config.width, config.adaptive):
@@ -52,22 +52,28 @@ class VLA(nn.Module):
                 f"{config.width}, adaptive {config.adaptive}"
             )
         self.config = config
-        self.trunk = Trunk(config)
+        # Weights in checkpoints are called "trunk.*"; another name would change their hashes.
+        self.trunk = Backbone(config)
         self.head = head
         self.prefixes = 0
 
     @property
+    def backbone(self) -> Backbone:
+        """All of the network below the head."""
+        return self.trunk
+
+    @property
     def evaluations(self) -> int:
-        """How often a part of the network has run in `act`: the prefix once, and the expert."""
+        """How often `act` has run a part of the network: prefixes and expert calls."""
         return self.prefixes + self.head.evaluations
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Return each sample's loss, (batch,), with all randomness from the generator."""
-        expert = self.trunk.expert(self.trunk.prefix(batch.inputs, batch.read))
+        """Return the loss of each sample, (batch,); the generator is the only randomness."""
+        expert = self.backbone.expert(self.backbone.prefix(batch.inputs, batch.read))
         return self.head.loss(expert, batch.actions, batch.valid, generator)
 
     @torch.inference_mode()
     def act(self, inputs: Inputs, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return a normalised chunk for each observation, (batch, horizon, action_size)."""
         self.prefixes += 1
-        return self.head.sample(self.trunk.expert(self.trunk.prefix(inputs)), streams)
+        return self.head.sample(self.backbone.expert(self.backbone.prefix(inputs)), streams)

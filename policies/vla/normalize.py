@@ -1,4 +1,4 @@
-"""What stands between the numbers of a robot and those of the network."""
+"""Converts between the robot's states and actions and the network's normalised ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,63 +8,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.contracts.errors import UsageError
-from harness.demonstrations.statistics import Statistics
+from harness.demonstrations.column_statistics import Statistics
 
 Kind = Literal["quantile", "gaussian"]
-Numbers = NDArray[np.float32]
-MARGIN = 1e-6
-"""What openpi and the E0 paper add to a divisor."""
+_Numbers = NDArray[np.float32]
+_MARGIN = 1e-6
+"""Added to a divisor, as in openpi and the E0 paper."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Moves and stretches each number of a vector: z = (x - centre) / span.
+    """Scales each number of a vector: z = (x - centre) / span.
 
     Attributes:
-        centre: What becomes 0.
-        span: What becomes 1, measured from there.
+        centre: The value that becomes 0.
+        span: The distance from it that becomes 1.
     """
 
     centre: tuple[float, ...]
     span: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be undone."""
+        """Check that the scaling can be inverted."""
         if len(self.centre) != len(self.span) or not all(span > 0 for span in self.span):
             raise UsageError("a scaling needs a centre and a positive span for each number")
 
     @classmethod
     def of(cls, kind: Kind, statistics: Statistics, floor: float = 0.0) -> "Scaling":
-        """Return the scaling for what has these statistics.
+        """Return the scaling for data with these statistics.
 
         Args:
             kind: `quantile` maps the 1st and 99th percentile to -1 and 1 (the E0 paper's eq. 21),
                 `gaussian` the mean to 0 and a standard deviation to 1 (eq. 20).
             statistics: With `q01` and `q99`, or `mean` and `std`.
-            floor: The least span, for numbers that hardly change in the data.
+            floor: The smallest span, for numbers that hardly change in the data.
         """
         if kind == "quantile":
             low, high = statistics["q01"], statistics["q99"]
-            span = (high - low + MARGIN) / 2
+            span = (high - low + _MARGIN) / 2
             centre = low + span
         else:
-            centre, span = statistics["mean"], statistics["std"] + MARGIN
+            centre, span = statistics["mean"], statistics["std"] + _MARGIN
         return cls(tuple(centre.tolist()), tuple(np.maximum(span, floor).tolist()))
 
     @property
     def size(self) -> int:
-        """How many numbers a vector has."""
+        """Numbers in a vector."""
         return len(self.centre)
 
-    def forth(self, values: Numbers) -> Numbers:
-        """Return the network's numbers for the robot's; in double precision in between."""
-        forth: Numbers = ((values - np.array(self.centre)) / self.span).astype(np.float32)
-        return forth
+    def normalize(self, values: _Numbers) -> _Numbers:
+        """Return normalised values, computed in double precision."""
+        normalized: _Numbers = ((values - np.array(self.centre)) / self.span).astype(np.float32)
+        return normalized
 
-    def back(self, values: Numbers) -> Numbers:
-        """Return the robot's numbers for the network's."""
-        back: Numbers = (values * np.array(self.span) + np.array(self.centre)).astype(np.float32)
-        return back
+    def restore(self, values: _Numbers) -> _Numbers:
+        """Undo `normalize`."""
+        restored: _Numbers = values * np.array(self.span) + np.array(self.centre)
+        return restored.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ class Normalization:
     """How a policy's states and actions are normalised.
 
     Attributes:
-        state: Of the state.
-        action: Of the action, after what `relative` takes off.
-        relative: For each number of an action, the number of the state that it is counted from,
-            or None: joint targets are learned better as distances from where the joints are.
-            Empty if there is none.
-        angles: Those among the counted numbers that are angles in rad: pi and -pi are the same, so
-            they are counted the short way round.
-        state_angles: Those among the state's numbers: they are measured the short way round from
-            the centre, so that no pose is two states.
+        state: Scaling of states.
+        action: Scaling of actions, after `relative` is subtracted.
+        relative: For each number of an action, the index of the state number that is subtracted
+            from it, or None. Joint targets are easier to learn as offsets from the joints. Empty
+            if all are None.
+        angles: Indices of relative numbers that are angles in rad. Their differences are wrapped,
+            because pi and -pi are the same angle.
+        state_angles: Indices of state numbers that are angles in rad. Their distances to the centre
+            are wrapped, so that each pose has one state.
     """
 
     state: Scaling
@@ -90,62 +90,62 @@ class Normalization:
     state_angles: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together."""
+        """Check that the indices fit the sizes."""
         if self.relative and len(self.relative) != self.action.size:
             raise UsageError("`relative` needs an entry for each number of an action")
-        counted = [i for i, source in enumerate(self.relative) if source is not None]
-        if not set(self.angles) <= set(counted):
-            raise UsageError("`angles` are counted from the state's: `relative` must name them")
+        indices = [i for i, source in enumerate(self.relative) if source is not None]
+        if not set(self.angles) <= set(indices):
+            raise UsageError("`angles` must be indices that `relative` makes relative")
         if not set(self.state_angles) <= set(range(self.state.size)):
             raise UsageError(
-                f"`state_angles` must be numbers of a state, 0 to {self.state.size - 1}"
+                f"`state_angles` must be indices of a state, 0 to {self.state.size - 1}"
             )
 
-    def states(self, state: Numbers) -> Numbers:
-        """Return the network's states for the robot's, (batch, S)."""
-        return self.state.forth(near(state, np.array(self.state.centre), self.state_angles))
+    def states(self, state: _Numbers) -> _Numbers:
+        """Return normalised states, (batch, S)."""
+        return self.state.normalize(wrap(state, np.array(self.state.centre), self.state_angles))
 
-    def origin(self, state: Numbers) -> Numbers:
-        """Return what actions are counted from, (batch, 1, A), for states, (batch, S)."""
-        counted = [i for i, source in enumerate(self.relative) if source is not None]
+    def origin(self, state: _Numbers) -> _Numbers:
+        """Return what `relative` subtracts from actions, (batch, 1, A), for states (batch, S)."""
+        indices = [i for i, source in enumerate(self.relative) if source is not None]
         origin = np.zeros((len(state), 1, self.action.size), np.float32)
-        origin[:, 0, counted] = state[:, [s for s in self.relative if s is not None]]
+        origin[:, 0, indices] = state[:, [s for s in self.relative if s is not None]]
         return origin
 
-    def chunk(self, actions: Numbers, state: Numbers) -> Numbers:
-        """Return the network's chunks for the robot's, (batch, H, A), chosen in these states."""
-        return self.action.forth(self._turned(actions - self.origin(state)))
+    def chunk(self, actions: _Numbers, state: _Numbers) -> _Numbers:
+        """Return normalised chunks for the robot's chunks, (batch, H, A), and first states."""
+        return self.action.normalize(self._wrapped(actions - self.origin(state)))
 
-    def actions(self, chunk: Numbers, state: Numbers) -> Numbers:
-        """Return the robot's chunks for the network's; numbers behind the action's are filling."""
-        return self._turned(self.action.back(chunk[..., : self.action.size]) + self.origin(state))
+    def actions(self, chunk: _Numbers, state: _Numbers) -> _Numbers:
+        """Return the robot's chunks for normalised ones; surplus numbers are padding."""
+        restored = self.action.restore(chunk[..., : self.action.size])
+        return self._wrapped(restored + self.origin(state))
 
-    def _turned(self, actions: Numbers) -> Numbers:
-        """Return the same with angles between -pi and pi."""
-        return near(actions, np.zeros(self.action.size), self.angles)
+    def _wrapped(self, actions: _Numbers) -> _Numbers:
+        """Return the actions with angles in [-pi, pi)."""
+        return wrap(actions, np.zeros(self.action.size), self.angles)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "Normalization":
-        """Read what `dataclasses.asdict` wrote."""
+        """Read the JSON of `dataclasses.asdict`."""
         state, action = (Scaling(**_tuples(written[name])) for name in ("state", "action"))
-        # Checkpoints of before angles were known have none.
-        angles = {name: tuple(written.get(name, ())) for name in ("angles", "state_angles")}
-        return cls(state, action, tuple(written["relative"]), **angles)
+        indices = {name: tuple(written[name]) for name in ("relative", "angles", "state_angles")}
+        return cls(state, action, **indices)
 
 
-def near(values: Numbers, centre: NDArray[np.float64], angles: Sequence[int]) -> Numbers:
-    """Return the same with these angles, in rad, at most half a turn from their centre."""
-    turned, chosen = values.copy(), list(angles)
+def wrap(values: _Numbers, centre: NDArray[np.float64], angles: Sequence[int]) -> _Numbers:
+    """Return the values with these angles, in rad, at most half a turn from their centre."""
+    wrapped, chosen = values.copy(), list(angles)
     start = centre[chosen] - np.pi
-    turned[..., chosen] = (values[..., chosen] - start) % (2 * np.pi) + start
-    return turned
+    wrapped[..., chosen] = (values[..., chosen] - start) % (2 * np.pi) + start
+    return wrapped
 
 
-def mean_angles(values: Numbers) -> NDArray[np.float64]:
-    """Return the direction in the middle of each column of angles in rad."""
-    turns = np.exp(1j * values.astype(np.float64)).mean(axis=0)
-    middle: NDArray[np.float64] = np.angle(turns)
-    return middle
+def mean_angles(values: _Numbers) -> NDArray[np.float64]:
+    """Return the circular mean of each column of angles in rad."""
+    directions = np.exp(1j * values.astype(np.float64)).mean(axis=0)
+    mean: NDArray[np.float64] = np.angle(directions)
+    return mean
 
 
 def _tuples(written: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:

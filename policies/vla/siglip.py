@@ -1,4 +1,4 @@
-"""SigLIP's image encoder: a vision transformer whose patches all attend to each other."""
+"""SigLIP's image encoder: a vision transformer with full attention between patches."""
 
 import torch
 from torch import Tensor, nn
@@ -7,11 +7,11 @@ from torch.nn import functional
 from policies.vla.config import SiglipConfig
 
 
-class SiglipLayer(nn.Module):
-    """Attention and feed-forward, each normalised before and added to what came in."""
+class _SiglipLayer(nn.Module):
+    """A pre-norm transformer layer. The names of its weights are keys of weight files."""
 
     def __init__(self, config: SiglipConfig) -> None:
-        """Make the weights."""
+        """Create the weights."""
         super().__init__()
         self.heads = config.heads
         self.attention_norm = nn.LayerNorm(config.width, eps=1e-6)
@@ -27,31 +27,31 @@ class SiglipLayer(nn.Module):
         """Return the tokens after the layer."""
         normed = self.attention_norm(tokens)
         queries, keys, values = (
-            made(normed).view(*normed.shape[:2], self.heads, -1).transpose(1, 2)
-            for made in (self.queries, self.keys, self.values)
+            project(normed).view(*normed.shape[:2], self.heads, -1).transpose(1, 2)
+            for project in (self.queries, self.keys, self.values)
         )
         gathered = functional.scaled_dot_product_attention(queries, keys, values)
         tokens = tokens + self.gathered(gathered.transpose(1, 2).flatten(2))
         inner = functional.gelu(self.up(self.forward_norm(tokens)), approximate="tanh")
-        after: Tensor = tokens + self.down(inner)
-        return after
+        output: Tensor = tokens + self.down(inner)
+        return output
 
 
 class Siglip(nn.Module):
-    """Patches of a picture become tokens."""
+    """Turns the patches of a picture into tokens."""
 
     def __init__(self, config: SiglipConfig, width: int) -> None:
-        """Make the weights; tokens leave with `width` numbers."""
+        """Create the weights; output tokens have `width` numbers."""
         super().__init__()
         self.patches = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
         self.positions = nn.Parameter(torch.empty(config.grid**2, config.width))
         nn.init.normal_(self.positions, std=config.width**-0.5)
-        self.layers = nn.Sequential(*(SiglipLayer(config) for _ in range(config.depth)))
+        self.layers = nn.Sequential(*(_SiglipLayer(config) for _ in range(config.depth)))
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.out = nn.Linear(config.width, width)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return the tokens of pictures in [-1, 1], (batch, 3, H, W) to (batch, N, width)."""
+        """Return tokens, (batch, N, width), of pictures in [-1, 1], (batch, 3, H, W)."""
         tokens = self.patches(pictures).flatten(2).transpose(1, 2) + self.positions
-        seen: Tensor = self.out(self.norm(self.layers(tokens)))
-        return seen
+        output: Tensor = self.out(self.norm(self.layers(tokens)))
+        return output

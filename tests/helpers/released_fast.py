@@ -1,6 +1,6 @@
-"""Files in the format of FAST's released tokenizer, fitted to made-up chunks.
+"""Files in the format of FAST's released tokenizer, fitted to random chunks.
 
-The released files themselves are on the Hugging Face Hub and were not at hand.
+The released files are on the Hugging Face Hub; tests do not download them.
 """
 
 import json
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 
 
 def write_released(folder: Path, chunks: np.ndarray, vocabulary: int, scale: float = 10) -> None:
-    """Fit tokens as the class `UniversalActionProcessor` does, and write its two files of data."""
+    """Fit a tokenizer as the class `UniversalActionProcessor` does, and write its two files."""
     rounded = np.around(dct(chunks, axis=1, norm="ortho") * scale).astype(int)
     low, high = int(rounded.min()), int(rounded.max())
     tokenizer = Tokenizer(models.BPE())
@@ -30,7 +30,7 @@ def write_released(folder: Path, chunks: np.ndarray, vocabulary: int, scale: flo
     tokenizer.train_from_iterator(texts, trainer)
     folder.mkdir(parents=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    told = {
+    config = {
         "processor_class": "UniversalActionProcessor",
         "scale": scale,
         "vocab_size": vocabulary,
@@ -38,4 +38,4 @@ def write_released(folder: Path, chunks: np.ndarray, vocabulary: int, scale: flo
         "time_horizon": None,
         "action_dim": None,
     }
-    (folder / "processor_config.json").write_text(json.dumps(told))
+    (folder / "processor_config.json").write_text(json.dumps(config))

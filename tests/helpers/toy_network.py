@@ -1,4 +1,4 @@
-"""The smallest network that an action head can sit on, and a question with two right answers."""
+"""A small network for tests of action heads, and a task with two correct answers."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,24 +8,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import Head, Memory
+from policies.heads.head import Expert, Head
 
 HORIZON, ACTION_SIZE = 4, 2
 CLOSE = 0.1
-"""How far from an answer every number of a chunk may lie."""
+"""Largest error of every number of a chunk that counts as an answer."""
 PLACES = 64
 
 
 @dataclass
 class ToyMemory:
-    """Keys and values by layer, and how many tokens they are of."""
+    """Keys and values by layer, and the number of their tokens."""
 
     kept: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     count: int = 0
 
 
 class ToyLayer(nn.Module):
-    """Attention and two linear layers, scaled, shifted and gated where there is a condition."""
+    """Attention and two linear layers; a condition scales, shifts and gates them."""
 
     def __init__(self, width: int, heads: int, adaptive: bool) -> None:
         super().__init__()
@@ -55,8 +55,8 @@ class ToyLayer(nn.Module):
         mask = torch.cat(
             [torch.ones(n, before, dtype=torch.bool), mask.tril() if causal else mask], 1
         )
-        found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        out: Tensor = self.out(found.transpose(1, 2).flatten(2))
+        output = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        out: Tensor = self.out(output.transpose(1, 2).flatten(2))
         return out
 
     def forward(
@@ -82,7 +82,7 @@ class ToyLayer(nn.Module):
 
 
 class ToyNetwork(nn.Module):
-    """Observations are vectors; its prefix is one token."""
+    """A network whose observations are vectors and whose prefix is one token."""
 
     def __init__(self, observed: int, width: int, adaptive: bool, layers: int = 2) -> None:
         super().__init__()
@@ -95,28 +95,22 @@ class ToyNetwork(nn.Module):
         return ToyExpert(self, observations)
 
 
-class ToyExpert:
-    """An `Expert` bound to a batch of vectors."""
+class ToyExpert(Expert):
+    """The network, bound to a batch of vectors."""
 
     def __init__(self, network: ToyNetwork, observations: Tensor) -> None:
-        self.batch, self.device = len(observations), observations.device
+        super().__init__(len(observations), observations.device)
         self._network, self._seen = network, network.look(observations)[:, None]
         self.calls = 0
 
     def memory(self) -> ToyMemory:
         return ToyMemory()
 
-    def __call__(
-        self,
-        tokens: Tensor,
-        *,
-        condition: Tensor | None = None,
-        causal: bool = False,
-        memory: Memory | None = None,
+    def run(
+        self, tokens: Tensor, condition: Tensor | None, causal: bool, memory: ToyMemory | None
     ) -> Tensor:
         self.calls += 1
         memory = memory or ToyMemory()
-        assert isinstance(memory, ToyMemory)
         places = self._network.places[memory.count : memory.count + tokens.shape[1]]
         memory.count += tokens.shape[1]
         x = tokens + places
@@ -127,13 +121,13 @@ class ToyExpert:
 
 
 def answers(observations: Tensor) -> Tensor:
-    """Return one of the two right chunks of each observation; the other is its negative."""
+    """Return one of the two correct chunks for each observation; the other is its negative."""
     steps = torch.arange(HORIZON)[:, None] * 0.3 + torch.arange(ACTION_SIZE) * 0.8
     return (0.3 + 0.4 * observations[:, :, None]) * torch.cos(steps)
 
 
 def examples(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return observations and a chunk for each: one answer or the other, equally often."""
+    """Return observations, and one of the two answers for each, equally often."""
     observations = torch.rand(count, 1, generator=generator)
     signs = torch.randint(0, 2, (count, 1, 1), generator=generator) * 2 - 1
     return observations, signs * answers(observations)
@@ -142,7 +136,7 @@ def examples(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 def train(
     head: Head, network: ToyNetwork, steps: int, batch: int = 64, rate: float = 3e-3, seed: int = 0
 ) -> None:
-    """Train on ever new examples, warming up and fading out."""
+    """Train on new examples in every step, with a warm-up and a cosine."""
     generator = torch.Generator().manual_seed(seed)
     head.fit(examples(2000, generator)[1].numpy())
     weights = [*head.parameters(), *network.parameters()]
@@ -168,12 +162,12 @@ def draw(head: Head, network: ToyNetwork, count: int, seed: int = 0) -> tuple[Te
 
 
 @dataclass(frozen=True)
-class Found:
-    """How sampled chunks relate to the two answers.
+class Verdict:
+    """Which of the two answers sampled chunks give.
 
     Attributes:
-        consistent: Which are one answer, in all their numbers.
-        positive: Which are closer to the first answer than to the second.
+        consistent: Which chunks are close to one answer in all their numbers.
+        positive: Which chunks are closer to the first answer than to the second.
         errors: The largest distance to the closer answer.
     """
 
@@ -182,9 +176,9 @@ class Found:
     errors: Tensor
 
 
-def judge(observations: Tensor, chunks: Tensor) -> Found:
+def judge(observations: Tensor, chunks: Tensor) -> Verdict:
     """Compare sampled chunks with the answers."""
     right = answers(observations)
     first, second = (chunks - right).abs().amax((1, 2)), (chunks + right).abs().amax((1, 2))
     errors = torch.minimum(first, second)
-    return Found(errors < CLOSE, first < second, errors)
+    return Verdict(errors < CLOSE, first < second, errors)

@@ -1,4 +1,4 @@
-"""Small models and made-up observations for the tests of the model."""
+"""Small models and random observations for tests of the model."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ from policies.vla.config import VLAConfig, sized
 from policies.vla.inputs import Inputs
 from policies.vla.model import VLA
 from policies.vla.normalize import Normalization, Scaling
-from policies.vla.text import Text
+from policies.vla.prompts import PromptTokenizer
 
 CAMERAS = ("main", "wrist")
 STATE, ACTION, HORIZON = 5, 3, 4
@@ -24,11 +24,11 @@ def network(size: str = "tiny", **options: Any) -> VLAConfig:
 
 
 def model(config: VLAConfig, head: str = "regression", seed: int = 0, **options: Any) -> VLA:
-    """A model whose every weight is drawn, also those that training starts at zero."""
+    """Return a model with random weights, including those that training starts at zero."""
     torch.manual_seed(seed)
-    told = {"horizon": HORIZON, "action_size": ACTION, **options}
-    made = build(head, told, config.width)
-    vla = VLA(replace(config, adaptive=made.adaptive), made).eval()
+    options = {"horizon": HORIZON, "action_size": ACTION, **options}
+    built = build(head, options, config.width)
+    vla = VLA(replace(config, adaptive=built.adaptive), built).eval()
     for weight in vla.parameters():
         if not weight.any():
             torch.nn.init.normal_(weight, std=0.1)
@@ -36,17 +36,17 @@ def model(config: VLAConfig, head: str = "regression", seed: int = 0, **options:
 
 
 def inputs(config: VLAConfig, batch: int = 2, seed: int = 0) -> Inputs:
-    """Observations with a padding token in each but the first."""
-    drawn = torch.Generator().manual_seed(seed)
+    """Return random observations, with padding tokens in all but the first."""
+    generator = torch.Generator().manual_seed(seed)
     size = (batch, 3, config.images.pixels, config.images.pixels)
     mask = torch.ones(batch, 7, dtype=torch.bool)
     mask[1:, 5:] = False
     return Inputs(
-        images={role: torch.rand(size, generator=drawn) * 2 - 1 for role in config.cameras},
+        images={role: torch.rand(size, generator=generator) * 2 - 1 for role in config.cameras},
         present={role: torch.ones(batch, dtype=torch.bool) for role in config.cameras},
-        tokens=torch.randint(2, 200, (batch, 7), generator=drawn),
+        tokens=torch.randint(2, 200, (batch, 7), generator=generator),
         token_mask=mask,
-        state=torch.randn(batch, config.state_size, generator=drawn),
+        state=torch.randn(batch, config.state_size, generator=generator),
         viewpoint={},
     )
 
@@ -55,8 +55,8 @@ def streams(batch: int) -> list[np.random.Generator]:
     return [np.random.default_rng(number) for number in range(batch)]
 
 
-def text(config: VLAConfig) -> Text:
-    return Text.fitted(INSTRUCTIONS, config)
+def tokenizer(config: VLAConfig) -> PromptTokenizer:
+    return PromptTokenizer.fitted(INSTRUCTIONS, config)
 
 
 def normalization() -> Normalization:
@@ -65,6 +65,6 @@ def normalization() -> Normalization:
 
 
 def pictures(batch: int, pixels: int = 32, seed: int = 0) -> dict[str, NDArray[np.uint8]]:
-    drawn = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     shape = (batch, pixels, pixels, 3)
-    return {role: drawn.integers(0, 256, shape, dtype=np.uint8) for role in CAMERAS}
+    return {role: rng.integers(0, 256, shape, dtype=np.uint8) for role in CAMERAS}
