@@ -124,8 +124,8 @@ def find_protocol(short: str, options: Mapping[str, str]) -> LiteProtocol:
         options: Only ``tracks``, the folder of the track files.
 
     Raises:
-        UsageError: The card or an option is unknown, the card plays no track, or the folder lacks
-            the track's file.
+        UsageError: The card or an option is unknown, the option is given for a card without a
+            track, or the track's file is missing.
     """
     for option in options:
         require_known(f"option of the protocols of {FAMILY}", option, OPTIONS)
@@ -133,14 +133,11 @@ def find_protocol(short: str, options: Mapping[str, str]) -> LiteProtocol:
     cards = protocols(folder)
     require_known(f"protocol of {FAMILY}", short, cards)
     card = cards[short]
-    if folder:
-        if not card.track:
-            known = " ".join(f"track{number}" for number in TRACKS)
-            raise UsageError(
-                f"{card.name} plays no track; leave out tracks={folder}, or use {known}"
-            )
-        if not card.track_sha256:
-            raise _missing_track(card.track, card.folder)
+    if folder and not card.track:
+        known = " ".join(f"track{number}" for number in TRACKS)
+        raise UsageError(f"{card.name} plays no track; leave out tracks={folder}, or use {known}")
+    if card.track and not card.track_sha256:
+        raise _missing_track(card.track, card.folder)
     return card
 
 

@@ -236,6 +236,17 @@ def test_an_option_of_the_protocol_names_the_folder_of_the_tracks(
     assert resolve_tracks(f"{card.label},tracks={tmp_path / 'option'}").label == card.label
 
 
+def test_a_recorded_track_without_its_file_names_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TRACKS_VARIABLE, raising=False)
+    small_track(tmp_path)
+    label = resolve_tracks(f"track4,tracks={tmp_path}").label
+    for protocol in (label, "track4"):
+        with pytest.raises(UsageError, match="use --protocol track4,tracks=FOLDER or set"):
+            resolve_tracks(protocol)
+
+
 @pytest.mark.parametrize(
     ("protocol", "said"),
     [

@@ -1,1 +1,1 @@
-"""Stands in for upstream's package."""
+"""A stand-in for upstream's package."""

@@ -24,7 +24,7 @@ def load_env(task, robot, episode_config, random_init, eval, run_mode):
 
 
 class Task:
-    """What an episode asks for."""
+    """The goal of an episode."""
 
     def __init__(self, config):
         self.config = {"task": config}
@@ -39,7 +39,7 @@ class Task:
 
 
 class Environment:
-    """Is its own physics and robot, too."""
+    """The environment, which is also its physics and its robot."""
 
     def __init__(self, task, robot):
         self.task, self.physics, self.robot = task, self, self

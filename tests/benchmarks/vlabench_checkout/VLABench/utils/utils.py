@@ -1,4 +1,4 @@
-"""The two conversions, by scipy."""
+"""The two conversions, with scipy."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation

@@ -1,4 +1,4 @@
-"""How the mended evaluator reports success: by the end of the episode alone."""
+"""An evaluator after upstream's fix: success is the end of the episode."""
 
 
 class Evaluator:
