@@ -101,7 +101,9 @@ def _mark(mark: str) -> str:
 
 def _plain(text: str) -> str:
     """Escape any text for Markdown, in one line."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    text = " ".join(text.split()).replace("&", "&amp;")
+    # "p < 0.05" stays legible; only these characters after "<" start a tag.
+    text = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
 
 
