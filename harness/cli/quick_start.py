@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.cli.run import RunCommand, Videos
 
-HEADS = ("e0", "flow", "fast", "masked")
-TASKS = ("PushCube-v1", "PickCube-v1")
-EPISODES = 5
-LONGER_RUN = Path("results/action-heads/maniskill/tables")
+if TYPE_CHECKING:
+    from harness.runs.plan import Plan
+
+_HEADS = ("e0", "flow", "fast", "masked")
+_TASKS = ("PushCube-v1", "PickCube-v1")
+_EPISODES = 5
+_LONGER_RUN = Path("results/action-heads/maniskill/tables")
 """Results of all action heads over more episodes: `maniskill.md` and `heads.md`."""
 
 
@@ -25,18 +29,23 @@ class QuickStart:
 
     def __call__(self) -> int:
         """Run the built-in plan and print reference results beside it."""
-        from harness.runs.plan import BenchmarkRequest, Plan
-
-        plan = Plan(
-            policies=tuple(f"vla:checkpoints/maniskill/{head}" for head in HEADS),
-            benchmarks=(BenchmarkRequest("maniskill_rdt", TASKS, "rdt-small"),),
-            episodes=EPISODES,
-        )
-        code = RunCommand(workers=self.workers, out=self.out, video=self.video).run(plan)
+        command = RunCommand(workers=self.workers, out=self.out, video=self.video)
+        code = command.run(quick_start_plan())
         if code == 0:
             print(
-                f"Reference: more heads and episodes ({LONGER_RUN}, docs/action-head-results.md):"
+                f"Reference: more heads and episodes ({_LONGER_RUN}, docs/action-head-results.md):"
             )
             for name in ("maniskill.md", "heads.md"):
-                print("\n" + (LONGER_RUN / name).read_text(encoding="utf-8"))
+                print("\n" + (_LONGER_RUN / name).read_text(encoding="utf-8"))
         return code
+
+
+def quick_start_plan() -> "Plan":
+    """Return the built-in plan."""
+    from harness.runs.plan import BenchmarkRequest, Plan
+
+    return Plan(
+        policies=tuple(f"vla:checkpoints/maniskill/{head}" for head in _HEADS),
+        benchmarks=(BenchmarkRequest("maniskill_rdt", _TASKS, "rdt-small"),),
+        episodes=_EPISODES,
+    )

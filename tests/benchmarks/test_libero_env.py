@@ -108,6 +108,7 @@ def test_fixture_positions_do_not_depend_on_earlier_episodes(goal_env: LiberoEnv
     fresh.close()
 
 
+@pytest.mark.slow
 def test_an_episode_is_the_same_in_a_used_and_in_a_new_simulator(goal_env: LiberoEnv) -> None:
     def final_state(env: LiberoEnv) -> bytes:
         env.begin(2, 7)

@@ -44,6 +44,7 @@ def planned(env: ManiSkillEnv, episode: int, steps: int = 400) -> list[StepOutco
     return outcomes
 
 
+@pytest.mark.slow
 def test_rendering_on_demand_equals_rendering_at_every_step() -> None:
     cameras = {"main": "base_camera", "wrist": "hand_camera", "side": "render_camera"}
     env = make("StackCube-v1", replace(RDT, cameras=cameras))
@@ -79,6 +80,7 @@ def test_rendering_on_demand_equals_rendering_at_every_step() -> None:
     reference.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["PushCube-v1", "PlugCharger-v1", "TwoRobotStackCube-v1"])
 def test_an_episode_is_the_same_in_a_used_and_in_a_new_simulator(task: str) -> None:
     def states(env: ManiSkillEnv, episode: int) -> list[bytes]:

@@ -113,6 +113,7 @@ def test_constructor_reads_no_weights(tmp_path: Path) -> None:
         policy.load()
 
 
+@pytest.mark.slow
 def test_one_process_and_two_workers_give_the_same_records(tmp_path: Path) -> None:
     """A point's state follows every bit of its actions; `train/test_learning.py` covers images."""
     family = find_benchmark("points_two")

@@ -99,6 +99,7 @@ def test_restarted_server_gives_the_same_records() -> None:
     assert [record.retries for record in records] == [0] * 6
 
 
+@pytest.mark.slow
 def test_lost_server_makes_every_episode_an_error_and_is_awaited_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -334,6 +334,7 @@ def test_recording_stops_if_the_expert_hardly_ever_succeeds() -> None:
         further_episodes("hard", 20, 20, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.rendering
 def test_images_are_resized_as_policies_resize_them(tmp_path: Path) -> None:
     options = ("--tasks", "select_toy", "--cameras", "main", "--every", "20")

@@ -90,6 +90,7 @@ def test_a_turn_by_zero_changes_nothing() -> None:
     torch.testing.assert_close(turned(pictures, 0, 0), pictures, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @given(yaw=angles, pitch=angles)
 def test_turning_back_returns_the_picture(yaw: float, pitch: float) -> None:
     focal = Spherical(field_of_view=60).focal_length(SIZE[0])

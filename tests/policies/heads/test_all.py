@@ -55,6 +55,7 @@ def test_every_head_is_in_the_cases() -> None:
 
 
 # One variant of each head; other variants sample differently or are in test_joint.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "steps"),
     [
@@ -118,6 +119,7 @@ def test_invalid_actions_do_not_change_the_loss(name: str, options: dict[str, An
     assert whole.isfinite().all()
 
 
+@pytest.mark.slow
 @EVERY
 def test_rows_are_independent(name: str, options: dict[str, Any]) -> None:
     if name in ("bins", "fast"):

@@ -145,6 +145,7 @@ def test_fitting_tokens_always_decode(temperature: float) -> None:
         assert torch.equal(sampled(untrained, [row])[0], chunks[row])
 
 
+@pytest.mark.slow
 def test_fitting_does_not_change_tokens_that_fit_anyway() -> None:
     free, bound = head(temperature=0.0), head(temperature=0.0, fitting=True)
     free.fit(smooth(300))

@@ -79,6 +79,7 @@ def masked() -> tuple[Head, ToyNetwork]:
     return trained("masked", {"bins": BINS}, 300)
 
 
+@pytest.mark.slow
 def test_masked_decoding_needs_several_rounds(masked: tuple[Head, ToyNetwork]) -> None:
     head, network = masked
     rates = []
@@ -92,6 +93,7 @@ def test_masked_decoding_needs_several_rounds(masked: tuple[Head, ToyNetwork]) -
     assert 0.35 < first_answer_rate(verdict) < 0.65
 
 
+@pytest.mark.slow
 def test_e0_needs_a_large_smoothing() -> None:
     head, network = trained("e0", {"bins": BINS}, 400)
     verdict = judge(*draw(head, network, CHUNKS))
@@ -104,6 +106,7 @@ def test_e0_needs_a_large_smoothing() -> None:
     )
 
 
+@pytest.mark.slow
 def test_e0_with_the_paper_s_options_mixes_the_answers() -> None:
     papers = {"bins": BINS, "smoothing": 0.1, "decode": "argmax"}
     verdict = judge(*draw(*trained("e0", papers, 300), CHUNKS))

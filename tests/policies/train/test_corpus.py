@@ -208,7 +208,7 @@ def test_chunks_skip_idle_steps(tmp_path: Path) -> None:
 def test_differences_cannot_skip_idle_steps(tmp_path: Path) -> None:
     part = Part("arm", 3, "delta, normalised to [-1, 1]")
     folder = write_demos(tmp_path, range(3), action=Layout((part,)))
-    with pytest.raises(UsageError, match="use --idle 0: the actions are differences"):
+    with pytest.raises(UsageError, match="use --idle 0: these actions are differences"):
         read(folder, settings=replace(SETTINGS, idle=0.01, relative=0))
 
 

@@ -63,6 +63,7 @@ def weights(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_parallel_trainings_give_the_same_weights(data: Path, tmp_path: Path) -> None:
     # Another number of threads adds in another order.
     torch.set_num_threads(1)
@@ -101,6 +102,7 @@ def test_a_failed_training_stops_the_others(
     assert "lights/backbone failed, see above" in message
 
 
+@pytest.mark.slow
 def test_sigterm_stops_all_trainings(data: Path, tmp_path: Path) -> None:
     command = [*arguments(data, tmp_path, steps=100_000), "--workers", "2", "--save-every", "5"]
     process = subprocess.Popen([sys.executable, "-m", "policies.train", *command], cwd=ROOT)

@@ -118,6 +118,7 @@ def test_a_training_writes_a_complete_log_and_a_page(uninterrupted: Path) -> Non
     assert (uninterrupted / "training.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_trainings_resume_to_the_same_bits(
     data: Path, uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,7 +70,7 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("- head", "must hold a mapping"),
         ("steps: !!python/object/apply:os.system [ls]", "cannot read"),
         ("batch: 7\naccumulate: 2", "--batch 7 has no 2 equal parts"),
-        ("replan: 17", "--replan 17 is more than the 16 of a chunk"),
+        ("replan: 17", "--replan 17 is more than the 16 actions of a chunk"),
         ("held-out: 1", "--held-out 1 leaves nothing"),
         ("ema: 1.0", "--ema must be at least 0 and less than 1"),
         ("{blind: true, cameras: [main]}", "leave out --blind or --cameras"),
