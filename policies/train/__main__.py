@@ -162,15 +162,15 @@ class TableCommand:
         return 0
 
 
-Command = TrainCommand | PlotCommand | ResultCommand | TableCommand
-_OTHER_COMMANDS: Mapping[str, type[Command]] = {
+_Command = TrainCommand | PlotCommand | ResultCommand | TableCommand
+_OTHER_COMMANDS: Mapping[str, type[_Command]] = {
     "plot": PlotCommand,
     "result": ResultCommand,
     "table": TableCommand,
 }
 
 
-def parse(arguments: Sequence[str]) -> Command:
+def parse(arguments: Sequence[str]) -> _Command:
     """Parse the command line.
 
     Raises:

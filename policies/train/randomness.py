@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Purpose = Literal["weights", "order", "pictures", "loss", "validation"]
+_Purpose = Literal["weights", "order", "pictures", "loss", "validation"]
 
 
-def derived_seed(seed: int, purpose: Purpose, step: int) -> int:
+def derived_seed(seed: int, purpose: _Purpose, step: int) -> int:
     """Return the seed for one purpose at one step."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def generator(
-    seed: int, purpose: Purpose, step: int = 0, device: torch.device | str = "cpu"
+    seed: int, purpose: _Purpose, step: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
     """Return the generator for one purpose at one step. Other devices draw other numbers."""
     return torch.Generator(device).manual_seed(derived_seed(seed, purpose, step))

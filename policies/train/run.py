@@ -60,7 +60,7 @@ class Job:
     workers: int = 1
 
 
-class SampleCache:
+class _SampleCache:
     """Keeps the samples of the last training, because the next one often needs the same.
 
     Attributes:
@@ -105,7 +105,7 @@ def train_all(job: Job, trainings: Sequence[Training], console: Console) -> None
         StoppedError: The user stopped it.
         StorageError: The disk is full or gone.
     """
-    samples = SampleCache(job.memory)
+    samples = _SampleCache(job.memory)
     if job.workers == 1:
         for training in trainings:
             _train_one(job, training, samples, console)
@@ -119,7 +119,7 @@ def train_all(job: Job, trainings: Sequence[Training], console: Console) -> None
         pool.wait()
 
 
-def _train_one(job: Job, training: Training, samples: SampleCache, console: Console) -> None:
+def _train_one(job: Job, training: Training, samples: _SampleCache, console: Console) -> None:
     """Train a policy if it is not finished, and write its checkpoint, plot and page."""
     folder, settings = training.out, training.settings
     with exclusive(folder):

@@ -47,7 +47,7 @@ class Rotation(NamedTuple):
         return rotated.to(vectors.dtype)
 
 
-class Norm(nn.Module):
+class _Norm(nn.Module):
     """RMSNorm with a learned scale, or a scale from a condition (adaRMS).
 
     A condition also shifts the output and gates the layer's residual. Untrained, the gate is 0.
@@ -75,7 +75,7 @@ class Norm(nn.Module):
         return (wide * (1 + scale.float()) + shift.float()).to(tokens.dtype), gate
 
 
-class Attention(nn.Module):
+class _Attention(nn.Module):
     """Grouped-query attention: several heads may share keys and values."""
 
     def __init__(self, config: StackConfig) -> None:
@@ -111,7 +111,7 @@ class Attention(nn.Module):
         return vectors.view(*vectors.shape[:2], -1, self.head_size).transpose(1, 2)
 
 
-class FeedForward(nn.Module):
+class _FeedForward(nn.Module):
     """GeGLU: one half gates the other."""
 
     def __init__(self, config: StackConfig) -> None:
@@ -128,16 +128,16 @@ class FeedForward(nn.Module):
         return added
 
 
-class Layer(nn.Module):
+class _Layer(nn.Module):
     """A pre-norm transformer layer: attention, then feed-forward."""
 
     def __init__(self, config: StackConfig, adaptive: bool) -> None:
         """Create the weights."""
         super().__init__()
-        self.attention_norm = Norm(config.width, adaptive)
-        self.attention = Attention(config)
-        self.forward_norm = Norm(config.width, adaptive)
-        self.feed_forward = FeedForward(config)
+        self.attention_norm = _Norm(config.width, adaptive)
+        self.attention = _Attention(config)
+        self.forward_norm = _Norm(config.width, adaptive)
+        self.feed_forward = _FeedForward(config)
 
     def keys_values(
         self, tokens: Tensor, rotation: Rotation, condition: Tensor | None
@@ -169,8 +169,8 @@ class Stack(nn.Module):
         """Create the weights."""
         super().__init__()
         self.head_size, self.width = config.head_size, config.width
-        self.layers = nn.ModuleList(Layer(config, adaptive) for _ in range(config.depth))
-        self.norm = Norm(config.width, adaptive)
+        self.layers = nn.ModuleList(_Layer(config, adaptive) for _ in range(config.depth))
+        self.norm = _Norm(config.width, adaptive)
 
     def keys_values(
         self,
@@ -190,7 +190,7 @@ class Stack(nn.Module):
             tokens, own = layer(tokens, rotation, past and past[number], mask, condition)
             collected.append(own)
         last = self.layers[-1]
-        assert isinstance(last, Layer)
+        assert isinstance(last, _Layer)
         return [*collected, last.keys_values(tokens, rotation, condition)]
 
     def forward(
