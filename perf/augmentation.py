@@ -75,7 +75,8 @@ def main() -> None:
     for name, value in found.items():
         print(f"{name:15} {value:6.1f} ms for a batch of {options.pictures}")
     ratio = found["separate"] / found["with viewpoint"]
-    print(json.dumps({"ms": found, "separate_over_with_viewpoint": round(ratio, 2)}))
+    rounded = {name: round(value, 2) for name, value in found.items()}
+    print(json.dumps({"ms": rounded, "separate_over_with_viewpoint": round(ratio, 2)}))
 
 
 if __name__ == "__main__":

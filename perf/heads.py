@@ -246,8 +246,8 @@ def summary(taken: Mapping[str, list[float]], evaluations: int) -> dict[str, Any
 def markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the table for docs/heads.md."""
     lines = [
-        "| head | evaluations | ms per chunk | actions/s | prefix share | without cache "
-        "| head weights | peak MiB | gradient, ms |",
+        "| head | evaluations | ms for a chunk | actions/s | share of the prefix "
+        "| without prefix cache | head's weights | peak MiB | gradient, ms |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for case, row in rows.items():
