@@ -89,7 +89,7 @@ def episodes_needed(
 def detectable_difference(
     baseline: float, episodes: int, power: float = POWER, alpha: float = ALPHA
 ) -> PowerPlan[float]:
-    """Return the smallest improvement on a baseline that so many episodes per policy detect.
+    """Return the smallest improvement on a baseline that a number of episodes per policy detects.
 
     It is nan if even a perfect policy is not significantly better.
 

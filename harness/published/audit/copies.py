@@ -10,7 +10,7 @@ from harness.published.decimals import same_number
 from harness.published.reference import PublishedNumber
 
 _FEWEST, _SHARE = 4, 0.75
-"""Two rows are similar with at least so many common cells, and this share of them equal."""
+"""Two rows are similar if they share at least 4 cells and three quarters of them are equal."""
 
 _Scope = tuple[str, ...]
 _Profile = dict[_Scope, list[PublishedNumber]]
