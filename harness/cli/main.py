@@ -47,7 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the command and return the exit code."""
     use_one_core()
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["quick-start"]
+    return exit_code(lambda: _parsed(arguments)())
+
+
+def _parsed(arguments: Sequence[str]) -> Callable[[], int]:
     command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="run_eval.py", description=DESCRIPTION, args=arguments
     )
-    return exit_code(command)
+    return command
