@@ -45,7 +45,7 @@ def read_frame(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def wanted_cells(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return the number of planned episodes for each table cell, in plan order."""
+    """Return the number of planned episodes for each table cell, sorted by policy."""
     wanted: dict[tuple[str, ...], dict[int, int]] = {}
     positions: dict[tuple[str, ...], int] = {}
     for run in runs:
