@@ -12,6 +12,10 @@ from harness.contracts.policy import PolicySpec
 from harness.serving.codec import WireError
 
 LIBERO_IMAGES = {"main": "observation/image", "wrist": "observation/wrist_image"}
+LARGEST_STATE = 1e6
+"""No number of a state may be larger: in metres, radians, degrees or newtons it is a mistake."""
+LARGEST_ASPECT = 16
+"""The longer side of an image over the shorter one, at most; no camera has more."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +108,13 @@ class ObservationKeys:
         """Return the observation in a message, with the images that the policy needs.
 
         Raises:
-            WireError: A value is missing or has the wrong type or shape.
+            WireError: A value is missing, has the wrong type or shape, or is no possible number.
         """
         images = {}
         for role in spec.cameras:
             key = self.image_key(role)
             images[role] = _image(key, _found(message, key), spec.image_size)
-        prompt = message.get(self.prompt, "")
+        prompt = _found(message, self.prompt)
         if not isinstance(prompt, str):
             raise WireError(f"{self.prompt} must be a string, got {type(prompt).__name__}")
         return {"image": images, "state": self._state(message, spec), "instruction": prompt}
@@ -170,6 +174,10 @@ def _image(key: str, value: Any, size: tuple[int, int] | None) -> Any:
     right = value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3 and value.size
     if not right or (size is not None and value.shape[:2] != size):
         raise WireError(f"{key} must be {wanted}, got {value.dtype} {value.shape}")
+    if size is None and max(value.shape[:2]) > LARGEST_ASPECT * min(value.shape[:2]):
+        raise WireError(
+            f"{key} has shape {value.shape}: one side is over {LARGEST_ASPECT} times the other"
+        )
     return value
 
 
@@ -178,12 +186,20 @@ def _numbers(part: StateKey, value: Any) -> Any:
     if not isinstance(value, np.ndarray | np.generic | int | float | list):
         raise WireError(f"{part.key} must be numbers, got {type(value).__name__}")
     try:
-        numbers = np.atleast_1d(np.asarray(value, np.float64))
-    except (ValueError, TypeError) as error:
+        given = np.atleast_1d(np.asarray(value))
+    except ValueError as error:
         raise WireError(f"{part.key} must be numbers: {error}") from error
+    if given.dtype.kind not in "biuf":  # Else NumPy would read "nan" and None as numbers.
+        raise WireError(f"{part.key} must be numbers, got a list of something else")
+    numbers = given.astype(np.float64)
     if numbers.ndim != 1 or (part.size is not None and len(numbers) != part.size):
         wanted = "a vector" if part.size is None else f"{part.size} numbers"
         raise WireError(f"{part.key} must be {wanted}, got shape {numbers.shape}")
+    for index in np.flatnonzero(~(np.abs(numbers) <= LARGEST_STATE)):  # NaN is not smaller.
+        raise WireError(
+            f"number {index} of {part.key} is {numbers[index]:g}; "
+            f"a state must be finite, from {-LARGEST_STATE:g} to {LARGEST_STATE:g}"
+        )
     return numbers
 
 
