@@ -27,6 +27,11 @@ class ReportCommand:
     """Add published numbers to the table of the layout."""
     plots: bool = False
     """Write the figures as PNG and PDF."""
+    label: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """A policy's name in tables and figures, as NAME=TEXT; may be given several times. NAME is the
+    policy's identity, or its part before the @."""
+    mean: bool = False
+    """Add each policy's mean over unrelated benchmarks, e.g. LIBERO and ManiSkill."""
     embed_videos: bool = False
     """Put the videos into the HTML page instead of beside it."""
     out: Path | None = None
@@ -35,6 +40,7 @@ class ReportCommand:
 
     def __call__(self) -> int:
         """Write the report."""
+        from harness.report.labels import read_labels
         from harness.report.paper.layout import load_layout
         from harness.report.write import write_report
         from harness.runs.folder import Run
@@ -51,6 +57,8 @@ class ReportCommand:
             reference=self.reference,
             plots=self.plots,
             embed_videos=self.embed_videos,
+            labels=read_labels(self.label, runs),
+            mean=self.mean,
         )
         return show_report(written)
 

@@ -30,17 +30,24 @@ def iter_rows(frame: pd.DataFrame) -> Iterator[Any]:
 
 
 def widest_rows(summary: Summary) -> pd.DataFrame:
-    """Return each policy's rows at the widest level it has: overall, benchmark or suite.
+    """Return each policy's rows at the widest level: overall, or else the benchmark or suite.
 
     A policy has several such rows if it ran several suites or protocols without a common mean.
     """
     widest = []
     for _, mine in summary.rows.groupby("policy", sort=False):
-        level = next(
-            level for level in ("overall", "benchmark", "suite") if (mine["level"] == level).any()
-        )
-        widest.append(mine[mine["level"] == level])
+        if (overall := mine["level"] == "overall").any():
+            widest.append(mine[overall])
+            continue
+        for _, family in mine.groupby(["family", "protocol"], sort=False):
+            mean = family["level"] == "benchmark"
+            widest.append(family[mean if mean.any() else family["level"] == "suite"])
     return pd.concat(widest, ignore_index=True)
+
+
+def pools_seeds(rows: pd.DataFrame) -> bool:
+    """Return whether any row adds up episodes of several seeds."""
+    return bool(rows["seeds"].str.contains(",").any())
 
 
 def scope_label(row: Any) -> str:

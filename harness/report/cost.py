@@ -1,23 +1,18 @@
-"""What a run cost: seconds by part, how busy the workers were, and the slowest episodes."""
+"""What a run cost: seconds by part, the pace of the workers, and the slowest episodes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
 from harness.report.frame import PARTS
-from harness.runs.folder import Run
 
 SLOW = 2.0
 """An episode is slow above this multiple of its task's median."""
 SLOW_SECONDS = 1.0
 MOST_SLOW = 3
-IDLE_SECONDS = 0.05
-"""A shorter time with idle workers is not reported."""
 
 _GROUP = ["policy", "benchmark"]
 
@@ -28,7 +23,7 @@ class Cost:
 
     Attributes:
         parts: Wall, CPU and GPU seconds of the workers by policy, benchmark and part.
-        lines: Sentences on sessions, policy actors, slow episodes and retries.
+        lines: Sentences on workers, policy actors, slow episodes and retries.
     """
 
     parts: pd.DataFrame
@@ -54,7 +49,7 @@ class Cost:
         return "\n\n".join(["# Cost", table, "\n".join(f"- {line}" for line in self.lines)]) + "\n"
 
 
-def make_cost(runs: Sequence[Run], episodes: pd.DataFrame) -> Cost | None:
+def make_cost(episodes: pd.DataFrame) -> Cost | None:
     """Add up the costs of all episodes; None if there are none."""
     if episodes.empty:
         return None
@@ -62,13 +57,14 @@ def make_cost(runs: Sequence[Run], episodes: pd.DataFrame) -> Cost | None:
     for kind in ("wall", "cpu"):
         parts = frame[[f"{kind}_{part}" for part in PARTS]].sum(axis=1)
         frame[f"{kind}_other"] = frame[f"{kind}_total"] - parts
-    lines: list[str] = []
-    for run in runs:
-        lines += _sessions(run.sessions(), frame[frame["run"] == str(run.path)])
-    lines += [*_policy_actors(frame), *_slow_episodes(frame)]
-    retried = int((frame["retries"] > 0).sum())
-    if retried:
-        lines.append(f"{retried} episodes were retried after an error.")
+    lines = [_workers(frame), *_policy_actors(frame), *_slow_episodes(frame)]
+    # A crash of the policy is never retried, but it may follow an error that was.
+    if retried := int((frame["retries"] > 0).sum()):
+        verb = "were" if retried > 1 else "was"
+        lines.append(
+            f"{_counted(retried, 'episode')} {verb} played again after an error of the simulator "
+            "or of a worker."
+        )
     return Cost(_parts(frame), tuple(lines))
 
 
@@ -82,36 +78,18 @@ def _parts(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_GROUP, "part", "wall_s", "cpu_s", "gpu_s"])
 
 
-def _sessions(sessions: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> Iterator[str]:
-    """Yield for each session how long it took and how busy its workers were."""
-    starts = [float(session["started"]) for session in sessions]
-    for session, start, end in zip(sessions, starts, [*starts, float("inf")][1:], strict=True):
-        mine = frame[(frame["started"] >= start) & (frame["started"] < end)]
-        if mine.empty:
-            continue
-        workers = int(session["workers"])
-        ends = mine["started"] + mine["wall_total"]
-        wall = float(ends.max()) - start
-        busy = float(mine["wall_total"].sum()) / (workers * wall)
-        when = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        idle = float(ends.max()) - _last_full(mine["started"], ends, workers)
-        tail = f" In the last {idle:.1f} s some workers were idle." if idle > IDLE_SECONDS else ""
-        yield (
-            f"{when}: {len(mine)} episodes in {wall:.0f} s with {workers} "
-            f"worker{'s'[: workers > 1]}, {60 * len(mine) / wall:.1f} per minute. Workers were "
-            f"busy {busy:.0%} of the time.{tail}"
-        )
+def _workers(frame: pd.DataFrame) -> str:
+    """Say how fast the workers were.
 
-
-def _last_full(starts: "pd.Series[float]", ends: "pd.Series[float]", workers: int) -> float:
-    """Return the last moment at which every worker had an episode."""
-    moves = sorted([(t, 1) for t in starts] + [(t, -1) for t in ends])
-    running, last = 0, float(starts.min())
-    for moment, change in moves:
-        if running >= workers and change < 0:
-            last = moment
-        running += change
-    return last
+    It adds up durations only, since the clocks of two machines may differ.
+    """
+    seconds = float(frame["wall_total"].sum())
+    workers = frame.loc[frame["worker"] != "", "worker"].nunique()
+    rate = f", {60 * len(frame) / seconds:.1f} a minute on each worker" if seconds else ""
+    return (
+        f"{_counted(len(frame), 'episode')} took {seconds:.0f} s of "
+        f"{_counted(max(1, workers), 'worker process', 'es')}{rate}."
+    )
 
 
 def _policy_actors(frame: pd.DataFrame) -> Iterator[str]:
@@ -128,7 +106,7 @@ def _policy_actors(frame: pd.DataFrame) -> Iterator[str]:
         batches = sum(count / size for size, count in requests.items())
         actors = group["replica"].nunique()
         yield (
-            f"{policy}: {actors} policy actor{'s'[: actors > 1]}, busy {busy:.0%} of the time; "
+            f"{policy}: {_counted(actors, 'policy actor')}, busy {busy:.0%} of the time; "
             f"batch sizes {min(requests)} to {max(requests)}, mean "
             f"{sum(requests.values()) / batches:.1f}."
         )
@@ -146,3 +124,8 @@ def _slow_episodes(frame: pd.DataFrame) -> Iterator[str]:
             f"Slow: {row.policy} on {row.benchmark} {row.task} episode {row.episode} "
             f"({row.key}) took {row.wall_total:.1f} s, {row.ratio:.1f} times its task's median."
         )
+
+
+def _counted(count: int, noun: str, plural: str = "s") -> str:
+    """Return a number with its noun, e.g. ``3 episodes``."""
+    return f"{count} {noun}{plural if count != 1 else ''}"

@@ -1,12 +1,13 @@
 """Reads runs into one table with a row for each episode."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import pandas as pd
 
 from harness.contracts.errors import UsageError
+from harness.contracts.spec import player_name
 from harness.runs.folder import Run
 
 PARTS = ("build", "reset", "env", "render", "policy", "queue")
@@ -23,10 +24,15 @@ _BLOCK = 50_000
 
 _SPEC = ("key", "policy", "ablation", "benchmark", "task", "protocol", "episode", "seed")
 _COUNTS = ("steps", "started", "gpu", "chunks", "evaluations")
-_RECORD = ("outcome", "progress", *_COUNTS, "reason", "actions_sha256", "retries", "replica")
+_TEXTS = ("reason", "actions_sha256", "retries", "replica", "worker", "batching")
+_RECORD = ("outcome", "progress", "clipped", *_COUNTS, *_TEXTS)
 _MAPPINGS = ("subgoals", "batches")
 _SECONDS = tuple(f"{kind}_{part}" for kind in ("wall", "cpu") for part in ("total", *PARTS))
-_NUMBERS = ("progress", *_COUNTS, *_SECONDS)
+_NUMBERS = ("progress", "clipped", *_COUNTS, *_SECONDS)
+_TIDY = (
+    *("policy", "ablation", "benchmark", "task", "episode", "seed", "protocol", "success"),
+    *("outcome", "progress", "steps", "reason", "clipped", "seconds", "key"),
+)
 
 
 def read_frame(runs: Sequence[Run]) -> pd.DataFrame:
@@ -44,21 +50,62 @@ def read_frame(runs: Sequence[Run]) -> pd.DataFrame:
     return _once(frame) if len(runs) > 1 else frame
 
 
+def episodes_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return every episode of the runs as a row of a tidy table.
+
+    Columns:
+        policy: The policy's identity.
+        ablation: What the policy was denied, e.g. ``no-image``; empty for nothing.
+        benchmark, task, episode, seed, protocol: The scene, and its protocol's label.
+        success: True or False; missing for an error, so that means leave errors out.
+        outcome: ``success``, ``failure`` or ``error``.
+        progress: The process score from 0 to 1; nan if the task defines none.
+        steps: Executed actions.
+        reason: Why the episode ended: ``success``, ``step_limit``, ``policy_...`` or the error.
+        clipped: The share of the actions with a number outside the action space.
+        seconds: Wall seconds, retries included.
+        key: The episode's key, as in the log.
+
+    Raises:
+        UsageError: A log is damaged, or two runs disagree about an episode.
+    """
+    frame = read_frame(runs)
+    outcome = frame["outcome"].astype(str)
+    players = frame[["policy", "ablation"]].astype(str).itertuples(index=False, name=None)
+    tidy = frame.assign(
+        policy=[str(name).removesuffix(player_name("", str(of))) for name, of in players],
+        outcome=outcome,
+        success=outcome.eq("success").astype("boolean").mask(outcome.eq("error")),
+        steps=frame["steps"].astype(int),
+        seconds=frame["wall_total"],
+    )
+    texts = dict.fromkeys(("ablation", "benchmark", "task", "protocol", "reason"), str)
+    return tidy[[*_TIDY]].astype(texts)
+
+
+def plans_of(run: Run) -> list[dict[str, Any]]:
+    """Return the plans of a run: the first one, and each that continued it."""
+    return run.facts.get("plans") or [run.facts["plan"]]
+
+
 def wanted_cells(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return the number of planned episodes for each table cell, sorted by policy."""
+    """Return the planned episodes of each table cell and their seeds, sorted by policy."""
     wanted: dict[tuple[str, ...], dict[int, int]] = {}
     positions: dict[tuple[str, ...], int] = {}
     for run in runs:
-        plan, order = run.facts["plan"], run.facts["task_order"]
-        for policy in sorted(run.facts["players"]):
+        order = run.facts["task_order"]
+        for policy, plan in product(sorted(run.facts["players"]), plans_of(run)):
             for request in plan["benchmarks"]:
                 for task in request["tasks"]:
                     cell = (policy, request["name"], request["protocol"], task)
                     positions[cell] = order[request["name"]].index(task)
                     seeds = wanted.setdefault(cell, {})
                     seeds[plan["seed"]] = max(seeds.get(plan["seed"], 0), plan["episodes"])
-    rows = [(*cell, positions[cell], sum(seeds.values())) for cell, seeds in wanted.items()]
-    return pd.DataFrame(rows, columns=[*CELL, "position", "wanted"])
+    rows = [
+        (*cell, positions[cell], sum(seeds.values()), tuple(sorted(seeds)))
+        for cell, seeds in wanted.items()
+    ]
+    return pd.DataFrame(rows, columns=[*CELL, "position", "wanted", "seeds"])
 
 
 def _read_run(run: Run) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from harness.report import chart_data
+from harness.report.alerts import fast_batches, find_alerts
 from harness.report.summary import INTERVALS, Summary
 
 _OVER_TASKS = ["policy", "benchmark", "protocol", "tasks"]
@@ -13,19 +14,28 @@ _BY_TASK = ["policy", "benchmark", "#", "task"]
 
 
 def summary_markdown(summary: Summary) -> str:
-    """Return the table of means over tasks, the table by task, and the notes."""
+    """Return the alerts, the table of means over tasks, the table by task, and the notes."""
     means = summary.level("suite", "benchmark", "overall")
     means = means.assign(
         benchmark=[chart_data.scope_label(row) for row in chart_data.iter_rows(means)]
     )
     parts = [
         "# Results",
+        *alerts_markdown(summary),
         _table(means, _OVER_TASKS),
         "## By task",
         by_task(summary),
         "\n".join(f"- {line}" for line in footnote(summary)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def alerts_markdown(summary: Summary) -> list[str]:
+    """Return what a reader must know before the numbers, a paragraph each."""
+    return [
+        f"> WARNING: {alert.text}" + (f" Traceback: `{alert.traceback}`" if alert.traceback else "")
+        for alert in find_alerts(summary.episodes)
+    ]
 
 
 def by_task(summary: Summary) -> str:
@@ -45,6 +55,7 @@ def footnote(summary: Summary) -> Iterator[str]:
     yield f"Protocols: {', '.join(labels)}."
     yield from (f"{label}: {note}." for label, note in summary.notes.items())
     yield f"Versions: {', '.join(summary.versions)}."
+    yield from fast_batches(summary.episodes)
     tasks = summary.level("task")
     lacking = int((tasks["errors"] + tasks["missing"]).sum())
     wanted = lacking + int(tasks["n"].sum())
@@ -75,6 +86,8 @@ def _table(rows: pd.DataFrame, names: list[str]) -> str:
     for column in ("errors", "missing"):
         if rows[column].any():
             shown[column] = rows[column]
+    if chart_data.pools_seeds(rows):
+        shown["seeds"] = rows["seeds"]
     for column, text in (("success", percent), ("progress", score)):
         limits = rows[[column, f"{column}_low", f"{column}_high"]].itertuples(index=False)
         shown[column] = [text(*values) for values in limits]

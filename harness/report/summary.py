@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from harness.contracts.protocol import ProtocolLabel
-from harness.report.frame import CELL, read_frame, wanted_cells
+from harness.contracts.spec import player_name
+from harness.report.frame import CELL, plans_of, read_frame, wanted_cells
+from harness.report.labels import ablations_of, player_labels
 from harness.runs.folder import Run, notes_of
 from harness.runs.stopping import Decision, decision_of
 from harness.statistics.interval import (
@@ -33,6 +35,11 @@ INTERVALS = (
 JOINED = " + "
 """Stands between the protocols of a mean over several."""
 _ALL = "all"
+_TIDY = (
+    *("policy", "ablation", "level", "benchmark", "task", "protocol", "n"),
+    *("success", "low", "high", "progress", "progress_low", "progress_high"),
+    *("steps", "errors", "missing", "seeds"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,16 +49,20 @@ class Summary:
     Attributes:
         episodes: A row for every episode; see `read_frame`.
         rows: Means for each policy at each `level`: `task`, `suite`, `benchmark` (the family of its
-            suites) or `overall`. Each row has n, errors, missing episodes, and success and progress
-            with an interval.
+            suites) or, if asked for, `overall`. Each row has n, errors, missing episodes, the seeds
+            that it pools, and success and progress with an interval.
         facts: The contents of each run's run.json.
+        seeds: The runs' seeds.
         decisions: The state of each run that may stop early.
+        identities: The policy, as the runs name it, by the label that the tables show.
     """
 
     episodes: pd.DataFrame
     rows: pd.DataFrame
     facts: tuple[dict[str, Any], ...]
+    seeds: tuple[int, ...]
     decisions: tuple[Decision, ...] = ()
+    identities: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -60,11 +71,6 @@ class Summary:
         if self.decisions and all(decision.decided for decision in self.decisions):
             return len(self.decisions) == len(self.facts)
         return bool((tasks["errors"] + tasks["missing"] == 0).all())
-
-    @property
-    def seeds(self) -> list[int]:
-        """The runs' seeds."""
-        return sorted({facts["plan"]["seed"] for facts in self.facts})
 
     @property
     def versions(self) -> list[str]:
@@ -85,22 +91,86 @@ class Summary:
         return self.rows[self.rows["level"].isin(levels)].reset_index(drop=True)
 
 
-def summarise(runs: Sequence[Run]) -> Summary:
-    """Return the summary of runs, complete or not."""
+def summarise(
+    runs: Sequence[Run], labels: Mapping[str, str] | None = None, mean: bool = False
+) -> Summary:
+    """Return the summary of runs, complete or not.
+
+    Args:
+        runs: The runs, read as one.
+        labels: Names for the tables, by the policy's identity.
+        mean: Whether to add each policy's mean over unrelated benchmarks.
+    """
     episodes, wanted = read_frame(runs), wanted_cells(runs)
+    players = player_labels(runs, labels or {})
     wanted["family"] = [ProtocolLabel.parse(label).family for label in wanted["protocol"]]
+    wanted["policy"] = wanted["policy"].map(players)
+    episodes["policy"] = episodes["policy"].cat.rename_categories(players)
     played = _played(episodes)
-    rows = [row for policy in wanted["policy"].unique() for row in _rows(policy, wanted, played)]
-    decisions = [
-        decision_of(run.facts, wanted_cells([run]), episodes[episodes["run"] == str(run.path)])
-        for run in runs
-        if run.facts["plan"].get("stop_when_decided")
+    rows = [
+        row for policy in wanted["policy"].unique() for row in _rows(policy, wanted, played, mean)
     ]
-    facts = tuple(run.facts for run in runs)
-    return Summary(episodes, pd.DataFrame(rows), facts, tuple(decisions))
+    return Summary(
+        episodes,
+        pd.DataFrame(rows),
+        tuple(run.facts for run in runs),
+        tuple(sorted({plan["seed"] for run in runs for plan in plans_of(run)})),
+        tuple(_decisions(runs, episodes, players)),
+        {label: player for player, label in players.items()},
+    )
 
 
-def _rows(policy: str, wanted: pd.DataFrame, played: "_Played") -> Iterator[dict[str, Any]]:
+def summary_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the success of every policy on every task, suite and benchmark as a tidy table.
+
+    Rates are fractions from 0 to 1, and nan without a scored episode.
+
+    Columns:
+        policy: The policy's identity.
+        ablation: What the policy was denied, e.g. ``no-image``; empty for nothing.
+        level: ``task``, ``suite``, or ``benchmark`` for the mean over a family's suites.
+        benchmark: The suite; for a mean over suites, the family.
+        task: The task; ``all`` for a mean over tasks.
+        protocol: The protocol's label.
+        n: Scored episodes.
+        success, low, high: The success rate and its 95 % interval.
+        progress, progress_low, progress_high: The same of the process score.
+        steps: Executed actions of an episode, on average.
+        errors: Episodes that ended in an error. They are never scored.
+        missing: Planned episodes that were not played.
+        seeds: The seeds of the row's episodes, e.g. ``7`` or ``7, 8``.
+
+    Raises:
+        UsageError: A log is damaged, or two runs disagree about an episode.
+    """
+    rows = summarise(runs).rows
+    known = {
+        player_name(policy, ablation): (policy, ablation)
+        for run in runs
+        for policy in run.facts["policies"]
+        for ablation in ("", *ablations_of(run))
+    }
+    tidy = rows.assign(
+        policy=[known[player][0] for player in rows["policy"]],
+        ablation=[known[player][1] for player in rows["policy"]],
+        benchmark=rows["suite"].where(rows["level"] != "benchmark", rows["family"]),
+    )
+    return tidy.rename(columns={"success_low": "low", "success_high": "high"})[[*_TIDY]]
+
+
+def _decisions(
+    runs: Sequence[Run], episodes: pd.DataFrame, players: Mapping[str, str]
+) -> Iterator[Decision]:
+    for run in runs:
+        if any(plan.get("stop_when_decided") for plan in plans_of(run)):
+            facts = run.facts | {"players": [players[name] for name in run.facts["players"]]}
+            mine = episodes[episodes["run"] == str(run.path)]
+            yield decision_of(facts, wanted_cells([run]), mine)
+
+
+def _rows(
+    policy: str, wanted: pd.DataFrame, played: "_Played", mean: bool
+) -> Iterator[dict[str, Any]]:
     """Yield every row of a policy; only the overall mean may mix protocols."""
     mine = wanted[wanted["policy"] == policy].sort_values("position", kind="stable")
     keys = mine[CELL].itertuples(index=False, name=None)
@@ -120,6 +190,7 @@ def _rows(policy: str, wanted: pd.DataFrame, played: "_Played") -> Iterator[dict
             "level": level,
             "task": tasks["task"].iloc[0] if single else _ALL,
             "position": int(tasks["position"].iloc[0]) if single else -1,
+            "seeds": ", ".join(map(str, sorted({s for seeds in tasks["seeds"] for s in seeds}))),
             **_measure([cells[index] for index in tasks.index]),
         }
 
@@ -130,7 +201,7 @@ def _rows(policy: str, wanted: pd.DataFrame, played: "_Played") -> Iterator[dict
     for (name, _), tasks in mine.groupby(["family", "protocol"], sort=False):
         if tasks["benchmark"].nunique() > 1:
             yield over("benchmark", name, _ALL, tasks)
-    if len(mine[["family", "protocol"]].drop_duplicates()) == mine["family"].nunique() > 1:
+    if mean and len(mine[["family", "protocol"]].drop_duplicates()) == mine["family"].nunique() > 1:
         yield over("overall", _ALL, _ALL, mine)
 
 

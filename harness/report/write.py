@@ -1,12 +1,14 @@
 """Writes a report: tables, the HTML page, and figures."""
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.contracts.errors import require_known
+from harness.contracts.errors import StorageError, UsageError, require_known
 from harness.report.cost import Cost, make_cost
-from harness.report.markdown import summary_markdown
+from harness.report.markdown import alerts_markdown, summary_markdown
 from harness.report.paper.formats import TABLES, grid_markdown, summary_tex
 from harness.report.paper.grid import make_grid
 from harness.report.paper.layout import TableLayout
@@ -41,6 +43,8 @@ def write_report(
     reference: bool = False,
     plots: bool = False,
     embed_videos: bool = False,
+    labels: Mapping[str, str] | None = None,
+    mean: bool = False,
 ) -> Report:
     """Write the results of runs in the given formats only.
 
@@ -52,47 +56,74 @@ def write_report(
         reference: Whether to add published numbers to the layout's table.
         plots: Whether to write the figures.
         embed_videos: Whether to put videos into the page instead of linking them.
+        labels: Names of policies in tables, by identity.
+        mean: Whether to add the mean over unrelated benchmarks.
 
     Raises:
-        UsageError: A format is unknown, or the layout's table would be empty.
+        UsageError: A format is unknown, the layout's table would be empty, or the folder cannot
+            be written.
+        StorageError: The disk is full.
     """
     for name in formats:
         require_known("format", name, FORMATS)
-    summary = summarise(runs)
-    cost = make_cost(runs, summary.episodes)
+    summary = summarise(runs, labels, mean)
+    cost = make_cost(summary.episodes)
     grid = None if layout is None else make_grid(summary, layout, reference)
     if grid is None:
         shown = {"summary.md": summary_markdown(summary)}
         if cost is not None:
             shown["cost.md"] = cost.markdown()
-        files = _summary_files(summary, cost, formats)
+        files = _summary_files(summary, cost, formats, mean)
     else:
         shown = {f"{grid.name}.md": grid_markdown(grid)}
         files = {f"{grid.name}.{name}": TABLES[name](grid) for name in formats if name in TABLES}
     if "md" in formats:
         files |= shown
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
     names = list(files)
-    if "html" in formats:
-        from harness.report.html.page import write_page
+    with _storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        if "html" in formats:
+            from harness.report.html.page import write_page
 
-        names.append("report.html" if grid is None else f"{grid.name}.html")
-        write_page(runs, summary, cost, folder / names[-1], embed_videos, grid)
-    if plots:
-        from harness.report.plots import write_plots
+            names.append("report.html" if grid is None else f"{grid.name}.html")
+            write_page(runs, summary, cost, folder / names[-1], embed_videos, grid)
+        if plots:
+            from harness.report.plots import write_plots
 
-        names.append("figures")
-        write_plots(summary, folder / names[-1])
-    return Report("\n".join(shown.values()), folder, tuple(names), summary.complete)
+            names.append("figures")
+            write_plots(summary, folder / names[-1])
+    # A layout's file holds the table alone; the reader of the screen needs the alerts too.
+    alerts = [] if grid is None else alerts_markdown(summary)
+    text = "\n".join([*alerts, *shown.values()])
+    return Report(text, folder, tuple(names), summary.complete)
 
 
-def _summary_files(summary: Summary, cost: Cost | None, formats: Sequence[str]) -> dict[str, str]:
+@contextmanager
+def _storing(folder: Path) -> Iterator[None]:
+    """Turn a failure to write into one line.
+
+    Raises:
+        UsageError: The folder cannot be written.
+        StorageError: The disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot write {error.filename or folder}: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"{what}; make room and write the report again") from error
+        raise UsageError(f"{what}; choose another --out") from error
+
+
+def _summary_files(
+    summary: Summary, cost: Cost | None, formats: Sequence[str], mean: bool
+) -> dict[str, str]:
     """Return the files of a report without a layout, except Markdown."""
     files: dict[str, str] = {}
     if "csv" in formats:
         files["summary.csv"] = summary.rows.to_csv(index=False, float_format="%.6g")
         if cost is not None:
             files["cost.csv"] = cost.parts.to_csv(index=False, float_format="%.6g")
-    return files | (summary_tex(summary) if "tex" in formats else {})
+    return files | (summary_tex(summary, mean) if "tex" in formats else {})

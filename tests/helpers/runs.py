@@ -109,7 +109,7 @@ def summary_of(*runs: Run) -> Summary:
 def summed(*runs: Run) -> tuple[Sequence[Run], Summary, Cost | None]:
     """Return the arguments of `write_page`."""
     summary = summarise(runs)
-    return runs, summary, make_cost(runs, summary.episodes)
+    return runs, summary, make_cost(summary.episodes)
 
 
 def _record(spec: EpisodeSpec, score: Score, measured: Mapping[str, Any]) -> EpisodeRecord:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from harness.report.alerts import traceback_file
 from harness.report.frame import CELL, PARTS
 from harness.runs.folder import Run
 
@@ -44,7 +45,7 @@ def list_episodes(
         for row in chosen.to_dict("records"):
             video, used = _video(videos.get(row["key"]), folder, room)
             room -= used
-            listed.append(_entry(row, video))
+            listed.append(_entry(row, video, folder))
         if listed:
             group = {"name": name, "shown": len(listed), "total": len(mine), "episodes": listed}
             groups.append(group)
@@ -75,12 +76,17 @@ def _video(path: Path | None, folder: Path, room: int) -> tuple[dict[str, str] |
     if size <= room:
         data = base64.b64encode(path.read_bytes()).decode()
         return {"source": f"data:video/mp4;base64,{data}", "link": ""}, size
-    # Quoted, so that a folder's name cannot be read as a scheme or a query.
-    link = quote(os.path.relpath(path.resolve(), folder.resolve()))
+    link = relative_link(path, folder)
     return {"source": link, "link": link}, 0
 
 
-def _entry(row: Mapping[Any, Any], video: dict[str, str] | None) -> dict[str, Any]:
+def relative_link(path: Path, folder: Path) -> str:
+    """Return the link from a page in a folder to a file."""
+    # Quoted, so that a folder's name cannot be read as a scheme or a query.
+    return quote(os.path.relpath(path.resolve(), folder.resolve()))
+
+
+def _entry(row: Mapping[Any, Any], video: dict[str, str] | None, folder: Path) -> dict[str, Any]:
     key = row["key"]
     return {
         "id": key,
@@ -91,8 +97,15 @@ def _entry(row: Mapping[Any, Any], video: dict[str, str] | None) -> dict[str, An
         "number": row["episode"],
         "facts": _facts(row),
         "video": video,
+        "traceback": _traceback(row, folder),
         "replay": None if row["outcome"] == "error" else replay_command(row["run"], key),
     }
+
+
+def _traceback(row: Mapping[Any, Any], folder: Path) -> str:
+    """Return the link to the traceback of an error; empty if there is none."""
+    path = traceback_file(row["run"], row["key"])
+    return "" if path is None or row["outcome"] != "error" else relative_link(path, folder)
 
 
 def replay_command(run: str, key: str) -> str:

@@ -14,8 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness.report import chart_data, plots
+from harness.report.alerts import Alert, find_alerts
 from harness.report.cost import Cost
-from harness.report.html.episode_list import list_episodes
+from harness.report.frame import plans_of
+from harness.report.html.episode_list import list_episodes, relative_link
 from harness.report.html.svg import figure_svg, symbols_svg
 from harness.report.markdown import footnote, percent, score
 from harness.report.paper.cells import Grid, TableCell, cell_numbers
@@ -89,6 +91,8 @@ def _page(
         "sections": _SECTIONS if grid is None else (("table", "Table"), *_SECTIONS),
         "grid": None if grid is None else _table(grid),
         "icons": {policy: f"marker-{index}" for index, policy in enumerate(policies)},
+        "origins": list(dict.fromkeys(map(_origin, summary.facts))),
+        "alerts": [_alert(alert, folder) for alert in find_alerts(summary.episodes)],
         **_results(summary),
         **_charts(summary),
         **_tables(summary),
@@ -146,6 +150,16 @@ def _cell(cell: TableCell | None, metric: str) -> dict[str, Any]:
     return shown | {"text": estimate, "limits": f"[{low}, {high}]"}
 
 
+def _origin(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Return when and by which command a run was made; empty if its run.json does not say."""
+    return str(facts.get("created") or ""), str(facts.get("command") or "")
+
+
+def _alert(alert: Alert, folder: Path) -> dict[str, str]:
+    link = "" if alert.traceback is None else relative_link(alert.traceback, folder)
+    return {"text": alert.text, "link": link}
+
+
 def _results(summary: Summary) -> dict[str, Any]:
     means = summary.level("suite", "benchmark", "overall")
     rows_of = chart_data.iter_rows
@@ -155,6 +169,7 @@ def _results(summary: Summary) -> dict[str, Any]:
         # The overview already says what is missing.
         "footnote": [line for line in footnote(summary) if not line.startswith("INCOMPLETE")],
         "means": [_row(row) for row in rows_of(means)],
+        "pooled": chart_data.pools_seeds(summary.rows),
         "by_task": [
             {
                 "suite": suite,
@@ -208,7 +223,7 @@ def _headline(row: Any) -> dict[str, Any]:
 
 
 def _row(row: Any) -> dict[str, Any]:
-    names = ("policy", "level", "task", "protocol", "tasks", "n", "errors", "missing")
+    names = ("policy", "level", "task", "protocol", "tasks", "n", "errors", "missing", "seeds")
     return {
         **{name: getattr(row, name) for name in names},
         "scope": chart_data.scope_label(row),
@@ -278,16 +293,17 @@ def _spent(summary: Summary, cost: Cost | None) -> dict[str, Any]:
 
 def _run(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts of a run's run.json, without its protocols."""
-    plan, starts = facts["plan"], len(run.sessions())
+    plans, starts = plans_of(run), len(run.sessions())
     benchmarks = [
-        f"{request['name']} under {request['protocol']}, {len(request['tasks'])} tasks"
+        f"{request['name']} under {request['protocol']}, {len(request['tasks'])} tasks, "
+        f"{plan['episodes']} episodes of each"
+        for plan in plans
         for request in plan["benchmarks"]
     ]
     shown = {
         "policies": ", ".join(facts["policies"]),
-        "benchmarks": "; ".join(benchmarks),
-        "episodes": f"{plan['episodes']} for each task",
-        "seed": plan["seed"],
+        "benchmarks": "; ".join(dict.fromkeys(benchmarks)),
+        "seed": ", ".join(dict.fromkeys(str(plan["seed"]) for plan in plans)),
         "code": facts.get("git") or "unknown git commit",
         "versions": ", ".join(f"{name} {v}" for name, v in facts["versions"].items()),
         "created": facts.get("created", "unknown"),

@@ -1,5 +1,8 @@
 """Finds the policies that a table prints in bold: the best, and all not significantly worse.
 
+Nothing is bold in a column in which no policy is significantly worse than the best. There, bold
+would mark every number and say nothing.
+
 The tests come from `harness.statistics`. This module chooses the test for a column and replaces
 slow tests by their limits, so that a table of ten policies and fourteen columns takes seconds.
 """
@@ -22,7 +25,7 @@ from harness.statistics.compare import (
     unpaired_scores,
 )
 from harness.statistics.family import best_set
-from harness.statistics.interval import Floats, Interval
+from harness.statistics.interval import ALPHA, Floats, Interval
 
 SHARED = 0.9
 """The share of episodes that all policies must have in common for a paired test.
@@ -70,12 +73,14 @@ class BestPolicies:
     """The best policy of a column and those not significantly worse.
 
     Attributes:
-        members: Their indices; empty if nothing could be compared.
+        members: Their indices; empty if nothing could be compared, or no policy is worse.
         how: The test, or the reason why there was none.
+        possible: Whether this many episodes could show a difference at all.
     """
 
     members: frozenset[int]
     how: str
+    possible: bool = True
 
 
 def best_policies(samples: Sequence[Sample], weights: Floats, success: bool) -> BestPolicies:
@@ -122,7 +127,8 @@ def _paired(values: Sequence[Floats], tasks: Tasks, weights: Floats, success: bo
         return _best(values, paired_success if success else _paired_scores, "on the same scenes")
     # The test weighs tasks as the column's mean does.
     of_episodes = of_episodes / of_episodes.max()
-    return _best([v * of_episodes for v in values], _paired_scores, "on the same scenes")
+    weighted = [v * of_episodes for v in values]
+    return _best(weighted, _paired_scores, "on the same scenes", of_episodes)
 
 
 def _episode_weights(tasks: Tasks, weights: Floats) -> Floats:
@@ -131,7 +137,9 @@ def _episode_weights(tasks: Tasks, weights: Floats) -> Floats:
     return np.asarray(weights[tasks] / counts[tasks])
 
 
-def _best(values: Sequence[Floats], compare: Compare, scenes: str) -> BestPolicies:
+def _best(
+    values: Sequence[Floats], compare: Compare, scenes: str, weights: Floats | float = 1.0
+) -> BestPolicies:
     tests: set[str] = set()
 
     def compare_and_note(a: npt.ArrayLike, b: npt.ArrayLike) -> Comparison:
@@ -140,7 +148,24 @@ def _best(values: Sequence[Floats], compare: Compare, scenes: str) -> BestPolici
         return comparison
 
     members = best_set(values, compare_and_note).members
-    return BestPolicies(frozenset(members), f"{' and '.join(sorted(tests))} {scenes}")
+    how = f"{' and '.join(sorted(tests))} {scenes}"
+    if len(members) < len(values):
+        return BestPolicies(frozenset(members), how)
+    return BestPolicies(
+        frozenset(), how, _possible([weights * np.ones_like(each) for each in values], compare)
+    )
+
+
+def _possible(sizes: Sequence[Floats], compare: Compare) -> bool:
+    """Return whether the test could tell a policy that always succeeds from one that never does.
+
+    Args:
+        sizes: What a success in each episode counts, for every policy.
+        compare: The test.
+    """
+    pairs = len(sizes) * (len(sizes) - 1) // 2
+    most, second = sorted(sizes, key=len, reverse=True)[:2]
+    return pairs * compare(most, np.zeros_like(second)).p <= ALPHA
 
 
 def _unpaired_rates(a: npt.ArrayLike, b: npt.ArrayLike, few: bool) -> Comparison:

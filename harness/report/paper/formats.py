@@ -20,12 +20,17 @@ _COUNTS = ("n", "errors", "missing")
 _NUMBERS = ("estimate", "low", "high", *_COUNTS, "protocol", "bold", "mark", "printed")
 
 
-def summary_tex(summary: Summary) -> dict[str, str]:
-    """Return `success.tex` and, if there are scores, `progress.tex`: policies by suites."""
+def summary_tex(summary: Summary, mean: bool = False) -> dict[str, str]:
+    """Return `success.tex` and, if there are scores, `progress.tex`: policies by suites.
+
+    Args:
+        summary: The results of the runs.
+        mean: Whether to add the mean over unrelated benchmarks.
+    """
     names = summary.level("suite")[["family", "suite"]].drop_duplicates()
     suites = [(str(family), str(suite)) for family, suite in names.itertuples(index=False)]
     metrics = ("success", "progress") if summary.rows["progress"].notna().any() else ("success",)
-    return {f"{m}.tex": latex(make_grid(summary, plain_layout(m, suites))) for m in metrics}
+    return {f"{m}.tex": latex(make_grid(summary, plain_layout(m, suites, mean))) for m in metrics}
 
 
 def grid_markdown(grid: Grid) -> str:

@@ -49,7 +49,8 @@ def make_grid(
     ]
     rows: list[tuple[TableHeader, tuple[TableCell | None, ...]]] = []
     for index, row in enumerate(lookup.rows):
-        header = TableHeader(row.label, name=row.policy, policy=True)
+        mark = notes.pooled(row.label, lookup.seeds(row))
+        header = TableHeader(row.label, name=row.policy, policy=True, mark=mark)
         rows.append((header, tuple(column[index] for column in columns)))
     ours = [cells for _, cells in rows]
     for each in make_differences(lookup, measured):
@@ -107,7 +108,7 @@ def _column(
     if len(known) > 1 and len({value.kind for value in known}) == 1:
         samples = [lookup.sample(value) for value in known]
         best = best_policies(samples, lookup.task_weights(known[0]), lookup.metric == "success")
-        notes.compared(place, best.how)
+        notes.compared(place, best)
         bold = {id(known[index]) for index in best.members}
     return [_cell(value, notes, bold=id(value) in bold) for value in column]
 

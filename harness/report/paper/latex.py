@@ -6,7 +6,9 @@ shrinks a table that is still too wide. A table with many rows is split into two
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from harness.report.labels import without_digest
 from harness.report.paper.cells import Grid, TableCell, TableHeader, cell_numbers
 
 WIDE = 7
@@ -60,7 +62,11 @@ def escape(text: str) -> str:
 
 
 def latex(grid: Grid) -> str:
-    """Return a grid as a table environment."""
+    """Return a grid as a table environment.
+
+    A policy that has no label is named without the digest of its weights, if that is unambiguous.
+    """
+    grid = replace(grid, rows=_shortened(grid.rows), columns=_shortened(grid.columns))
     wide = len(grid.columns) > WIDE
     star = "*" if wide else ""
     lines = [
@@ -83,6 +89,20 @@ def latex(grid: Grid) -> str:
         rf"\end{{table{star}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shortened(headers: Sequence[TableHeader]) -> tuple[TableHeader, ...]:
+    """Return the headers without the digests of policies whose names stay unique."""
+    known = {(header.label, header.name) for header in headers}
+    labels = [label for label, _ in known] + [without_digest(label) for label, _ in known]
+    return tuple(
+        replace(header, label=short)
+        if header.policy
+        and header.label == header.name
+        and labels.count(short := without_digest(header.label)) == 1
+        else header
+        for header in headers
+    )
 
 
 def _character(character: str) -> str:

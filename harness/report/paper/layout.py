@@ -131,20 +131,31 @@ def load_layout(name: str) -> TableLayout:
         raise UsageError(f"{path}: {error}") from error
 
 
-def plain_layout(metric: str, suites: Iterable[tuple[str, str]]) -> TableLayout:
-    """Return the default layout: a row for each policy, a column for each suite, and their mean.
+def plain_layout(metric: str, suites: Iterable[tuple[str, str]], mean: bool = False) -> TableLayout:
+    """Return the default layout: a row for each policy, a column for each suite, and means.
+
+    A family with several suites has a mean of its own.
 
     Args:
         metric: ``success`` or ``progress``.
         suites: Family and name of each suite.
+        mean: Whether several families have a common mean too.
     """
-    places = [
-        LayoutPlace(suite, "", suite, (family, suite, "", ""), (), "tasks")
-        for family, suite in suites
-    ]
-    labels = tuple(place.label for place in places)
-    if len(places) > 1:
-        places.append(LayoutPlace("Mean", "", "", None, labels, "tasks"))
+    families: dict[str, list[str]] = {}
+    for family, suite in suites:
+        families.setdefault(family, []).append(suite)
+    single = len(families) == 1
+    places: list[LayoutPlace] = []
+    for family, names in families.items():
+        places += [
+            LayoutPlace(name, "", name, (family, name, "", ""), (), "tasks") for name in names
+        ]
+        if len(names) > 1:
+            label = "Mean" if single else f"{family} (mean)"
+            places.append(LayoutPlace(label, "", "", None, tuple(names), "tasks"))
+    if mean and not single:
+        every = tuple(name for names in families.values() for name in names)
+        places.append(LayoutPlace("Mean", "", "", None, every, "tasks"))
     title = {"success": "Success rates", "progress": "Process scores"}[metric]
     return TableLayout(metric, title, metric, "policies", "Policy", tuple(places), (), (), ())
 

@@ -26,11 +26,18 @@ class PolicyRow:
     """A policy under one protocol of each benchmark.
 
     A policy that ran a benchmark under two protocols has two rows, so no mean mixes them.
+
+    Attributes:
+        label: The text in the table.
+        policy: The policy's identity.
+        protocols: The protocols of its numbers.
+        name: The policy's name in the summary.
     """
 
     label: str
     policy: str
     protocols: tuple[str, ...]
+    name: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ class CellLookup:
     def __init__(self, summary: Summary, layout: TableLayout) -> None:
         """Index the summary by policy, benchmark, protocol and task."""
         self.layout, self.metric = layout, layout.metric
+        self._identities = summary.identities
+        self._seeds: dict[TaskKey, list[str]] = {}
         self._suites: dict[tuple[str, str, str], Any] = {}
         self._tasks: dict[tuple[str, str, str], dict[str, Any]] = {}
         for row in summary.level("suite", "task").itertuples():
@@ -94,6 +103,7 @@ class CellLookup:
                 self._suites[suite] = row
             else:
                 self._tasks.setdefault(suite, {})[str(row.task)] = row
+                self._seeds[*suite, str(row.task)] = str(row.seeds).split(", ")
         self._episodes = summary.episodes
         self.rows = tuple(self._all_rows())
 
@@ -144,11 +154,25 @@ class CellLookup:
             if suite in wanted:
                 suites.setdefault(policy, {}).setdefault(suite, []).append(protocol)
         candidates = [
-            PolicyRow(label, policy, protocols)
-            for label, policy in self._labels(list(suites))
-            for protocols in _split_protocols(suites[policy].values())
+            PolicyRow(label, self._identity(name), protocols, name)
+            for label, name in self._labels(list(suites))
+            for protocols in _split_protocols(suites[name].values())
         ]
         return [row for row in candidates if any(self._single(row, ours) for ours in places)]
+
+    def seeds(self, row: PolicyRow) -> list[int]:
+        """Return the seeds of a row's numbers."""
+        seeds = {
+            int(seed)
+            for place in self.layout.places
+            if place.ours and (value := self._single(row, place.ours)) is not None
+            for key in value.keys
+            for seed in self._seeds[key]
+        }
+        return sorted(seeds)
+
+    def _identity(self, name: str) -> str:
+        return self._identities.get(name, name)
 
     def _labels(self, policies: list[str]) -> list[tuple[str, str]]:
         """Return label and name of the layout's policies, in its order."""
@@ -156,7 +180,7 @@ class CellLookup:
             return [(name, name) for name in policies]
         labels = []
         for policy in self.layout.policies:
-            names = [name for name in policies if matches(policy.ours, name)]
+            names = [n for n in policies if matches(policy.ours, self._identity(n))]
             several = len(names) > 1
             labels += [(f"{policy.label} ({n})" if several else policy.label, n) for n in names]
         return labels
@@ -164,7 +188,7 @@ class CellLookup:
     def _single(self, row: PolicyRow, ours: str) -> Measurement | None:
         suite, _, task = ours.partition("/")
         for protocol in row.protocols:
-            key = (row.policy, suite, protocol)
+            key = (row.name, suite, protocol)
             if key not in self._suites:
                 continue
             tasks = self._tasks[key]

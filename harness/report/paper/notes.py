@@ -5,12 +5,14 @@ from string import ascii_lowercase
 
 from harness.contracts.protocol import ProtocolLabel
 from harness.published.reference import PublishedNumber
+from harness.report.alerts import fast_batches
+from harness.report.paper.best import BestPolicies
 from harness.report.paper.cells import TableCell
 from harness.report.paper.layout import LayoutPlace, TableLayout
 from harness.report.paper.lookup import Measurement
 from harness.report.summary import INTERVALS, JOINED, Summary
 
-INCOMPLETE = "*"
+INCOMPLETE, POOLED = "*", "\N{DAGGER}"
 MOST_LISTED = 4
 """Tasks, or half the labels, that a note lists before it counts them instead."""
 
@@ -20,8 +22,8 @@ _Rows = Sequence[Sequence[TableCell | None]]
 class Footnotes:
     """Collects footnotes while a table is filled in, and assigns their marks.
 
-    Letters mark our protocols, numbers mark publications, and a star marks a number that lacks
-    episodes.
+    Letters mark our protocols, numbers mark publications, a star marks a number that lacks
+    episodes, and a dagger marks a row of several seeds.
     """
 
     def __init__(self, layout: TableLayout) -> None:
@@ -35,6 +37,9 @@ class Footnotes:
         self._differences: dict[str, None] = {}
         self._others: dict[str, tuple[PublishedNumber, dict[str, None]]] = {}
         self._star = False
+        self._pooled: dict[str, None] = {}
+        self._equal: list[str] = []
+        self._few: list[str] = []
 
     def letter(self, values: Sequence[Measurement]) -> None:
         """Assign a letter to each protocol of a benchmark that has several in the table."""
@@ -75,9 +80,18 @@ class Footnotes:
         self._star = True
         return INCOMPLETE
 
-    def compared(self, place: LayoutPlace, how: str) -> None:
-        """Note how the policies were compared in a place."""
-        self._compared.setdefault(how, []).append(place.label)
+    def pooled(self, label: str, seeds: Sequence[int]) -> str:
+        """Return the mark of a row that adds up episodes of several seeds; else nothing."""
+        if len(seeds) < 2:
+            return ""
+        self._pooled[f"{label}: {', '.join(map(str, seeds))}"] = None
+        return POOLED
+
+    def compared(self, place: LayoutPlace, best: BestPolicies) -> None:
+        """Note how the policies were compared in a place, and why nothing is bold there."""
+        self._compared.setdefault(best.how, []).append(place.label)
+        if not best.members and "no test" not in best.how:
+            (self._equal if best.possible else self._few).append(place.label)
 
     def difference(self, label: str, name: str, how: Sequence[str] = ()) -> None:
         """Note which policies a difference subtracts, and what its intervals are computed from."""
@@ -99,6 +113,7 @@ class Footnotes:
                 f"{label}: {note}." for label, note in summary.notes.items() if label in shown
             )
             yield f"Versions: {', '.join(summary.versions)}."
+            yield from fast_batches(summary.episodes)
             yield from self._bold()
         else:
             yield "Published numbers only: the runs have none of these places."
@@ -109,6 +124,8 @@ class Footnotes:
     def _marked(self) -> Iterator[tuple[str, str]]:
         if self._star:
             yield INCOMPLETE, "Incomplete: episodes are missing or ended in an error."
+        if self._pooled:
+            yield POOLED, f"Several seeds in one row; {'; '.join(self._pooled)}."
         yield from ((mark, f"Protocol {text}.") for text, mark in self._letters.items())
         for text, mark in self._numbers.items():
             if text in self._others:
@@ -142,8 +159,18 @@ class Footnotes:
                 for how, places in tests.items()
             ]
             yield (
-                "Bold: not significantly worse than the best (p < 0.05, Holm-corrected). "
-                f"Test: {'; '.join(named)}."
+                "Bold: the best policy and those not significantly worse (p < 0.05, "
+                f"Holm-corrected). Test: {'; '.join(named)}."
+            )
+        if self._equal:
+            yield (
+                f"No bold in {_listed(self._equal)}: no policy is significantly worse than the "
+                "best."
+            )
+        if self._few:
+            yield (
+                f"No bold in {_listed(self._few)}: with so few episodes, no difference can be "
+                "significant."
             )
         for how, places in self._compared.items():
             if how not in tests:

@@ -1,0 +1,107 @@
+"""What a reader must know before the numbers: failures of a policy's own, errors, clipping."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+MOST_CLIPPED = 0.001
+"""The share of clipped actions above which a policy's scale is in doubt."""
+
+_OWN, _CRASH = "policy_", "policy_crash: "
+"""How the reasons start of failures of the policy's own, and of errors of its code."""
+_LONGEST = 200
+"""Characters of a reason in a sentence."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A warning about the episodes of one policy.
+
+    Attributes:
+        text: The warning, as sentences.
+        traceback: The file with the traceback of an error; None if there is none.
+    """
+
+    text: str
+    traceback: Path | None = None
+
+
+def find_alerts(episodes: pd.DataFrame) -> list[Alert]:
+    """Return the warnings about the episodes, in the order of the policies."""
+    policies = episodes.groupby("policy", sort=False, observed=True)
+    return [alert for policy, mine in policies for alert in _alerts(str(policy), mine)]
+
+
+def traceback_file(run: str, key: str) -> Path | None:
+    """Return the file with the traceback of an episode; None if the run did not keep one."""
+    path = Path(run) / "errors" / f"{key}.txt"
+    return path if path.is_file() else None
+
+
+def fast_batches(episodes: pd.DataFrame) -> Iterator[str]:
+    """Yield the note on episodes whose actions may depend on the batch, if there are any."""
+    fast = int((episodes["batching"] == "fast").sum())
+    if fast:
+        yield (
+            f"{fast} of {len(episodes)} episodes ran with fast batching: the last bits of their "
+            "actions depend on the batch, so another run may give slightly different results."
+        )
+
+
+def _alerts(policy: str, episodes: pd.DataFrame) -> Iterator[Alert]:
+    own = episodes["reason"].str.startswith(_OWN)
+    crash = episodes["reason"].str.startswith(_CRASH)
+    failed, error = episodes["outcome"] == "failure", episodes["outcome"] == "error"
+    for kind, what, meaning in (
+        (
+            failed & own,
+            "failed because of the policy's own answers",
+            "They count as failures. Check the policy before you trust its success rate.",
+        ),
+        (
+            error & crash,
+            "stopped because the policy's code raised an exception",
+            "They have no score and are in no success rate. Mend the policy and run the same "
+            "command again.",
+        ),
+        (
+            error & ~crash,
+            "ended in an error of the simulator or of a worker, not of the policy",
+            "They have no score and are in no success rate. The same command plays them again.",
+        ),
+    ):
+        found = episodes[kind]
+        if len(found):
+            yield Alert(
+                f"{len(found)} of {len(episodes)} episodes of {policy} {what}"
+                f"{_most_frequent(found)}. {meaning}",
+                _traceback(found),
+            )
+    clipped = _clipped_share(episodes)
+    if clipped > MOST_CLIPPED:
+        yield Alert(
+            f"{100 * clipped:.1f} % of the actions of {policy} had a number outside the action "
+            "space and were clipped by the benchmark; check the scale of your actions."
+        )
+
+
+def _most_frequent(episodes: pd.DataFrame) -> str:
+    counts = episodes["reason"].value_counts()
+    reason = " ".join(str(counts.index[0]).removeprefix(_CRASH).split())[:_LONGEST].rstrip(".")
+    return f" ({reason})" if len(counts) == 1 else f", most often ({counts.iloc[0]}): {reason}"
+
+
+def _traceback(episodes: pd.DataFrame) -> Path | None:
+    """Return the traceback of an episode with the most frequent reason, if the run kept it."""
+    frequent = episodes["reason"] == episodes["reason"].value_counts().index[0]
+    for run, key in episodes.loc[frequent, ["run", "key"]].itertuples(index=False):
+        if path := traceback_file(run, key):
+            return path
+    return None
+
+
+def _clipped_share(episodes: pd.DataFrame) -> float:
+    steps = episodes["steps"].sum()
+    return float((episodes["clipped"] * episodes["steps"]).sum() / steps) if steps else 0.0
