@@ -11,9 +11,8 @@ import numpy as np
 import torch
 import yaml
 
-from harness.contracts.environment import Observation
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import ActionChunk, Policy, PolicySpec
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
 from policies.vla.checkpoint import Checkpoint
 from policies.vla.preparation import Preparation
 
@@ -80,11 +79,10 @@ class LearnedPolicy(Policy):
         stored = {weight.dtype for weight in self._model.parameters()}
         self._half = torch.bfloat16 in stored
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Return the first `replan` actions of each predicted chunk."""
         contract = self._checkpoint.contract
+        observations = [query.observation for query in queries]
         state = np.stack([seen["state"] for seen in observations]).astype(np.float32)
         inputs = self._preparation.inputs(
             {
@@ -96,7 +94,7 @@ class LearnedPolicy(Policy):
         )
         before = self._model.evaluations
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
-            chunks = self._model.act(inputs.to(self._device), streams)
+            chunks = self._model.act(inputs.to(self._device), [q.stream for q in queries])
         self.evaluations += self._model.evaluations - before
         actions = contract.normalization.actions(chunks.float().cpu().numpy(), state)
         return list(actions[:, : contract.replan])

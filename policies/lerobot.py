@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.contracts.environment import BenchmarkEnv, Observation
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import ActionChunk, Policy
+from harness.contracts.policy import ActionChunk, Policy, Query
 from harness.contracts.spec import EpisodeSpec
 from policies.imported import find_imported
 from policies.seeded import seeded
@@ -67,11 +67,9 @@ class LeRobotPolicy(_LeRobot):
         """Reset the LeRobot policy."""
         self._object.reset()
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Return the next action as a chunk of length 1."""
-        return [self._actions(observations[0], streams[0]).reshape(1, -1)]
+        return [self._actions(queries[0].observation, queries[0].stream).reshape(1, -1)]
 
 
 class LeRobotChunksPolicy(_LeRobot):
@@ -84,11 +82,9 @@ class LeRobotChunksPolicy(_LeRobot):
 
     method = "predict_action_chunk"
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Infer one observation at a time, because a batch would change the last bits."""
-        return [self._chunk(o, stream) for o, stream in zip(observations, streams, strict=True)]
+        return [self._chunk(query.observation, query.stream) for query in queries]
 
     def _chunk(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
         self._object.reset()

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.contracts.environment import Observation
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import ActionChunk, Policy
+from harness.contracts.policy import ActionChunk, Policy, Query, as_array
 from policies.imported import find_imported, required_positional
 from policies.seeded import seeded
 
@@ -45,15 +45,14 @@ class PythonPolicy(Policy):
             raise UsageError(f"{self._source} cannot be called with an observation; {fix}")
         self._takes_stream = required_positional(self._act) > 1
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Call the policy once for each observation."""
-        return [self._one(o, stream) for o, stream in zip(observations, streams, strict=True)]
+        return [self._one(query.observation, query.stream) for query in queries]
 
     def _one(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
         with seeded(stream):
             chunk: ActionChunk = (
                 self._act(observation, stream) if self._takes_stream else self._act(observation)
             )
-        return chunk
+        array: ActionChunk = as_array(chunk)
+        return array

@@ -1,6 +1,7 @@
 """A policy behind a policy server, either Assay's or openpi's own."""
 
 import hashlib
+import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,16 +11,27 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
-from harness.contracts.environment import Observation
-from harness.contracts.errors import PolicyError, UsageError, require_known
-from harness.contracts.policy import ActionChunk, Policy, PolicySpec
+from harness.contracts.errors import (
+    LONGEST_MESSAGE,
+    MemoryLost,
+    PolicyError,
+    UsageError,
+    require_known,
+)
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
 from harness.contracts.registry import SAFE_NAME
 from harness.contracts.spec import stream_key
 from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
 from harness.serving.api_key import read_api_key
 from harness.serving.codec import WireError, pack
 from harness.serving.connection import Connection, Endpoint
-from harness.serving.greeting import STREAM_KEY, read_greeting
+from harness.serving.greeting import (
+    EPISODE_KEY,
+    MEMORY_LOST,
+    POLICY_ERROR,
+    STREAM_KEY,
+    read_greeting,
+)
 from harness.serving.keys import ObservationKeys
 
 _CONNECTION_OPTIONS = ("timeout", "patience", "api-key-file")
@@ -118,7 +130,8 @@ class ServedPolicy(Policy):
     source = "ws://HOST:PORT"
     """The command line's syntax after ``remote:``."""
 
-    batches = True  # Each observation has its own request and connection.
+    batching = "exact"  # Each observation has its own request and connection.
+    errors_may_pass = True
 
     def __init__(self, source: str) -> None:
         """Connect to the server and read the spec of its policy.
@@ -141,33 +154,35 @@ class ServedPolicy(Policy):
                 f"leave out {', '.join(extra)}"
             )
         self._repeatable = greeting is not None
+        self.remembers = greeting is not None and greeting.remembers
         self._keys = reference.keys() if greeting is None else greeting.keys
         self.spec = reference.spec(first.metadata) if greeting is None else greeting.spec
         self._connections = [first]
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Send all observations at the same time, so that the server can batch them."""
-        while len(self._connections) < len(observations):
+        while len(self._connections) < len(queries):
             self._connections.append(Connection(self._endpoint))
-        queries = zip(self._connections, observations, streams, strict=False)
-        with ThreadPoolExecutor(len(observations)) as threads:
-            replies = list(threads.map(lambda query: self._query(*query), queries))
+        with ThreadPoolExecutor(len(queries)) as threads:
+            replies = list(threads.map(self._reply, self._connections, queries))
         # The server counts a batch once, in each of its replies.
         self.evaluations += max(map(_evaluations, replies))
+        self.inexact += sum(map(_inexact, replies))
         return [reply["actions"] for reply in replies]
 
-    def _query(
-        self, connection: Connection, observation: Observation, stream: np.random.Generator
-    ) -> Mapping[str, Any]:
-        request = self._keys.pack(observation)
+    def _reply(self, connection: Connection, query: Query) -> Mapping[str, Any]:
+        request = self._keys.pack(query.observation)
         if self._repeatable:
-            request[STREAM_KEY] = stream_key(stream)
+            request[STREAM_KEY] = stream_key(query.stream)
+            request[EPISODE_KEY] = _place(query)
         try:
             reply = connection.ask(request)
         except WireError as error:
             raise PolicyError(f"policy_reply: {error}") from error
+        if isinstance(reply, dict) and reply.get(MEMORY_LOST) is True:
+            raise MemoryLost(f"{self._endpoint.address} has lost the memory of the episode")
+        if isinstance(reply, dict) and isinstance(reply.get(POLICY_ERROR), str):
+            raise PolicyError(reply[POLICY_ERROR][:LONGEST_MESSAGE])
         if not isinstance(reply, dict) or "actions" not in reply:
             has = sorted(reply) if isinstance(reply, dict) else type(reply).__name__
             raise PolicyError(f"policy_reply: no actions in the server's reply, but {has}")
@@ -193,6 +208,18 @@ def _evaluations(reply: Mapping[str, Any]) -> int:
     timing = reply.get("policy_timing")
     ran = timing.get("evaluations") if isinstance(timing, dict) else None
     return ran if type(ran) is int else 1
+
+
+def _inexact(reply: Mapping[str, Any]) -> bool:
+    timing = reply.get("policy_timing")
+    return isinstance(timing, dict) and timing.get("inexact") is True
+
+
+def _place(query: Query) -> dict[str, Any]:
+    """Return the place of a query in its episode, for the server's memory of it."""
+    client = query.memory.setdefault("client", uuid.uuid4().hex)
+    call = query.memory["calls"] = query.memory.get("calls", -1) + 1
+    return {"client": client, "call": call, "step": query.step or 0}
 
 
 def _option_kind(option: str) -> str:

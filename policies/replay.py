@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.contracts.environment import BenchmarkEnv, Observation
+from harness.contracts.environment import BenchmarkEnv
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import ActionChunk, Policy, PolicySpec
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
 from harness.contracts.record import EpisodeRecord
 from harness.contracts.spec import EpisodeSpec, digest
 from harness.runs.folder import Run
@@ -20,6 +20,7 @@ class ReplayPolicy(Policy):
     """The command line's syntax after ``replay:``."""
 
     needs_env = True
+    errors_may_pass = True
 
     def __init__(self, source: str) -> None:
         """Read the run's records.
@@ -51,9 +52,7 @@ class ReplayPolicy(Policy):
         self._env = env
         self._actions = self._run.actions(self._by_scene[spec.scene].spec.key)
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Return the remaining actions, or the idle action after the last one."""
         rest = self._actions[self._env.steps :]
         return [rest if len(rest) else self._env.idle_action[np.newaxis]]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.contracts.environment import BenchmarkEnv, Expert, Observation
-from harness.contracts.policy import ActionChunk, Policy, PolicySpec
+from harness.contracts.environment import BenchmarkEnv, Expert
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
 from harness.contracts.spec import EpisodeSpec
 
 
@@ -17,6 +17,7 @@ class OraclePolicy(Policy):
 
     spec = PolicySpec("oracle")
     needs_env = True
+    errors_may_pass = True
 
     _expert: Expert
 
@@ -34,9 +35,7 @@ class OraclePolicy(Policy):
     def _find_expert(self, env: BenchmarkEnv) -> Expert | None:
         return env.expert()
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Return the expert's next action."""
         return [self._expert.act()[np.newaxis]]
 
@@ -59,17 +58,16 @@ class RandomPolicy(Policy):
 
     spec = PolicySpec("random")
     needs_env = True
+    errors_may_pass = True
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Read the bounds of the action space."""
         space = env.action_space
         self._low, self._high = space.low, space.high  # type: ignore[attr-defined]
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Draw one action from the episode's random stream."""
-        action = streams[0].uniform(self._low, self._high)
+        action = queries[0].stream.uniform(self._low, self._high)
         return [action.astype(np.float32)[np.newaxis]]
 
 
@@ -78,13 +76,12 @@ class ZeroPolicy(Policy):
 
     spec = PolicySpec("zero")
     needs_env = True
+    errors_may_pass = True
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Read the environment's idle action."""
         self._idle = env.idle_action
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Return the idle action."""
         return [self._idle[np.newaxis]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from harness.cli.codes import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_INTERRUPTED
-from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.errors import PolicyCrashed, StorageError, UsageError
 from harness.contracts.extras import install_hint
 
 if TYPE_CHECKING:
@@ -54,6 +54,12 @@ class RunCommand:
     """GPUs for each policy actor; a fraction shares one. Default: shared evenly."""
     max_batch: int = 8
     """Observations that a policy actor infers at once, at most."""
+    batching: Literal["auto", "exact", "fast"] = "auto"
+    """exact: infer together only what gives the same bits in any batch. fast: infer any
+    observations together; the last bits of an action then depend on the batch, and every table
+    says so. auto: fast for policies on a GPU, otherwise exact."""
+    keep_going: bool = False
+    """Play the other episodes when a policy raises an exception. Default: stop at the first."""
     out: Path | None = None
     """The run's folder. Default: results/<policies>-<benchmarks>."""
     video: Videos = "none"
@@ -66,7 +72,8 @@ class RunCommand:
     def run(self, plan: "Plan") -> int:
         """Run a plan with the backend, folder and videos of this command."""
         out = self.out or default_folder(plan)
-        return run_plan(plan, out, self.video, self._backend(), max(1, self.workers))
+        workers = max(1, self.workers)
+        return run_plan(plan, out, self.video, self._backend(), workers, self.keep_going)
 
     def _backend(self) -> "Backend":
         for name, least in (("workers", 0), ("policy_replicas", 1), ("policy_gpus", 0)):
@@ -85,6 +92,7 @@ class RunCommand:
             replicas=self.policy_replicas,
             gpus=self.policy_gpus,
             max_batch=self.max_batch,
+            batching=self.batching,
         )
         return partial(run_ray, options=options)
 
@@ -126,7 +134,14 @@ def require_at_least(name: str, value: float | None, least: float) -> None:
         raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
 
 
-def run_plan(plan: "Plan", out: Path, video: Videos, backend: "Backend", workers: int = 1) -> int:
+def run_plan(
+    plan: "Plan",
+    out: Path,
+    video: Videos,
+    backend: "Backend",
+    workers: int = 1,
+    keep_going: bool = False,
+) -> int:
     """Run a plan and print its table."""
     from harness.cli.output import notes
     from harness.cli.progress import ProgressView
@@ -141,7 +156,13 @@ def run_plan(plan: "Plan", out: Path, video: Videos, backend: "Backend", workers
         for notice in run.notices:
             view.tell(notice)
         try:
-            complete = evaluate(run, work, backend, view, workers)
+            complete = evaluate(run, work, backend, view, workers, keep_going)
+        except PolicyCrashed as crash:
+            view.console.print(f"\n{crash.traceback}", markup=False, highlight=False)
+            raise UsageError(
+                f"the policy raised an exception: {crash}. Tracebacks are in {out}/errors. Mend "
+                f"it and run the same command, or add --keep-going to play the other episodes"
+            ) from crash
         except (KeyboardInterrupt, StorageError) as stop:
             why = str(stop) or "interrupted"
             view.console.print(

@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 
 from harness.cli.run import require_at_least
 from harness.contracts.errors import UsageError
@@ -37,6 +38,9 @@ class ServeCommand:
     """The seed of the random streams for clients that send none."""
     max_batch: int = 8
     """Observations of several clients that are inferred at once, at most."""
+    batching: Literal["exact", "fast"] = "exact"
+    """fast: infer any observations together; the last bits of an action then depend on the
+    batch. exact: only if no bit can change."""
 
     def __call__(self) -> int:
         """Serve until interrupted."""
@@ -55,6 +59,7 @@ class ServeCommand:
             api_key=read_api_key(self.api_key_file) if self.api_key_file else "",
             seed=self.seed,
             max_batch=self.max_batch,
+            batching=self.batching,
         )
         server = PolicyServer(serving, _tell)
         if not self.api_key_file and not _is_loopback(self.host):

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.contracts.environment import BenchmarkEnv
+from harness.contracts.environment import BenchmarkEnv, EnvSpec
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.protocol import Protocol
 from harness.contracts.venv import VirtualEnv
@@ -70,6 +70,13 @@ class Benchmark(ABC):
     @abstractmethod
     def episodes(self, benchmark: str, task: str) -> int | None:
         """Return the number of distinct episodes of a task; None if unlimited."""
+
+    def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec | None:
+        """Return a task's cameras and layouts without building its simulator.
+
+        A plan is checked against it before anything is built. None if they are not known before.
+        """
+        return None
 
     @abstractmethod
     def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:

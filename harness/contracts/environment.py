@@ -38,6 +38,21 @@ class StepOutcome:
     subgoals: Mapping[str, bool] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class EnvSpec:
+    """What an environment offers a policy, known before the simulator is built.
+
+    Attributes:
+        cameras: Height and width of the images, by camera role.
+        state_layout: The meaning of the state's numbers.
+        action_layout: The meaning of the action's numbers.
+    """
+
+    cameras: Mapping[str, tuple[int, int]]
+    state_layout: Layout
+    action_layout: Layout
+
+
 class Expert(Protocol):
     """A scripted controller that reads the simulator's state.
 

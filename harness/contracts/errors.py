@@ -1,7 +1,15 @@
 """The errors that a user can fix, apart from those of a simulator."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+LONGEST_MESSAGE = 300
+"""Characters of an exception's message that a record keeps."""
+LONGEST_TRACEBACK = 20_000
+"""Characters of a traceback that a run keeps."""
 
 
 class UsageError(Exception):
@@ -22,6 +30,32 @@ class PolicyError(Exception):
         """Keep the reason for the record."""
         super().__init__(reason)
         self.reason = reason
+
+
+class PolicyCrashed(Exception):  # noqa: N818 - an event, as the log says it
+    """The policy's own code raised an exception. The episode is an error and is not repeated."""
+
+    def __init__(self, summary: str, traceback: str) -> None:
+        """Keep the exception in one line, and its traceback."""
+        super().__init__(summary, traceback)
+        self.summary, self.traceback = summary, traceback
+
+    def __str__(self) -> str:
+        """Return the exception in one line."""
+        return self.summary
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Return the crash for an exception that the policy raised."""
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in last)
+        text = " ".join(str(error).split())[:LONGEST_MESSAGE]
+        lines = "".join(traceback.format_exception(error))
+        return cls(f"{type(error).__name__}: {text}{where}", lines[-LONGEST_TRACEBACK:])
+
+
+class MemoryLost(Exception):  # noqa: N818 - the engine handles it
+    """The process that held a policy's memory of an episode died; the episode starts again."""
 
 
 def require_known(kind: str, name: str, known: Iterable[str]) -> None:

@@ -1,17 +1,33 @@
 """The policy contract: observations in, chunks of actions out, one random stream for each."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
-from harness.contracts.errors import PolicyError, require_known
+from harness.contracts.environment import (
+    Action,
+    BenchmarkEnv,
+    EnvSpec,
+    Observation,
+    StepOutcome,
+)
+from harness.contracts.errors import (
+    MemoryLost,
+    PolicyCrashed,
+    PolicyError,
+    UsageError,
+    require_known,
+)
 from harness.contracts.spec import EpisodeSpec
 from harness.contracts.vectors import Layout, require_same
+
+_NOT_CRASHES = (PolicyError, PolicyCrashed, MemoryLost, UsageError, ModuleNotFoundError)
+"""Exceptions that say themselves what is wrong."""
 
 ActionChunk = NDArray[np.float32]
 """Actions to execute in order, of shape (length, action size)."""
@@ -38,12 +54,30 @@ class PolicySpec:
     chunk_length: int | None = None
 
 
+@dataclass(frozen=True)
+class Query:
+    """One question to a policy: what to do next in an episode.
+
+    Attributes:
+        observation: What the policy sees.
+        stream: The episode's random stream for this call.
+        memory: What the policy keeps during the episode. It is empty at the first call, belongs
+            to this episode alone, and is dropped at the episode's end.
+        step: The number of actions executed so far; None if the caller does not know it.
+    """
+
+    observation: Observation
+    stream: np.random.Generator
+    memory: dict[Any, Any] = field(default_factory=dict)
+    step: int | None = None
+
+
 class Policy(ABC):
     """Maps observations to chunks of actions.
 
-    The observations of a batch belong to different episodes. A policy keeps nothing between
-    calls, and draws only from the episode's own stream. So neither the batch nor the replica can
-    change an action.
+    The queries of a batch belong to different episodes. A policy keeps nothing between calls,
+    except in a query's memory, and draws only from the query's stream. So neither the batch nor
+    the replica can change an action.
     """
 
     spec: PolicySpec
@@ -54,17 +88,43 @@ class Policy(ABC):
     Such a policy runs in the environment's process. It cannot be served or ablated.
     """
 
-    batches: bool = False
-    """Whether the policy returns the same bits in any batch. If not, it gets one observation."""
+    batching: Literal["none", "fast", "exact"] = "none"
+    """Which batches the policy can take.
+
+    With `exact` it returns the same bits in any batch. With `fast` the last bits may change. With
+    `none` it gets one query at a time.
+    """
+
+    remembers: bool = False
+    """Whether the policy uses the memory of its queries.
+
+    If its process dies, the memory is lost and the episode starts again.
+    """
+
+    own_replan: int | None = None
+    """The actions that the policy executes before it infers again, if it decides that itself."""
+
+    errors_may_pass: bool = False
+    """Whether an exception in `infer` may not occur again when the episode is repeated.
+
+    It then comes from a simulator or a network, not from the policy's own code.
+    """
+
+    files: Mapping[str, str] = {}
+    """The SHA-256 of the files that decide the actions, such as weights, by path."""
+
+    code: Sequence[Path] = ()
+    """The source files that a run copies into its folder."""
 
     evaluations: int = 0
     """Forward passes of the network so far; a batch counts as one."""
 
+    inexact: int = 0
+    """Answers so far that a batch may have changed in the last bits."""
+
     @abstractmethod
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
-        """Return one chunk for each observation."""
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
+        """Return one chunk for each query."""
 
     def load(self) -> None:  # noqa: B027 - most have nothing to load
         """Load weights, in the process that infers; the constructor must stay cheap."""
@@ -81,7 +141,40 @@ class Policy(ABC):
         """End an episode, before its record is kept; called only if `needs_env`."""
 
 
-def check_compatible(policy: PolicySpec, env: BenchmarkEnv) -> None:
+def load(policy: Policy) -> None:
+    """Load a policy.
+
+    Raises:
+        PolicyCrashed: The policy's code raised an exception.
+    """
+    try:
+        policy.load()
+    except _NOT_CRASHES:
+        raise
+    except Exception as error:
+        raise PolicyCrashed.of(error) from error
+
+
+def ask(policy: Policy, queries: Sequence[Query]) -> Sequence[Any]:
+    """Return the policy's chunks, one for each query, unchecked.
+
+    Raises:
+        PolicyError: There are too many or too few chunks.
+        PolicyCrashed: The policy's code raised an exception.
+    """
+    try:
+        chunks = policy.infer(queries)
+    except _NOT_CRASHES:
+        raise
+    except Exception as error:
+        if policy.errors_may_pass:
+            raise
+        raise PolicyCrashed.of(error) from error
+    require_one_each(chunks, len(queries))
+    return chunks
+
+
+def check_compatible(policy: PolicySpec, env: BenchmarkEnv | EnvSpec) -> None:
     """Refuse a policy that would misread the environment.
 
     Raises:
@@ -93,14 +186,23 @@ def check_compatible(policy: PolicySpec, env: BenchmarkEnv) -> None:
     require_same("action", policy.action_layout, env.action_layout, policy.name)
 
 
-def require_one_each(chunks: Sequence[Any], observations: int) -> None:
-    """Require one chunk for each observation.
+def require_one_each(chunks: Sequence[Any], queries: int) -> None:
+    """Require one chunk for each query.
 
     Raises:
         PolicyError: There are too many or too few.
     """
-    if len(chunks) != observations:
-        raise PolicyError(f"policy_shape: chunks expected: {observations}, got: {len(chunks)}")
+    if len(chunks) != queries:
+        raise PolicyError(f"policy_shape: chunks expected: {queries}, got: {len(chunks)}")
+
+
+def as_array(chunk: Any) -> Any:
+    """Return a PyTorch tensor as an array; return anything else as it is."""
+    if not (hasattr(chunk, "detach") and hasattr(chunk, "cpu")):
+        return chunk
+    tensor = chunk.detach().cpu()
+    # NumPy has no bfloat16.
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
 def checked_chunk(chunk: Any, action_size: int) -> Sequence[Action]:
@@ -109,13 +211,34 @@ def checked_chunk(chunk: Any, action_size: int) -> Sequence[Action]:
     Raises:
         PolicyError: The chunk has the wrong type, shape or dtype, or is not finite.
     """
+    chunk = as_array(chunk)
     if not isinstance(chunk, np.ndarray):
         raise PolicyError(f"policy_type: expected an array, got {type(chunk).__name__}")
     if chunk.ndim != 2 or chunk.shape[0] == 0 or chunk.shape[1] != action_size:
         raise PolicyError(f"policy_shape: expected (length, {action_size}), got {chunk.shape}")
-    if chunk.dtype not in (np.float32, np.float64):
+    if chunk.dtype not in (np.float16, np.float32, np.float64):
         raise PolicyError(f"policy_dtype: expected float32, got {chunk.dtype}")
     actions: ActionChunk = chunk.astype(np.float32)
     if not np.isfinite(actions).all():
         raise PolicyError("policy_nan: the actions are not finite")
     return list(actions)
+
+
+def refuse_first_answer(
+    error: PolicyError, policy: PolicySpec, env: BenchmarkEnv | EnvSpec
+) -> None:
+    """Refuse a policy whose first answer in an episode has another form than the environment's.
+
+    That is a mistake in the request, not a failure of the policy.
+
+    Raises:
+        UsageError: The answer has the wrong type, shape or dtype.
+    """
+    kind, _, detail = error.reason.partition(": ")
+    if kind not in ("policy_type", "policy_shape", "policy_dtype", "policy_reply"):
+        return
+    stated = f"; the policy states {policy.action_layout}" if policy.action_layout else ""
+    raise UsageError(
+        f"the first answer of {policy.name} is wrong: {detail}. The environment takes a float32 "
+        f"array of shape (length, {env.action_layout.size}): {env.action_layout}{stated}"
+    ) from error

@@ -22,6 +22,8 @@ MEASURED = (
     "chunks",
     "evaluations",
     "batches",
+    "batching",
+    "clipped",
     "retries",
     "worker",
     "replica",
@@ -53,6 +55,8 @@ class EpisodeRecord:
         chunks: Chunks that the policy returned.
         evaluations: Forward passes of the network for them.
         batches: The number of observations by the size of their batch.
+        batching: ``fast`` if a batch may have changed the last bits of an action, otherwise empty.
+        clipped: The share of the executed actions with a number outside the action space.
         retries: How often the episode was played again after an error.
         worker: The process that stepped the environment.
         replica: The process that inferred, if it was another one.
@@ -76,6 +80,8 @@ class EpisodeRecord:
     chunks: int = 0
     evaluations: int = 0
     batches: Mapping[str, int] = field(default_factory=dict)
+    batching: str = ""
+    clipped: float = 0.0
     retries: int = 0
     worker: str = ""
     replica: str = ""
@@ -114,10 +120,19 @@ class EpisodeRecord:
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished episode: its record and the actions that were executed."""
+    """A finished episode.
+
+    Attributes:
+        record: Its record.
+        actions: The actions that were executed.
+        traceback: The traceback of the error in which it ended; empty for none.
+        crashed: Whether the policy's own code raised that error.
+    """
 
     record: EpisodeRecord
     actions: NDArray[np.float32]
+    traceback: str = ""
+    crashed: bool = False
 
 
 def finite_or_none(value: float) -> float | None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contracts.environment import BenchmarkEnv, Observation, StepOutcome
+from harness.contracts.environment import BenchmarkEnv, StepOutcome
 from harness.contracts.errors import UsageError, require_known
-from harness.contracts.policy import ActionChunk, Policy, PolicySpec, check_compatible
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query, check_compatible
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import EpisodeSpec
 from harness.demonstrations.demonstration import Demonstration
@@ -31,6 +31,7 @@ class RecordPolicy(Policy):
     """The name is part of each episode's key, so of its perturbations and its image steps."""
 
     needs_env = True
+    errors_may_pass = True
 
     def __init__(self, source: str) -> None:
         """Read the settings of the data set's folder.
@@ -72,14 +73,13 @@ class RecordPolicy(Policy):
         self._images: dict[int, dict[str, NDArray[np.uint8]]] = {}
         self._postponed: list[int] = []
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Return the expert's next action and record it with its observation."""
         left = self._takeover - self._env.steps
         if self._first_policy is not None and left > 0:
             seen = self._env.observe(self._first_policy.spec.cameras)
-            return [self._first_policy.infer([seen], streams)[0][:left]]
+            first = Query(seen, queries[0].stream, queries[0].memory, queries[0].step)
+            return [self._first_policy.infer([first])[0][:left]]
         step = len(self._actions)
         due = step % self._settings.every == self._phase
         # Step 0 always has images: only they tell the tasks apart before the arm has moved.
@@ -89,7 +89,7 @@ class RecordPolicy(Policy):
         executed = self._perturber.apply(action)
         if executed is not action:
             self._perturbed_steps.append(step)
-        self._states.append(observations[0]["state"])
+        self._states.append(queries[0].observation["state"])
         self._actions.append(action)
         self._executed.append(executed)
         return [executed[np.newaxis]]

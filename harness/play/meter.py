@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 class Meter:
     """Adds up seconds by part: `build`, `reset`, `env`, `render`, `policy`, and `total`.
 
-    It also counts the chunks that were asked for and the forward passes behind them.
+    It also counts the chunks, the forward passes of the network for them, and the answers that a
+    batch may have changed in the last bits.
     """
 
     wall: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     chunks: int = 0
     evaluations: int = 0
+    inexact: int = 0
 
     @contextmanager
     def measure(self, part: str) -> Iterator[None]:

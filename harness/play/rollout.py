@@ -2,17 +2,22 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.contracts.ablation import Ablation
 from harness.contracts.environment import Action, BenchmarkEnv, StepOutcome, play
 from harness.contracts.errors import PolicyError
-from harness.contracts.policy import Policy, checked_chunk, require_one_each
+from harness.contracts.policy import Policy, Query, ask, checked_chunk, refuse_first_answer
 from harness.contracts.protocol import Protocol
 from harness.contracts.record import Episode, EpisodeRecord, finite_or_none
 from harness.contracts.spec import policy_stream
 from harness.play.meter import Meter
+
+ROUNDING = 1e-5
+"""How far a number may exceed the action space before it counts as clipped."""
 
 
 def run_episode(
@@ -25,8 +30,8 @@ def run_episode(
 ) -> Episode:
     """Play the episode `ablation.spec` to its end.
 
-    A `PolicyError` ends the episode as a failure. Any other exception is raised, and the caller
-    may try again. `alive` is called before everything that could hang.
+    A `PolicyError` ends the episode as a failure. Any other exception is raised. `alive` is
+    called before everything that could hang.
     """
     spec = ablation.spec
     with meter.measure("reset"):
@@ -34,15 +39,19 @@ def run_episode(
     if policy.needs_env:
         policy.begin(env, spec)
     executed: list[Action] = []
+    memory: dict[Any, Any] = {}
     reason = ""
     while not reason:
         alive()
         try:
-            actions = _infer(env, policy, ablation, protocol, len(executed), meter)
+            chunk = _infer(env, policy, ablation, memory, len(executed), meter)
         except PolicyError as failed:
+            if not executed:
+                refuse_first_answer(failed, policy.spec, env)
             reason = failed.reason
             break
         alive()
+        actions = chunk[: protocol.replan]
         with meter.measure("env"):
             outcome, count = play(env, actions)
         executed.extend(actions[:count])
@@ -59,21 +68,22 @@ def _infer(
     env: BenchmarkEnv,
     policy: Policy,
     ablation: Ablation,
-    protocol: Protocol,
+    memory: dict[Any, Any],
     step: int,
     meter: Meter,
 ) -> Sequence[Action]:
-    """Return the actions to execute next."""
+    """Return the policy's next chunk."""
     with meter.measure("render"):
         observation = ablation.observe(env, policy.spec.cameras)
-    before = policy.evaluations
+    evaluations, inexact = policy.evaluations, policy.inexact
+    # The random stream of a chunk is numbered by the step at which the chunk starts.
+    query = Query(observation, policy_stream(ablation.spec, step), memory, step)
     with meter.measure("policy"):
-        # The random stream of a chunk is numbered by the step at which the chunk starts.
-        chunks = policy.infer([observation], [policy_stream(ablation.spec, step)])
+        (chunk,) = ask(policy, [query])
     meter.chunks += 1
-    meter.evaluations += policy.evaluations - before
-    require_one_each(chunks, 1)
-    return checked_chunk(chunks[0], env.action_layout.size)[: protocol.replan]
+    meter.evaluations += policy.evaluations - evaluations
+    meter.inexact += policy.inexact - inexact
+    return checked_chunk(chunk, env.action_layout.size)
 
 
 def finish_episode(
@@ -96,5 +106,14 @@ def finish_episode(
         instruction=ablation.instruction(env.instruction),
         actions_sha256=hashlib.sha256(actions.tobytes()).hexdigest(),
         state_sha256=hashlib.sha256(env.state_bytes()).hexdigest(),
+        clipped=_clipped(actions, env.action_space),
     )
     return Episode(record, actions)
+
+
+def _clipped(actions: NDArray[np.float32], space: Any) -> float:
+    """Return the share of actions with a number outside the action space."""
+    if not len(actions):
+        return 0.0
+    outside = (actions < space.low - ROUNDING) | (actions > space.high + ROUNDING)
+    return round(float(outside.any(axis=1).mean()), 4)

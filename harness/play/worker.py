@@ -5,6 +5,7 @@ import os
 import platform
 import socket
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,8 +15,15 @@ import numpy as np
 from harness import __version__
 from harness.contracts.ablation import Ablation
 from harness.contracts.environment import BenchmarkEnv
-from harness.contracts.errors import UsageError
+from harness.contracts.errors import (
+    LONGEST_MESSAGE,
+    LONGEST_TRACEBACK,
+    MemoryLost,
+    PolicyCrashed,
+    UsageError,
+)
 from harness.contracts.policy import Policy, check_compatible
+from harness.contracts.protocol import Protocol
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
@@ -24,9 +32,8 @@ from harness.play.rollout import run_episode
 
 RETRIES = 2
 """How often an episode is played again after an error of the simulator."""
-
-LONGEST_REASON = 300
-"""Characters of an error message that a record keeps."""
+RESTARTS = 5
+"""How often an episode starts again because the policy's memory of it is lost."""
 
 
 class SimulatorCache:
@@ -81,10 +88,12 @@ class Worker:
     def play(self, spec: EpisodeSpec) -> Episode:
         """Play an episode; after an error, try again with a new simulator, then record the error.
 
+        An exception in the policy's own code is recorded at once.
+
         Raises:
             UsageError: The user has to change the request or the installation.
         """
-        retries, started, meter = 0, time.time(), Meter()
+        retries, restarts, started, meter = 0, 0, time.time(), Meter()
         while True:
             try:
                 with meter.measure("total"):
@@ -92,6 +101,14 @@ class Worker:
                 break
             except UsageError:
                 raise
+            except PolicyCrashed as crash:
+                episode = crashed_episode(spec, crash)
+                break
+            except MemoryLost as error:
+                if restarts == RESTARTS:
+                    episode = failed_episode(spec, error)
+                    break
+                restarts += 1
             except ImportError as error:
                 # Every episode would fail with it: the installation is incomplete.
                 raise UsageError(
@@ -103,7 +120,7 @@ class Worker:
                     episode = failed_episode(spec, error)
                     break
                 retries += 1
-        return self._with_costs(episode, retries, started, meter)
+        return self._with_costs(episode, retries + restarts, started, meter)
 
     def close(self) -> None:
         """Close the simulator, whatever state it is in."""
@@ -115,6 +132,7 @@ class Worker:
         with meter.measure("build"):
             env = self._simulators.get(setup, spec.task)
         check_compatible(policy.spec, env)
+        _check_replan(policy, setup.protocol)
         ablation = Ablation(spec, setup.instructions)
         return run_episode(env, policy, ablation, setup.protocol, meter, self._alive)
 
@@ -132,11 +150,12 @@ class Worker:
             cpu=rounded(meter.cpu),
             chunks=meter.chunks,
             evaluations=meter.evaluations,
+            batching="fast" if meter.inexact else "",
             retries=retries,
             worker=process_name(),
             versions=versions,
         )
-        return Episode(record, episode.actions)
+        return replace(episode, record=record)
 
 
 def process_name() -> str:
@@ -145,7 +164,18 @@ def process_name() -> str:
 
 
 def failed_episode(spec: EpisodeSpec, error: Exception) -> Episode:
-    """Return the record of an episode that ended in an error."""
+    """Return an episode that ended in an error."""
+    lines = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    return _error_episode(spec, f"{type(error).__name__}: {_one_line(error)}", lines)
+
+
+def crashed_episode(spec: EpisodeSpec, crash: PolicyCrashed) -> Episode:
+    """Return an episode that ended with an exception in the policy's code."""
+    episode = _error_episode(spec, f"policy_crash: {crash.summary}", crash.traceback)
+    return replace(episode, crashed=True)
+
+
+def _error_episode(spec: EpisodeSpec, reason: str, lines: str) -> Episode:
     record = EpisodeRecord(
         spec=spec,
         outcome="error",
@@ -153,12 +183,23 @@ def failed_episode(spec: EpisodeSpec, error: Exception) -> Episode:
         progress=None,
         subgoals={},
         steps=0,
-        reason=f"{type(error).__name__}: {_one_line(error)}"[:LONGEST_REASON],
+        reason=reason[:LONGEST_MESSAGE],
         instruction="",
         actions_sha256=None,
         state_sha256=None,
     )
-    return Episode(record, np.zeros((0, 0), np.float32))
+    return Episode(record, np.zeros((0, 0), np.float32), lines)
+
+
+def _check_replan(policy: Policy, protocol: Protocol) -> None:
+    """Refuse a policy that executes another number of actions than the protocol's label says."""
+    own = policy.own_replan
+    if own is not None and own != protocol.replan:
+        says = "the whole chunk" if protocol.replan is None else f"{protocol.replan}"
+        raise UsageError(
+            f"{policy.spec.name} executes {own} actions before it infers again, "
+            f"{protocol.name} says {says}; add --replan {own}, so that the protocol's label says it"
+        )
 
 
 def _one_line(error: Exception) -> str:

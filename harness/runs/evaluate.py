@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Protocol
 
+from harness.contracts.errors import PolicyCrashed
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.contracts.spec import EpisodeSpec
 from harness.runs.folder import RunWriter
@@ -29,11 +30,21 @@ class View(Protocol):
         """Show a notice."""
 
 
-def evaluate(run: RunWriter, work: Work, backend: Backend, view: View, workers: int = 1) -> bool:
+def evaluate(
+    run: RunWriter,
+    work: Work,
+    backend: Backend,
+    view: View,
+    workers: int = 1,
+    keep_going: bool = False,
+) -> bool:
     """Play what the log lacks; episodes that ended in an error are played again.
 
     Returns:
         Whether every wanted episode has a score, or the comparison is decided without the rest.
+
+    Raises:
+        PolicyCrashed: The policy's code raised an exception, unless `keep_going`.
     """
     records = run.records()
     scored = {key for key, record in records.items() if record.outcome != "error"}
@@ -49,6 +60,8 @@ def evaluate(run: RunWriter, work: Work, backend: Backend, view: View, workers: 
         for episode in episodes:
             run.append(episode)
             view.add(episode.record)
+            if episode.crashed and not keep_going:
+                raise PolicyCrashed(_where(episode.record), episode.traceback)
             missing -= episode.record.outcome != "error"
             if decision is not None and _decides(decision, episode.record):
                 break
@@ -56,6 +69,12 @@ def evaluate(run: RunWriter, work: Work, backend: Backend, view: View, workers: 
         view.tell(decision.sentence)
         return decision.decided or not missing
     return not missing
+
+
+def _where(record: EpisodeRecord) -> str:
+    spec = record.spec
+    where = f"{spec.benchmark} {spec.task} episode {spec.episode}"
+    return f"{spec.player} on {where}: {record.reason.removeprefix('policy_crash: ')}"
 
 
 def _decision(work: Work, records: Sequence[EpisodeRecord]) -> Decision:

@@ -124,6 +124,10 @@ class Run:
             raise UsageError(f"{len(found)} episodes in {self.path} have a key like {key!r}")
         return found[0]
 
+    def error_path(self, key: str) -> Path:
+        """Return the file of an episode's traceback, if it ended in an error."""
+        return self.path / "errors" / f"{key}.txt"
+
     def _action_path(self, key: str) -> Path:
         return self.path / "actions" / f"{key}.npy"
 
@@ -198,9 +202,19 @@ class RunWriter(Run):
         with partial.open("wb") as file:
             np.save(file, episode.actions, allow_pickle=False)
         partial.replace(self._action_path(key))
+        self._write_traceback(key, episode.traceback)
         self._log.write(episode.record.to_json().encode() + b"\n")
         self._log.flush()
         os.fsync(self._log.fileno())
+
+    def _write_traceback(self, key: str, lines: str) -> None:
+        """Keep the traceback of an error; remove that of an earlier one."""
+        path = self.error_path(key)
+        if lines:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(lines, encoding="utf-8")
+        else:
+            path.unlink(missing_ok=True)
 
     def _claim(self, work: Work) -> None:
         """Write run.json, or check that it describes the same plan; repair the log."""

@@ -14,7 +14,7 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
-from harness.contracts.errors import UsageError
+from harness.contracts.errors import LONGEST_MESSAGE, LONGEST_TRACEBACK, PolicyCrashed, UsageError
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -70,7 +70,8 @@ class Connection:
         """Return the server's answer.
 
         Raises:
-            ServerError: The server reports an error, is too slow, or does not come back.
+            PolicyCrashed: The server reports an error.
+            ServerError: The server is too slow, or does not come back.
             WireError: The answer is malformed, or a message is too large.
         """
         message = pack(request)
@@ -120,7 +121,11 @@ class Connection:
         if isinstance(answer, str):
             self._hang_up()
             lines = [line for line in answer.splitlines() if line.strip()]
-            raise ServerError(f"the policy server reports: {lines[-1] if lines else 'an error'}")
+            last = lines[-1][:LONGEST_MESSAGE] if lines else "an error"
+            raise PolicyCrashed(
+                f"the policy server reports: {last}",
+                f"{self._endpoint.address} sent:\n{answer[:LONGEST_TRACEBACK]}",
+            )
         return unpack(answer)
 
     def _reopened(self) -> ClientConnection:

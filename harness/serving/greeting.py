@@ -13,6 +13,12 @@ FIELD = "assay"
 """Our field of the metadata; openpi's own server has none."""
 STREAM_KEY = "assay/stream"
 """The message key under which a client may send a random stream, to get the same answer again."""
+EPISODE_KEY = "assay/episode"
+"""The message key of an episode's place: ``{"client": NAME, "call": N, "step": N}``."""
+MEMORY_LOST = "assay/memory_lost"
+"""The key of the answer when the server has no memory of the episode."""
+POLICY_ERROR = "assay/policy_error"
+"""The key of the answer to Assay's client when the policy broke its contract: the reason."""
 POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=,\[\]-]{0,99}")
 """Names reach tables and file names, and these come from the network."""
 
@@ -24,10 +30,12 @@ class Greeting:
     Attributes:
         spec: The policy's spec.
         keys: The message keys of an observation.
+        remembers: Whether the policy uses a memory of the episode.
     """
 
     spec: PolicySpec
     keys: ObservationKeys
+    remembers: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Return the metadata to send."""
@@ -41,6 +49,7 @@ class Greeting:
                 "action_layout": _plain_layout(spec.action_layout),
                 "chunk_length": spec.chunk_length,
                 "keys": self.keys.plain(),
+                "remembers": self.remembers,
             }
         }
 
@@ -69,7 +78,8 @@ def read_greeting(metadata: Any) -> Greeting | None:
             None if size is None else (int(size[0]), int(size[1])),
             None if length is None else int(length),
         )
-        return Greeting(spec, ObservationKeys.from_plain(stated["keys"]))
+        keys = ObservationKeys.from_plain(stated["keys"])
+        return Greeting(spec, keys, stated.get("remembers") is True)
     except WireError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:

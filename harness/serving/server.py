@@ -15,13 +15,18 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
-from harness.contracts.errors import UsageError
+from harness.contracts.errors import MemoryLost, PolicyCrashed, PolicyError, UsageError
+from harness.contracts.policy import Query, checked_chunk
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import keyed_stream
-from harness.inference.batcher import Batcher
+from harness.inference.batcher import Batcher, Batching
+from harness.inference.memories import Place
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
-from harness.serving.greeting import STREAM_KEY, Greeting
+from harness.serving.greeting import EPISODE_KEY, MEMORY_LOST, POLICY_ERROR, STREAM_KEY, Greeting
 from harness.serving.keys import ObservationKeys
+
+LONGEST_CLIENT = 100
+"""Characters of the name that a client may give itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,7 @@ class Serving:
         api_key: The API key that clients must send; empty for none.
         seed: The seed of the random streams for clients that send none.
         max_batch: Observations in a batch, at most.
+        batching: Which batches are allowed.
     """
 
     reference: str
@@ -45,6 +51,7 @@ class Serving:
     api_key: str = ""
     seed: int = 0
     max_batch: int = 8
+    batching: Batching = "exact"
 
 
 class PolicyServer:
@@ -69,9 +76,10 @@ class PolicyServer:
         for role in policy.spec.cameras:
             serving.keys.image_key(role)
         self._spec = policy.spec
-        self._greeting = pack(Greeting(policy.spec, serving.keys).plain())
+        self._greeting = pack(Greeting(policy.spec, serving.keys, policy.remembers).plain())
         # No deadline: nothing would restart the server.
-        self._batcher = Batcher(serving.reference, 0.0, serving.max_batch, 0.0)
+        self._batcher = Batcher(serving.reference, 0.0, serving.max_batch, 0.0, serving.batching)
+        self._batcher.ready()
         self._server = self._bound()
         self.port: int = self._server.socket.getsockname()[1]
 
@@ -123,7 +131,7 @@ class PolicyServer:
             while True:
                 message = connection.recv()
                 start = time.monotonic()
-                reply = self._reply(message, calls)
+                reply = self._reply(message, calls, str(connection.id))
                 if total is not None:
                     reply["server_timing"]["prev_total_ms"] = 1000 * total
                 connection.send(pack(reply))
@@ -131,12 +139,15 @@ class PolicyServer:
         except ConnectionClosed:
             return
         except Exception as error:  # noqa: BLE001 - reported to this client; the others go on
-            self._tell("".join(traceback.format_exception(error)))
+            crashed = isinstance(error, PolicyCrashed)
+            lines = "".join(traceback.format_exception(error))
+            self._tell(error.traceback if crashed else lines)
             # Only the last line: the others name files of this machine.
-            connection.send("".join(traceback.format_exception_only(error)))
+            last = "".join(traceback.format_exception_only(error))
+            connection.send(f"{error}\n" if crashed else last)
             connection.close(CloseCode.INTERNAL_ERROR, "the previous frame holds the error")
 
-    def _reply(self, message: str | bytes, calls: int) -> dict[str, Any]:
+    def _reply(self, message: str | bytes, calls: int, client: str) -> dict[str, Any]:
         if isinstance(message, str):
             raise WireError("an observation must come in a binary frame")
         request = unpack(message)
@@ -144,14 +155,34 @@ class PolicyServer:
             raise WireError(f"an observation must be a map, got {type(request).__name__}")
         observation = self._serving.keys.unpack(request, self._spec)
         stream = self._stream(request.get(STREAM_KEY), calls)
+        place, step = _place(request.get(EPISODE_KEY), Place(client, calls))
         start = time.monotonic()
-        (answer,) = self._batcher.infer([observation], [stream])
+        try:
+            (answer,) = self._batcher.infer([Query(observation, stream, step=step)], [place])
+            actions = self._checked(answer.chunk)
+        except MemoryLost:
+            return {MEMORY_LOST: True, "server_timing": {}}
+        except PolicyError as error:
+            if EPISODE_KEY not in request:
+                raise
+            return {POLICY_ERROR: error.reason, "server_timing": {}}
         waited = time.monotonic() - start
+        timing = {
+            "infer_ms": 1000 * answer.wall,
+            "evaluations": answer.evaluations,
+            "inexact": answer.inexact,
+        }
         return {
-            "actions": answer.chunk,
-            "policy_timing": {"infer_ms": 1000 * answer.wall, "evaluations": answer.evaluations},
+            "actions": actions,
+            "policy_timing": timing,
             "server_timing": {"infer_ms": 1000 * waited},
         }
+
+    def _checked(self, chunk: Any) -> Any:
+        """Return a chunk as float32; nothing else reaches a robot."""
+        layout = self._spec.action_layout
+        size = layout.size if layout else (np.shape(chunk) or (0,))[-1]
+        return np.stack(checked_chunk(chunk, size))
 
     def _stream(self, key: Any, calls: int) -> np.random.Generator:
         """Return the client's random stream, or one that follows from the count of its calls."""
@@ -161,3 +192,21 @@ class PolicyServer:
         if not isinstance(key, np.ndarray) or key.dtype != np.uint64 or key.shape != (2,):
             raise WireError(f"{STREAM_KEY} must be a uint64 array of 2 numbers")
         return keyed_stream(key)
+
+
+def _place(value: Any, default: Place) -> tuple[Place, int | None]:
+    """Return the place in an episode that a client states, and the step.
+
+    Without one, a connection is an episode.
+
+    Raises:
+        WireError: The value is malformed.
+    """
+    if value is None:
+        return default, None
+    if isinstance(value, dict):
+        client, call, step = value.get("client"), value.get("call"), value.get("step")
+        named = isinstance(client, str) and len(client) <= LONGEST_CLIENT
+        if named and type(call) is int and type(step) is int and min(call, step) >= 0:
+            return Place(client, call), step
+    raise WireError(f"{EPISODE_KEY} must be a map of client (a string), call and step (counts)")

@@ -18,7 +18,7 @@ from gymnasium import spaces
 from harness.contracts.benchmark import Benchmark, Task
 from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
 from harness.contracts.errors import PolicyError
-from harness.contracts.policy import Policy, PolicySpec
+from harness.contracts.policy import Policy, PolicySpec, Query
 from harness.contracts.protocol import Protocol
 from harness.contracts.spec import EpisodeSpec
 from harness.contracts.vectors import Layout, Part
@@ -182,19 +182,20 @@ class PointsApart(Points):
 class Homing(Policy):
     """Moves to the origin with noise from the episode's stream, in chunks of 6 actions."""
 
-    batches = True
+    batching = "exact"
 
     spec = PolicySpec("homing", state_layout=STATE, action_layout=ACTION)
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
         self.evaluations += 2  # Counts like a network with two forward passes.
         return [
             np.tile(
-                np.clip(-o["state"] + 0.5 * stream.normal(size=2), -1, 1).astype(np.float32), (6, 1)
+                np.clip(-q.observation["state"] + 0.5 * q.stream.normal(size=2), -1, 1).astype(
+                    np.float32
+                ),
+                (6, 1),
             )
-            for o, stream in zip(observations, streams, strict=True)
+            for q in queries
         ]
 
 
@@ -204,10 +205,25 @@ class Broken(Policy):
     spec = PolicySpec("broken")
     answer: ClassVar[Any] = None
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
         return [self.answer]
+
+
+class Remembering(Homing):
+    """Moves to the mean of all states that it has seen in the episode, in chunks of 6 actions."""
+
+    remembers = True
+    spec = PolicySpec("remembering", state_layout=STATE, action_layout=ACTION)
+
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
+        _fault_once("ASSAY_POINTS_HANG_POLICY")
+        for query in queries:
+            query.memory.setdefault("seen", []).append(query.observation["state"])
+        time.sleep(0.1)
+        return [
+            np.tile(np.clip(-0.2 * sum(query.memory["seen"]), -1, 1).astype(np.float32), (6, 1))
+            for query in queries
+        ]
 
 
 class Slow(Homing):
@@ -215,37 +231,30 @@ class Slow(Homing):
 
     spec = PolicySpec("slow", state_layout=STATE, action_layout=ACTION)
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
         _fault_once("ASSAY_POINTS_HANG_POLICY")
         time.sleep(0.1)
-        return super().infer(observations, streams)
+        return super().infer(queries)
 
 
 class Ragged(Homing):
     """Does not batch; returns chunks of random length."""
 
-    batches = False
+    batching = "none"
     spec = PolicySpec("ragged", state_layout=STATE, action_layout=ACTION)
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
-        (stream,) = streams
-        return [super().infer(observations, streams)[0][: stream.integers(1, 7)]]
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
+        return [super().infer(queries)[0][: queries[0].stream.integers(1, 7)]]
 
 
 class Still(Policy):
     """Needs two images and does not move, in chunks of 10 actions."""
 
-    batches = True
+    batching = "exact"
     spec = PolicySpec("still", ("main", "wrist"), STATE, ACTION)
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
-        return [np.zeros((10, 2), np.float32) for _ in observations]
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
+        return [np.zeros((10, 2), np.float32) for _ in queries]
 
 
 class Watching(Policy):
@@ -257,9 +266,7 @@ class Watching(Policy):
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         self._idle = env.idle_action
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
         return [np.tile(self._idle, (10, 1))]
 
 
@@ -268,11 +275,9 @@ class Fussy(Slow):
 
     spec = PolicySpec("fussy", state_layout=STATE, action_layout=ACTION)
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
-        chunks = super().infer(observations, streams)
-        if any("left" in observation["instruction"] for observation in observations):
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
+        chunks = super().infer(queries)
+        if any("left" in query.observation["instruction"] for query in queries):
             raise ValueError("not this one")
         return chunks
 
@@ -302,12 +307,10 @@ class Single(Slow):
 class Witness(Policy):
     """Ends every episode with a reason that describes its image and instruction."""
 
-    batches = True
+    batching = "exact"
     spec = PolicySpec("witness", ("main",), STATE, ACTION)
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[Any]:
-        (observation,) = observations
-        image, instruction = observation["image"]["main"], observation["instruction"]
+    def infer(self, queries: Sequence[Query]) -> Sequence[Any]:
+        seen = queries[0].observation
+        image, instruction = seen["image"]["main"], seen["instruction"]
         raise PolicyError(f"shown {image.shape} {image.mean():.0f}, told {instruction}")

@@ -10,7 +10,7 @@ import pytest
 from harness.cli import main as run_eval
 from harness.contracts.environment import Observation
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import check_compatible
+from harness.contracts.policy import Query, check_compatible
 from harness.contracts.registry import find_benchmark, make_policy
 from harness.contracts.vectors import Layout, Part
 from harness.runs.folder import Run
@@ -48,7 +48,7 @@ def test_chunk_depends_only_on_observation_and_stream(tmp_path: Path) -> None:
 
     def act(numbers: list[int], streams: list[int]) -> list[np.ndarray]:
         pairs = zip(numbers, map(np.random.default_rng, streams), strict=True)
-        return [policy.infer([observations[n]], [stream])[0] for n, stream in pairs]
+        return [policy.infer([Query(observations[n], stream)])[0] for n, stream in pairs]
 
     forward, backward = act([0, 1, 2], [5, 6, 7]), act([2, 1, 0], [7, 6, 5])
     for chunk, again in zip(forward, backward[::-1], strict=True):
@@ -61,14 +61,14 @@ def test_chunk_depends_only_on_observation_and_stream(tmp_path: Path) -> None:
 def test_evaluations_count_the_forward_passes(tmp_path: Path) -> None:
     policy = loaded_policy(tmp_path)
     for number in range(2):
-        policy.infer([observation(number)], [np.random.default_rng(0)])
+        policy.infer([Query(observation(number), np.random.default_rng(0))])
     # Each inference runs the prefix once and the flow head ten times.
     assert policy.evaluations == 2 * 11
 
 
 def test_chunk_is_cut_to_the_replan_length(tmp_path: Path) -> None:
     def infer(policy: LearnedPolicy) -> np.ndarray:
-        return policy.infer([observation(0)], [np.random.default_rng(0)])[0]
+        return policy.infer([Query(observation(0), np.random.default_rng(0))])[0]
 
     whole = infer(loaded_policy(tmp_path / "a"))
     cut = infer(loaded_policy(tmp_path / "b", replan=2))
@@ -84,7 +84,7 @@ def test_options_after_a_comma_change_the_checkpoint(tmp_path: Path) -> None:
     assert short.spec.name == plain.spec.name.replace("flow@", "flow,replan=2,steps=3@")
     assert make_policy(f"vla:{tmp_path},replan=2,steps=3").spec == short.spec
     short.load()
-    chunk = short.infer([observation(0)], [np.random.default_rng(0)])[0]
+    chunk = short.infer([Query(observation(0), np.random.default_rng(0))])[0]
     assert (len(chunk), short.evaluations) == (2, 4)
     for option, message in {
         "steps=0": "steps must be",

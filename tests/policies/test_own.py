@@ -11,6 +11,7 @@ from assay_points import PointEnv
 
 from harness.backends.inline import run_inline
 from harness.contracts.errors import UsageError
+from harness.contracts.policy import Query
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import keyed_stream
 from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
@@ -114,8 +115,8 @@ def test_function_with_two_arguments_gets_the_random_stream(plain: str) -> None:
     env = PointEnv("left", 30)
     env.begin(0, 7)
     key = np.array([1, 2], np.uint64)
-    (chunk,) = policy.infer([env.observe(())], [keyed_stream(key)])
-    (expected,) = homing.infer([env.observe(())], [keyed_stream(key)])
+    (chunk,) = policy.infer([Query(env.observe(()), keyed_stream(key))])
+    (expected,) = homing.infer([Query(env.observe(()), keyed_stream(key))])
     np.testing.assert_array_equal(chunk, expected)
 
 

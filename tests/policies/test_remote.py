@@ -1,5 +1,6 @@
 """The client of a policy server: it returns the local policy's bits, and separates the errors."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from harness.backends.inline import run_inline
 from harness.contracts.errors import UsageError
+from harness.contracts.policy import Query
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import policy_stream
 from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION, Layout, Part
@@ -130,7 +132,7 @@ def ask(policy: Any) -> Any:
     spec = work("homing").specs[0]
     state = np.array([0.5, 0.5], np.float32)
     observation = {"image": {}, "state": state, "instruction": "reach left"}
-    return policy.infer([observation], [policy_stream(spec, 0)])[0]
+    return policy.infer([Query(observation, policy_stream(spec, 0))])[0]
 
 
 def openpi(port: int, **options: str) -> str:
@@ -180,32 +182,65 @@ def test_identity_contains_the_options_and_without_a_name_the_address() -> None:
         (pack({"actions": ACTIONS + np.nan}), "policy_nan: the actions are not finite"),
     ],
 )
-def test_malformed_reply_fails_the_episode_without_a_retry(answer: bytes, reason: str) -> None:
-    requests: list[Any] = []
-    with answering(lambda request: requests.append(request) or answer) as port:
+def test_malformed_reply_is_a_mistake_at_first_and_a_failure_later(
+    answer: bytes, reason: str
+) -> None:
+    with answering(lambda _: answer) as port:
+        plan = work(openpi(port), 1)
+        if "nan" not in reason:
+            with pytest.raises(UsageError, match=re.escape(reason.partition(": ")[2])):
+                list(run_inline(plan, plan.specs, print))
+    good = [{"actions": np.zeros((4, 2), np.float32)}, answer] * 2
+    with answering(lambda _: good.pop(0)) as port:
         plan = work(openpi(port), 1)
         records = [e.record for e in run_inline(plan, plan.specs, print)]
-    assert [(r.outcome, r.reason[: len(reason)]) for r in records] == [("failure", reason)] * 2
-    assert len(requests) == 2
+    found = [(r.outcome, r.steps, r.reason[: len(reason)]) for r in records]
+    assert found == [("failure", 4, reason)] * 2
+    assert not good
 
 
 def test_invalid_chunk_of_a_served_policy_has_the_local_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for answer in (np.full((3, 2), np.nan), ACTIONS[0], ACTIONS.astype(int), [[0.0, 0.0]]):
-        monkeypatch.setattr(Broken, "answer", answer)
-        with served("broken") as port:
-            plan = work(remote(port), 1)
-            records = [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
-        assert records == inline(work("broken", 1))
+    monkeypatch.setattr(Broken, "answer", np.full((3, 2), np.nan))
+    with served("broken") as port:
+        plan = work(remote(port), 1)
+        records = [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
+    assert records == inline(work("broken", 1))
+
+
+@pytest.mark.parametrize("answer", [ACTIONS[0], ACTIONS.astype(int), [[0.0, 0.0]]])
+def test_wrong_form_of_a_served_answer_has_the_local_message(
+    monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    monkeypatch.setattr(Broken, "answer", answer)
+    messages = []
+    with served("broken") as port:
+        for reference in (remote(port), "broken"):
+            plan = work(reference, 1)
+            with pytest.raises(UsageError, match="first answer of broken is wrong") as refused:
+                list(run_inline(plan, plan.specs, print))
+            messages.append(str(refused.value))
+    assert messages[0] == messages[1]
+
+
+def test_a_served_policy_keeps_the_memory_of_each_episode() -> None:
+    expected = inline(work("remembering", 4))
+    with served("remembering") as port:
+        plan = work(remote(port), 4)
+        here = [e.record.deterministic() for e in run_inline(plan, plan.specs, print)]
+    assert here == expected
+    assert {record["outcome"] for record in here} == {"success"}
 
 
 def test_exception_in_the_server_is_an_error_without_a_score() -> None:
     with served("fussy") as port:
         plan = work(remote(port), 1)
         left, right = [e.record for e in run_inline(plan, plan.specs, print)]
-    assert (left.outcome, left.retries) == ("error", 2)
-    assert left.reason == "ServerError: the policy server reports: ValueError: not this one"
+    assert (left.outcome, left.retries) == ("error", 0)
+    assert left.reason.startswith(
+        "policy_crash: the policy server reports: ValueError: not this one"
+    )
     assert right.outcome != "error"
 
 

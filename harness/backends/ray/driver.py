@@ -111,6 +111,8 @@ class Driver:
         self._loading.discard(replica)
         try:
             ray.get(ready)
+        except RayTaskError as error:
+            raise cause(error) from error
         except RayActorError as error:
             if error.actor_init_failed:
                 raise UsageError(f"a policy cannot be loaded: {_last_line(error)}") from error
@@ -129,6 +131,8 @@ class Driver:
         self._starting -= 1
         try:
             ray.get(ready)
+        except RayTaskError as error:
+            raise cause(error) from error
         except RayError as error:
             self._count_false_start("worker", error)
             self._replace(worker)

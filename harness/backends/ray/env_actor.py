@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.backends.ray.remote_policy import RemotePolicy
-from harness.contracts.policy import Policy, PolicySpec
+from harness.contracts.policy import Policy, PolicySpec, load
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
@@ -22,17 +22,21 @@ class Finished:
     Attributes:
         record: The episode's record.
         actions: Its actions as plain bytes.
+        traceback: The traceback of its error.
+        crashed: Whether the policy's code raised that error.
         memory: The process's peak memory in bytes.
     """
 
     record: EpisodeRecord
     actions: Any
+    traceback: str
+    crashed: bool
     memory: int
 
     @property
     def episode(self) -> Episode:
         """The episode."""
-        return Episode(self.record, from_plain(self.actions))
+        return Episode(self.record, from_plain(self.actions), self.traceback, self.crashed)
 
 
 class EnvActor:
@@ -59,12 +63,23 @@ class EnvActor:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._deadline = deadline
         self._remote = {name: RemotePolicy(spec, other_python) for name, spec in remote.items()}
-        for policy in local.values():
-            policy.load()
+        self._failure: Exception | None = None
+        try:
+            for policy in local.values():
+                load(policy)
+        except Exception as error:  # noqa: BLE001 - `ready` raises it where the user sees it
+            self._failure = error
         self._worker = Worker(setups, {**local, **self._remote}, self._alive)
 
     def ready(self) -> None:
-        """Return once the process is up."""
+        """Return once the process is up and its policies are loaded.
+
+        Raises:
+            UsageError: A policy cannot be loaded.
+            PolicyCrashed: A policy's code raised an exception.
+        """
+        if self._failure is not None:
+            raise self._failure
 
     def play(self, spec: EpisodeSpec, replica: Any) -> Finished:
         """Play an episode; `replica` is the policy actor, or None."""
@@ -78,7 +93,10 @@ class EnvActor:
         if remote is not None:
             episode = remote.with_costs(episode)
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Finished(episode.record, to_plain(episode.actions), kilobytes * 1024)
+        actions = to_plain(episode.actions)
+        return Finished(
+            episode.record, actions, episode.traceback, episode.crashed, kilobytes * 1024
+        )
 
     def _alive(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._deadline)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from harness.inference.batcher import Batching
+
 
 @dataclass(frozen=True, kw_only=True)
 class RayOptions:
@@ -12,7 +14,8 @@ class RayOptions:
         address: The cluster to join; empty starts a local one, bound to loopback.
         replicas: Policy actors for each policy with a model; None for one on each node.
         gpus: GPUs for each policy actor, a fraction shares one; None shares them evenly.
-        max_batch: Observations in a batch, at most.
+        max_batch: Queries in a batch, at most.
+        batching: Which batches are allowed.
         deadline: Seconds after which a step counts as hung.
         policy_deadline: Seconds after which an inference counts as hung. The first may compile.
         recycle_after: Episodes after which a worker's process is replaced.
@@ -24,6 +27,7 @@ class RayOptions:
     replicas: int | None = None
     gpus: float | None = None
     max_batch: int = 8
+    batching: Batching = "auto"
     deadline: float = 120.0
     policy_deadline: float = 600.0
     recycle_after: int = 500

@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import ray
 from ray.exceptions import RayTaskError
 
-from harness.contracts.environment import Observation
-from harness.contracts.policy import ActionChunk, Policy, PolicySpec
+from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
 from harness.contracts.record import Episode
-from harness.inference.batcher import Answer
-from harness.inference.serialization import from_plain, plain_stream, to_plain
+from harness.inference.batcher import Answer, plain_query
+from harness.inference.memories import Place
+from harness.inference.serialization import from_plain
 from harness.play.meter import rounded
+from harness.play.worker import process_name
 
 
 class RemotePolicy(Policy):
-    """Sends observations to a policy actor and adds up what the answers cost."""
+    """Sends queries to a policy actor, which keeps their memory, and adds up the costs."""
+
+    errors_may_pass = True
 
     def __init__(self, spec: PolicySpec, other_python: bool) -> None:
         """Take the policy's spec; `attach` names the actor.
@@ -33,23 +35,22 @@ class RemotePolicy(Policy):
         self._waited = 0.0
 
     def attach(self, replica: Any) -> None:
-        """Send the next episode's observations to this actor."""
+        """Send the next episode's queries to this actor."""
         self._replica = replica
         self._answers, self._waited = [], 0.0
 
-    def infer(
-        self, observations: Sequence[Observation], streams: Sequence[np.random.Generator]
-    ) -> Sequence[ActionChunk]:
+    def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Ask the actor, which batches the requests of all workers."""
         # Stop this worker's deadline: the actor has its own, and may have to be restarted first.
         signal.setitimer(signal.ITIMER_REAL, 0)
         start = time.perf_counter()
+        places = [_next_place(query) for query in queries]
         if self._other_python:
-            plain_looks = [to_plain(observation) for observation in observations]
-            states = [plain_stream(stream) for stream in streams]
-            asked = self._replica.infer_plain.remote(plain_looks, states)
+            asked = self._replica.infer_plain.remote(list(map(plain_query, queries)), places)
         else:
-            asked = self._replica.infer.remote(observations, streams)
+            # The actor has the memory.
+            bare = [replace(query, memory={}) for query in queries]
+            asked = self._replica.infer.remote(bare, places)
         try:
             answers: list[Answer] = ray.get(asked)
         except RayTaskError as error:
@@ -57,6 +58,7 @@ class RemotePolicy(Policy):
         self._waited += time.perf_counter() - start
         self._answers.extend(answers)
         self.evaluations += max(answer.evaluations for answer in answers)
+        self.inexact += sum(answer.inexact for answer in answers)
         return [from_plain(answer.chunk) for answer in answers]
 
     def with_costs(self, episode: Episode) -> Episode:
@@ -78,7 +80,12 @@ class RemotePolicy(Policy):
             batches={str(size): count for size, count in sorted(sizes.items())},
             replica=answers[-1].replica if answers else "",
         )
-        return Episode(record, episode.actions)
+        return replace(episode, record=record)
+
+
+def _next_place(query: Query) -> Place:
+    call = query.memory["calls"] = query.memory.get("calls", -1) + 1
+    return Place(process_name(), call)
 
 
 def cause(error: RayTaskError) -> Exception:

@@ -119,7 +119,11 @@ class WorkerGroup:
             max_concurrency=self.slots + 1,
             scheduling_strategy=strategy,
         ).remote(
-            self._work.references[policy], self._gpus, options.max_batch, options.policy_deadline
+            self._work.references[policy],
+            self._gpus,
+            options.max_batch,
+            options.policy_deadline,
+            options.batching,
         )
         return Replica(policy, actor)
 

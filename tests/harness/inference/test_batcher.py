@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.contracts.policy import Query
 from harness.inference.batcher import Batcher
+from harness.inference.memories import Place
 
 
 def infer_at_once(batcher: Batcher, clients: int) -> list[Any]:
@@ -18,7 +20,8 @@ def infer_at_once(batcher: Batcher, clients: int) -> list[Any]:
     def infer(client: int) -> None:
         observation: Any = {"state": np.ones(2, np.float32), "instruction": "reach left"}
         started.wait()
-        answers[client] = batcher.infer([observation], [np.random.default_rng(client)])[0]
+        query = Query(observation, np.random.default_rng(client))
+        (answers[client],) = batcher.infer([query], [Place(str(client), 0)])
 
     threads = [threading.Thread(target=infer, args=(k,)) for k in range(clients)]
     for thread in threads:

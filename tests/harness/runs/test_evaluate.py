@@ -139,23 +139,107 @@ def test_repeated_error_has_no_score_and_sets_the_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "problem"),
     [
-        (np.full((4, 2), np.nan, np.float32), "policy_nan: the actions are not finite"),
-        (np.zeros((4, 3), np.float32), "policy_shape: expected (length, 2), got (4, 3)"),
-        (np.zeros(2, np.float32), "policy_shape: expected (length, 2), got (2,)"),
-        (np.zeros((0, 2), np.float32), "policy_shape: expected (length, 2), got (0, 2)"),
-        (np.zeros((4, 2), np.int64), "policy_dtype: expected float32, got int64"),
-        ("up", "policy_type: expected an array, got str"),
+        (np.zeros((4, 3), np.float32), "expected (length, 2), got (4, 3)"),
+        (np.zeros(2, np.float32), "expected (length, 2), got (2,)"),
+        (np.zeros((0, 2), np.float32), "expected (length, 2), got (0, 2)"),
+        (np.zeros((4, 2), np.int64), "expected float32, got int64"),
+        ("up", "expected an array, got str"),
     ],
 )
-def test_invalid_chunk_fails_the_episode_with_a_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, reason: str
+def test_wrong_form_of_the_first_answer_is_a_mistake_and_never_scored(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: Any,
+    problem: str,
 ) -> None:
     monkeypatch.setattr(Broken, "answer", answer)
+    assert run(tmp_path, "--tasks", "0", policy="broken", episodes=1) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"the first answer of broken is wrong: {problem}" in shown
+    assert "velocity[2] (m per step)" in shown
+    assert not Run.existing(tmp_path).records()
+
+
+def test_wrong_form_of_a_later_answer_fails_the_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = np.zeros((4, 2), np.float32)
+    answers = iter([good, good[:, :1]])
+    monkeypatch.setattr(Broken, "infer", lambda self, queries: [next(answers)])
     assert run(tmp_path, "--tasks", "0", policy="broken", episodes=1) == 0
     (record,) = Run.existing(tmp_path).records().values()
+    reason = "policy_shape: expected (length, 2), got (4, 1)"
+    assert (record.outcome, record.steps, record.reason) == ("failure", 4, reason)
+
+
+def test_actions_that_are_not_finite_fail_the_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Broken, "answer", np.full((4, 2), np.nan, np.float32))
+    assert run(tmp_path, "--tasks", "0", policy="broken", episodes=1) == 0
+    (record,) = Run.existing(tmp_path).records().values()
+    reason = "policy_nan: the actions are not finite"
     assert (record.outcome, record.steps, record.reason) == ("failure", 0, reason)
+
+
+def test_a_tensor_is_taken_as_an_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    chunk = torch.ones((4, 2), dtype=torch.bfloat16, requires_grad=True)
+    monkeypatch.setattr(Broken, "answer", chunk)
+    assert run(tmp_path / "tensor", "--tasks", "0", policy="broken", episodes=1) == 0
+    monkeypatch.setattr(Broken, "answer", np.ones((4, 2), np.float32))
+    assert run(tmp_path / "array", "--tasks", "0", policy="broken", episodes=1) == 0
+    assert outcomes(tmp_path / "tensor") == outcomes(tmp_path / "array")
+
+
+def test_the_share_of_clipped_actions_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunk = np.zeros((4, 2), np.float32)
+    chunk[0, 1] = -1.5
+    monkeypatch.setattr(Broken, "answer", chunk)
+    run(tmp_path, "--tasks", "0", "--protocol", "forty", policy="broken", episodes=1)
+    (record,) = Run.existing(tmp_path).records().values()
+    assert record.clipped == 1.0  # This protocol executes one action of each chunk.
+
+
+def test_an_exception_in_the_policy_stops_the_run_with_its_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, policy="fussy") == 2
+    shown = capsys.readouterr()
+    assert "Traceback (most recent call last)" in shown.err
+    assert 'raise ValueError("not this one")' in shown.err
+    (record,) = Run.existing(tmp_path).records().values()
+    assert record.outcome == "error"
+    assert record.retries == 0
+    assert record.reason.startswith("policy_crash: ValueError: not this one (assay_points.py:")
+    kept = Run.existing(tmp_path).error_path(record.spec.key).read_text()
+    assert 'raise ValueError("not this one")' in kept
+
+
+def test_keep_going_plays_the_other_episodes(tmp_path: Path) -> None:
+    assert run(tmp_path, "--keep-going", policy="fussy") == 3
+    records = Run.existing(tmp_path).records().values()
+    assert {(r.spec.task, r.outcome == "error") for r in records} == {
+        ("left", True),
+        ("right", False),
+    }
+
+
+def test_the_traceback_of_a_simulator_is_kept_until_the_episode_is_scored(
+    tmp_path: Path, points: type[PointEnv]
+) -> None:
+    points.faults[:] = [RuntimeError("lost its mesh")] * 3
+    assert run(tmp_path) == 3
+    (bad,) = [r for r in Run.existing(tmp_path).records().values() if r.outcome == "error"]
+    path = Run.existing(tmp_path).error_path(bad.spec.key)
+    assert "raise self.faults.pop(0)" in path.read_text()
+    assert run(tmp_path) == 0
+    assert not path.exists()
 
 
 def test_policy_without_cameras_renders_no_image(tmp_path: Path, points: type[PointEnv]) -> None:

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 from harness.cli import main as run_eval
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import PolicySpec
+from harness.contracts.policy import PolicySpec, Query
 from harness.contracts.spec import EpisodeSpec, keyed_stream, policy_stream, stream_key
 from harness.serving.codec import WireError, pack, unpack
 from harness.serving.greeting import Greeting, read_greeting
@@ -67,7 +67,7 @@ def test_actions_are_drawn_from_the_stream_in_the_request() -> None:
     with served("homing") as port:
         _, answer = ask(port, REQUEST | {"assay/stream": key})
     observation = ObservationKeys().unpack(REQUEST, Homing.spec)
-    (here,) = Homing().infer([observation], [policy_stream(EPISODE, 4)])
+    (here,) = Homing().infer([Query(observation, policy_stream(EPISODE, 4))])
     np.testing.assert_array_equal(answer["actions"], here)
 
 
@@ -136,17 +136,26 @@ def test_wrong_request_gets_a_text_error_and_others_still_work(request_: Any, me
 
 def test_policy_exception_is_reported_and_the_next_client_is_served() -> None:
     with served("fussy") as port:
-        assert ask(port, REQUEST)[1] == "ValueError: not this one\n"
+        assert ask(port, REQUEST)[1].startswith("ValueError: not this one (assay_points.py:")
         assert "actions" in ask(port, REQUEST | {"prompt": "reach right"})[1]
 
 
-@pytest.mark.parametrize("answer", [np.array([[object()]]), {1}], ids=["objects", "set"])
-def test_chunk_that_cannot_be_sent_is_reported(
-    answer: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (np.array([[object()]]), "expected float32, got object"),
+        ({1}, "expected an array, got set"),
+        (np.array([[0.0, np.inf]]), "the actions are not finite"),
+        (np.zeros(2), "got (2,)"),
+    ],
+    ids=["objects", "set", "infinite", "one action"],
+)
+def test_wrong_chunk_is_reported_and_never_sent_to_a_robot(
+    answer: Any, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Broken, "answer", answer)
     with served("broken") as port:
-        assert "cannot be sent" in ask(port, REQUEST)[1]
+        assert problem in ask(port, REQUEST)[1]
 
 
 def test_observation_uses_the_message_keys_of_the_robot() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.contracts.policy import Query
 from policies.heads import build
 from policies.learned import LearnedPolicy
 from policies.train import prefix_cache
@@ -111,7 +112,7 @@ def test_short_actions_are_padded_for_the_head(data: Path, tmp_path: Path) -> No
         "state": np.zeros(3, np.float32),
         "instruction": "reach the light",
     }
-    assert policy.infer([seen], [np.random.default_rng(0)])[0].shape == (2, 3)
+    assert policy.infer([Query(seen, np.random.default_rng(0))])[0].shape == (2, 3)
 
 
 def test_the_fitted_tokenizer_of_the_head_is_kept(data: Path, tmp_path: Path) -> None:

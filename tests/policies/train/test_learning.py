@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from benchmarks.maniskill import ManiSkill
 from benchmarks.maniskill.protocol import protocols
 from harness.cli import main as run_eval
-from harness.contracts.policy import check_compatible
+from harness.contracts.policy import Query, check_compatible
 from harness.contracts.spec import player_name
 from policies.heads import HEADS
 from policies.learned import LearnedPolicy
@@ -57,7 +57,7 @@ def test_a_policy_overfits_a_few_demonstrations(data: Path, tmp_path: Path) -> N
             "state": shown.state[0],
             "instruction": shown.instruction,
         }
-        chunk = policy.infer([seen], [np.random.default_rng(0)])[0]
+        chunk = policy.infer([Query(seen, np.random.default_rng(0))])[0]
         assert chunk.shape == (3, 3)
         np.testing.assert_allclose(chunk, shown.action[:3], atol=0.25)
 
@@ -107,7 +107,7 @@ def test_a_blind_policy_uses_no_camera(data: Path, tmp_path: Path) -> None:
     policy.load()
     assert policy.spec.cameras == ()
     seen = {"image": {}, "state": np.zeros(3, np.float32), "instruction": "reach the light"}
-    assert policy.infer([seen], [np.random.default_rng(0)])[0].shape == (3, 3)
+    assert policy.infer([Query(seen, np.random.default_rng(0))])[0].shape == (3, 3)
 
 
 def test_results_of_runs_are_written_to_the_page_and_the_table(
@@ -183,7 +183,7 @@ def test_a_trained_policy_plays_in_the_simulator(tmp_path: Path) -> None:
     env.begin(0, 20241201)
     seen = env.observe(policy.spec.cameras)
     before = seen["state"]
-    chunk = policy.infer([seen], [np.random.default_rng(0)])[0]
+    chunk = policy.infer([Query(seen, np.random.default_rng(0))])[0]
     for action in chunk:
         env.advance(action)
     assert (env.observe([])["state"] != before).any()

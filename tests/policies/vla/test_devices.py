@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from harness.contracts.environment import Observation
+from harness.contracts.policy import Query
 from policies.augment.pictures import Augmentation
 from policies.augment.spherical import Spherical
 from policies.heads import HEADS
@@ -113,7 +114,7 @@ def test_a_bfloat16_checkpoint_infers(mixed: bool, tmp_path: Path) -> None:
     for folder in (exact, half):
         policy = LearnedPolicy(str(folder))
         policy.load()
-        chunks.append(policy.infer([seen], [np.random.default_rng(0)])[0])
+        chunks.append(policy.infer([Query(seen, np.random.default_rng(0))])[0])
     assert chunks[0].dtype == chunks[1].dtype == np.float32
     # 16 bits round, so the actions differ a little.
     assert 0 < np.abs(chunks[0] - chunks[1]).max() < 0.2 * np.abs(chunks[0]).max()

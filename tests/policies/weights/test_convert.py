@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harness.contracts.environment import Observation
 from harness.contracts.errors import UsageError
+from harness.contracts.policy import Query
 from policies.heads import build
 from policies.heads.fast import FastHead
 from policies.learned import LearnedPolicy
@@ -274,7 +275,7 @@ def test_a_converted_checkpoint_infers(kind: str, tmp_path: Path) -> None:
         "state": np.full(8, 100, np.float32),
         "instruction": "push the cube",
     }
-    chunk = policy.infer([observation], [np.random.default_rng(0)])[0]
+    chunk = policy.infer([Query(observation, np.random.default_rng(0))])[0]
     assert chunk.shape == (2, 7)
     assert np.isfinite(chunk).all()
     # The first six numbers are relative to a state of 100; the gripper is not.

@@ -20,9 +20,11 @@ from harness.backends.ray.backend import run_ray
 from harness.backends.ray.options import RayOptions
 from harness.backends.ray.schedule import Schedule
 from harness.cli import main as run_eval
-from harness.contracts.errors import UsageError
+from harness.contracts.errors import PolicyCrashed
+from harness.contracts.policy import Query
 from harness.contracts.spec import EpisodeSpec
 from harness.inference.batcher import Batcher, Request
+from harness.inference.memories import Place
 from harness.runs.folder import Run
 from tests.helpers.plays import actors, inline, played, wait_until, work
 from tests.helpers.serving import served
@@ -56,7 +58,9 @@ def test_observation_that_breaks_a_batch_fails_only_its_own_episode() -> None:
     options = RayOptions(workers=4, replicas=1, max_batch=4)
     episodes = list(run_ray(plan, plan.specs, print, options=options))
     assert played(iter(episodes), plan) == inline(plan)
-    assert {e.record.reason for e in episodes} > {"ValueError: not this one"}
+    reasons = {e.record.reason.partition(" (")[0] for e in episodes if e.crashed}
+    assert reasons == {"policy_crash: ValueError: not this one"}
+    assert all("raise ValueError" in e.traceback for e in episodes if e.crashed)
 
 
 def test_failed_batch_is_repeated_one_by_one_with_the_same_streams() -> None:
@@ -65,11 +69,14 @@ def test_failed_batch_is_repeated_one_by_one_with_the_same_streams() -> None:
 
     def infer(*observations: Any) -> list[Any]:
         streams = [np.random.default_rng(k) for k in range(len(observations))]
-        requests = [Request(o, s) for o, s in zip(observations, streams, strict=True)]
+        requests = [
+            Request(Query(o, s), Place("client", 0))
+            for o, s in zip(observations, streams, strict=True)
+        ]
         return batcher.infer_batch(requests)
 
     mixed, (_, expected) = infer(left, right), infer(right, right)
-    assert isinstance(mixed[0], ValueError)
+    assert isinstance(mixed[0], PolicyCrashed)
     assert mixed[1].batch == 1
     assert expected.batch == 2
     np.testing.assert_array_equal(mixed[1].chunk, expected.chunk)
@@ -78,13 +85,14 @@ def test_failed_batch_is_repeated_one_by_one_with_the_same_streams() -> None:
 @pytest.mark.usefixtures("cluster")
 def test_policy_that_cannot_be_loaded_stops_the_run() -> None:
     plan = work("unloadable")
-    with pytest.raises(UsageError, match="cannot be loaded: FileNotFoundError: no weights here"):
+    with pytest.raises(PolicyCrashed, match="FileNotFoundError: no weights here"):
         list(run_ray(plan, plan.specs, print, options=RayOptions(workers=2)))
 
 
 @pytest.mark.usefixtures("cluster")
-def test_killed_actors_do_not_change_the_records() -> None:
-    plan = work("slow", episodes=20)
+@pytest.mark.parametrize("policy", ["slow", "remembering"])
+def test_killed_actors_do_not_change_the_records(policy: str) -> None:
+    plan = work(policy, episodes=20)
     stop, killed, rng = threading.Event(), [], random.Random(1)
 
     def kill() -> None:
