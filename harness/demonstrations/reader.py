@@ -4,12 +4,11 @@ The content of a data set is never used as a path, and never executed.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,26 +16,27 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.contracts.errors import UsageError, require_known
-from harness.contracts.vectors import Layout, Part
 from harness.demonstrations.column_statistics import Statistics
-from harness.demonstrations.columns import (
-    ACTION_COLUMN,
-    HAS_IMAGES,
-    IMAGE_COLUMNS,
-    PERTURBED,
-    STATE_COLUMN,
-)
-from harness.demonstrations.dataset import (
-    DATA_PATH,
-    FORMAT_VERSION,
-    IDENTITY,
-    INFO_FILE,
-    OWN_PREFIX,
-    PROVENANCE_FILE,
-    STATISTICS_FILE,
-)
+from harness.demonstrations.columns import ACTION_COLUMN, HAS_IMAGES, PERTURBED, STATE_COLUMN
+from harness.demonstrations.dataset import INFO_FILE, STATISTICS_FILE
 from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.images import EncodedImages
+from harness.demonstrations.metadata import (
+    read_episode_entries,
+    read_info,
+    read_layouts,
+    reading_file,
+)
+from harness.demonstrations.rows import (
+    STEP_COLUMNS,
+    DataRows,
+    expected_steps,
+    finite_vectors,
+    flags,
+    image_files,
+    require_columns,
+    require_steps,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,24 +91,15 @@ class Demonstrations:
                 f"{folder} holds no data set (no {INFO_FILE}); if its recording was interrupted, "
                 "run the same command again"
             )
-        self._folder = folder
-        with _reading(folder / INFO_FILE):
-            info = json.loads((folder / INFO_FILE).read_text())
-            if info["codebase_version"] != FORMAT_VERSION or info["data_path"] != DATA_PATH:
-                raise ValueError(f"it is not of version {FORMAT_VERSION}, or has other file names")
-            self.fps = int(info["fps"])
-            features = info["features"]
-            vectors = (STATE_COLUMN, ACTION_COLUMN)
-            self._sizes = {name: int(features[name]["shape"][0]) for name in vectors}
-            self._flags = [name for name in (HAS_IMAGES, PERTURBED) if name in features]
-            self._columns = {_role(k): k for k, v in features.items() if v["dtype"] == "image"}
-            self.cameras = {r: _image_size(features[k]["shape"]) for r, k in self._columns.items()}
-        self._episodes = self._read_episodes()
-        texts = [row["tasks"][0] for row in self._episodes]
+        self._folder, self._info = folder, read_info(folder)
+        self.fps, self.cameras = self._info.fps, self._info.cameras
+        self._episodes = read_episode_entries(folder)
+        texts = [episode.instruction for episode in self._episodes]
         numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         self.instructions = tuple(numbers)
         self._instruction = np.array([numbers[text] for text in texts], np.int64)
-        layouts = self._read_layouts()
+        self._places = DataRows(self._episodes)
+        layouts = read_layouts(folder, self._info.sizes)
         self.state_layout, self.action_layout = layouts.get("state"), layouts.get("action")
 
     def __len__(self) -> int:
@@ -118,7 +109,7 @@ class Demonstrations:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Every task once, as ``benchmark/task``."""
-        names = (_identity(row) for row in self._episodes)
+        names = (episode.identity for episode in self._episodes)
         return tuple(dict.fromkeys(f"{name['benchmark']}/{name['task']}" for name in names))
 
     @cached_property
@@ -128,7 +119,7 @@ class Demonstrations:
         Raises:
             UsageError: The data set holds no statistics.
         """
-        with _reading(self._folder / STATISTICS_FILE):
+        with reading_file(self._folder / STATISTICS_FILE):
             found = json.loads((self._folder / STATISTICS_FILE).read_text())
             return {
                 kind: {name: np.array(value, np.float64) for name, value in found[column].items()}
@@ -141,23 +132,26 @@ class Demonstrations:
         Raises:
             UsageError: The file is damaged.
         """
-        row = self._episodes[index]
-        path = self._file(row)
-        with _reading(path):
-            wanted = [("episode_index", "==", row["episode_index"])]
-            table = pq.read_table(path, columns=self._wanted(self.cameras), filters=wanted)
+        entry, start = self._episodes[index], self._places.starts[index]
+        _, first = self._places.place(start)
+        with reading_file(entry.path):
+            columns, wanted = self._wanted(self.cameras), [("episode_index", "==", entry.index)]
+            require_columns(pq.read_schema(entry.path), columns)
+            table = pq.read_table(entry.path, columns=columns, filters=wanted)
+            rows = self._checked(table, self.cameras, expected_steps([entry]), first)
+            steps = np.flatnonzero(rows.has_images & bool(self.cameras))
             return Demonstration(
-                **_identity(row),
-                instruction=row["tasks"][0],
+                **entry.identity,
+                instruction=entry.instruction,
                 fps=self.fps,
-                state=self._vectors(table, STATE_COLUMN),
-                action=self._vectors(table, ACTION_COLUMN),
+                state=rows.state,
+                action=rows.action,
                 image={
-                    role: EncodedImages(self._contents(table, role), size)[:]
-                    for role, size in self.cameras.items()
+                    role: self._images(role, rows.contents[role], start + steps)[:]
+                    for role in self.cameras
                 },
-                image_steps=np.flatnonzero(self._has_images(table) & bool(self.cameras)),
-                perturbed_steps=np.flatnonzero(self._perturbed(table)),
+                image_steps=steps,
+                perturbed_steps=np.flatnonzero(rows.perturbed),
             )
 
     def samples(
@@ -177,26 +171,17 @@ class Demonstrations:
         roles = tuple(self.cameras) if cameras is None else tuple(cameras)
         for role in roles:
             require_known("camera", role, self.cameras)
-        states, actions, wanted, perturbations = [], [], [], []
-        contents: dict[str, list[bytes]] = {role: [] for role in roles}
-        with _reading(self._folder / "data"):
-            for table in self._tables(roles):
-                states.append(self._vectors(table, STATE_COLUMN))
-                actions.append(self._vectors(table, ACTION_COLUMN))
-                wanted.append(self._has_images(table) | (not roles))
-                perturbations.append(self._perturbed(table))
-                for role in roles:
-                    contents[role] += self._contents(table, role)
-        state, action = np.concatenate(states), np.concatenate(actions)
-        lengths = np.array([row["length"] for row in self._episodes], np.int64)
-        if len(action) != lengths.sum():
-            raise UsageError(f"{self._folder} has {len(action)} rows, not {lengths.sum()}")
-        rows = np.flatnonzero(np.concatenate(wanted))
-        ends = np.cumsum(lengths)
+        tables = list(self._tables(roles))
+        state = np.concatenate([table.state for table in tables])
+        action = np.concatenate([table.action for table in tables])
+        perturbed = np.concatenate([table.perturbed for table in tables])
+        has_images = np.concatenate([table.has_images for table in tables])
+        rows = np.flatnonzero(has_images | (not roles))
+        starts = self._places.starts
+        ends = np.append(starts[1:], len(action))
         episode = np.searchsorted(ends, rows, side="right")
-        perturbed = np.concatenate(perturbations)
         # Perturbed steps are never skipped, because a chunk has to end with them.
-        kept = np.flatnonzero(_moving(state, action, ends - lengths, idle) | perturbed)
+        kept = np.flatnonzero(_moving(state, action, starts, idle) | perturbed)
         end = np.searchsorted(kept, ends)[episode, None] - 1
         first = np.minimum(np.searchsorted(kept, rows)[:, None], end)
         # The actions after a perturbation recover from it; the chunk's image does not show it yet.
@@ -208,66 +193,84 @@ class Demonstrations:
             chunk=action[kept[np.minimum(ahead, last)]],
             padded=ahead > last,
             cut=(last < np.minimum(end, ahead[:, -1:]))[:, 0],
-            image={role: EncodedImages(contents[role], self.cameras[role]) for role in roles},
+            image={
+                role: self._images(role, list(chain(*(t.contents[role] for t in tables))), rows)
+                for role in roles
+            },
             instruction=self._instruction[episode],
             episode=episode,
-            step=rows - (ends - lengths)[episode],
+            step=rows - starts[episode],
         )
 
-    def _wanted(self, roles: Sequence[str] | Mapping[str, Any]) -> list[str]:
-        images = [self._columns[role] for role in roles]
-        return [STATE_COLUMN, ACTION_COLUMN, *self._flags, *images]
+    def _wanted(self, roles: Iterable[str]) -> list[str]:
+        images = [self._info.columns[role] for role in roles]
+        numbers = [STATE_COLUMN, ACTION_COLUMN, *STEP_COLUMNS]
+        return [*numbers, *self._info.flags, *images]
 
-    def _tables(self, roles: Sequence[str]) -> Iterator[pa.Table]:
+    def _tables(self, roles: Sequence[str]) -> Iterator["_Rows"]:
         """Read the data files in order, one row group at a time, because they may be large."""
-        for path in dict.fromkeys(map(self._file, self._episodes)):
-            with pq.ParquetFile(path) as file:
+        for path, episodes in self._places.files.items():
+            with reading_file(path), pq.ParquetFile(path) as file:
+                count = sum(episode.length for episode in episodes)
+                if file.metadata.num_rows != count:
+                    raise ValueError(
+                        f"it has {file.metadata.num_rows} rows, but its demonstrations have {count}"
+                    )
+                require_columns(file.schema_arrow, self._wanted(roles))
+                steps, first = expected_steps(episodes), 0
                 for group in range(file.num_row_groups):
-                    yield file.read_row_group(group, self._wanted(roles))
+                    table = file.read_row_group(group, self._wanted(roles))
+                    after = first + table.num_rows
+                    yield self._checked(table, roles, steps[first:after], first)
+                    first = after
 
-    def _file(self, row: Mapping[str, Any]) -> Path:
-        indices = {name: int(row[f"data/{name}"]) for name in ("chunk_index", "file_index")}
-        return self._folder / DATA_PATH.format(**indices)
+    def _checked(
+        self, table: pa.Table, roles: Iterable[str], steps: NDArray[np.int64], first: int
+    ) -> "_Rows":
+        """Return the content of a table, whose rows must be these steps.
 
-    def _vectors(self, table: pa.Table, name: str) -> NDArray[np.float32]:
-        column = table[name].combine_chunks()
-        if not pa.types.is_floating(column.type):
-            column = column.flatten()
-        rows: NDArray[np.generic] = column.to_numpy().reshape(table.num_rows, self._sizes[name])
-        return rows.astype(np.float32)
+        Args:
+            table: Rows of a file.
+            roles: The cameras to read.
+            steps: The rows' episode_index and frame_index.
+            first: The number of the table's first row in its file.
 
-    def _has_images(self, table: pa.Table) -> NDArray[np.bool_]:
-        return self._flag(table, HAS_IMAGES, default=True)
+        Raises:
+            ValueError: A row is wrong.
+        """
+        require_steps(table, steps, first)
+        present = self._info.flags
+        every, none = np.ones(len(steps), np.bool_), np.zeros(len(steps), np.bool_)
+        # Data sets of other programs have no flags: every row has images, and none is perturbed.
+        has_images = flags(table, HAS_IMAGES) if HAS_IMAGES in present else every
+        return _Rows(
+            state=finite_vectors(table, STATE_COLUMN, self._info.sizes[STATE_COLUMN], first),
+            action=finite_vectors(table, ACTION_COLUMN, self._info.sizes[ACTION_COLUMN], first),
+            has_images=has_images,
+            perturbed=flags(table, PERTURBED) if PERTURBED in present else none,
+            contents={
+                role: image_files(table, self._info.columns[role], has_images, first)
+                for role in roles
+            },
+        )
 
-    def _perturbed(self, table: pa.Table) -> NDArray[np.bool_]:
-        return self._flag(table, PERTURBED, default=False)
+    def _images(
+        self, role: str, contents: Sequence[bytes], rows: NDArray[np.int64]
+    ) -> EncodedImages:
+        """Return a camera's images, which are from these rows of the data set."""
+        name = self._places.names(rows, self._info.columns[role])
+        return EncodedImages(contents, self.cameras[role], name)
 
-    def _flag(self, table: pa.Table, name: str, *, default: bool) -> NDArray[np.bool_]:
-        """Return a column of flags; data sets of other programs lack it and get the default."""
-        if name in self._flags:
-            return np.asarray(table[name])
-        return np.full(table.num_rows, default)
 
-    def _contents(self, table: pa.Table, role: str) -> list[bytes]:
-        """Return a camera's image files, without the placeholders."""
-        images = table[self._columns[role]].filter(pa.array(self._has_images(table)))
-        return [image["bytes"] for image in images.to_pylist()]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rows:
+    """Rows of a data file. `contents` has the image files of the rows with images, by role."""
 
-    def _read_episodes(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for path in sorted((self._folder / "meta/episodes").glob("*/*.parquet")):
-            with _reading(path):
-                names = [n for n in pq.read_schema(path).names if not n.startswith("stats/")]
-                rows += pq.read_table(path, columns=names).to_pylist()
-        return rows
-
-    def _read_layouts(self) -> dict[str, Layout]:
-        path = self._folder / PROVENANCE_FILE
-        if not path.is_file():
-            return {}
-        with _reading(path):
-            layouts = json.loads(path.read_text())["layouts"]
-            return {k: Layout(tuple(Part(**part) for part in v)) for k, v in layouts.items()}
+    state: NDArray[np.float32]
+    action: NDArray[np.float32]
+    has_images: NDArray[np.bool_]
+    perturbed: NDArray[np.bool_]
+    contents: Mapping[str, list[bytes]]
 
 
 def _moving(
@@ -295,39 +298,3 @@ def _moving(
         else:
             kept = row
     return found
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Raise one kind of error for a damaged file, with the file's name."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError, IndexError, pa.ArrowException) as error:
-        raise UsageError(f"cannot read {path}: {type(error).__name__}: {error}") from error
-
-
-def _role(column: str) -> str:
-    return column.removeprefix(IMAGE_COLUMNS).removeprefix("observation.")
-
-
-def _image_size(shape: Sequence[int]) -> tuple[int, int]:
-    """Return height and width; the channels may come first or last."""
-    height, width = shape[:2] if shape[2] == 3 else shape[1:]
-    return int(height), int(width)
-
-
-def _identity(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a demonstration's benchmark, task, episode, seed and protocol.
-
-    Data sets of other programs do not hold them; their instruction becomes the task.
-    """
-    if row.get(f"{OWN_PREFIX}benchmark") is not None:
-        found = {name: row[OWN_PREFIX + name] for name in IDENTITY}
-        return found | {name: int(found[name]) for name in ("episode", "seed")}
-    return {
-        "benchmark": "lerobot",
-        "task": row["tasks"][0],
-        "episode": int(row["episode_index"]),
-        "seed": 0,
-        "protocol": "",
-    }

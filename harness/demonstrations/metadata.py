@@ -1,0 +1,263 @@
+"""Reads what a LeRobot v3.0 data set says of itself, and checks every field that is used.
+
+The content of a data set is never used as a path, and never executed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.contracts.errors import UsageError
+from harness.contracts.vectors import Layout, Part
+from harness.demonstrations.columns import (
+    ACTION_COLUMN,
+    HAS_IMAGES,
+    IMAGE_COLUMNS,
+    PERTURBED,
+    STATE_COLUMN,
+)
+from harness.demonstrations.dataset import (
+    DATA_PATH,
+    FORMAT_VERSION,
+    IDENTITY,
+    INFO_FILE,
+    OWN_PREFIX,
+    PROVENANCE_FILE,
+)
+
+_LARGEST_SIDE = 8192
+"""Pixels of an image's side, at most. More would be a wrong number."""
+_KINDS = {int: "a whole number", str: "a text", list: "a list", dict: "a map"}
+_LARGEST = 10**7
+_COUNTS = {"episode_index": 0, "length": 1, "data/chunk_index": 0, "data/file_index": 0}
+"""The whole numbers of an episode that are used, and the smallest that each can be.
+
+None may exceed `_LARGEST`, so that no damaged length asks for more memory than there is.
+"""
+_VECTORS = {"state": STATE_COLUMN, "action": ACTION_COLUMN}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSetInfo:
+    """The columns of a data set.
+
+    Attributes:
+        fps: Control steps per second.
+        sizes: Numbers in a state and in an action, by column.
+        flags: The columns of flags that it has.
+        columns: The images' columns, by camera role.
+        cameras: The images' height and width, by camera role.
+    """
+
+    fps: int
+    sizes: Mapping[str, int]
+    flags: tuple[str, ...]
+    columns: Mapping[str, str]
+    cameras: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeEntry:
+    """A demonstration as meta/episodes describes it.
+
+    Attributes:
+        index: Its number in the data set.
+        instruction: The instruction.
+        length: Its steps, which are rows of the data file.
+        path: The data file.
+        identity: Its benchmark, task, episode, seed and protocol. Data sets of other programs do
+            not hold them; their instruction becomes the task.
+    """
+
+    index: int
+    instruction: str
+    length: int
+    path: Path
+    identity: Mapping[str, Any]
+
+
+@contextmanager
+def reading_file(path: Path) -> Iterator[None]:
+    """Raise one kind of error for a damaged file, with the file's name.
+
+    Raises:
+        UsageError: The file cannot be read, or its content is wrong.
+    """
+    damage = (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        pa.ArrowException,
+    )
+    try:
+        yield
+    except damage as error:
+        text = " ".join(str(error).split())
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        raise UsageError(f"cannot read {path}: {kind}{text}") from error
+
+
+def read_info(folder: Path) -> DataSetInfo:
+    """Read the description of the columns.
+
+    Raises:
+        UsageError: It is damaged, or of another format.
+    """
+    with reading_file(folder / INFO_FILE):
+        info = json.loads((folder / INFO_FILE).read_text())
+        if info["codebase_version"] != FORMAT_VERSION or info["data_path"] != DATA_PATH:
+            raise ValueError(f"it is not of version {FORMAT_VERSION}, or has other file names")
+        features = _field(info, "features", dict)
+        images = [name for name, feature in features.items() if feature["dtype"] == "image"]
+        columns = {_role(name): name for name in images}
+        if len(columns) < len(images):
+            raise ValueError(f"features: two of {', '.join(images)} are of one camera")
+        fps = int(info["fps"])
+        if fps < 1:
+            raise ValueError(f"fps must be at least 1, got {info['fps']}")
+        return DataSetInfo(
+            fps=fps,
+            sizes={name: _vector_size(features, name) for name in _VECTORS.values()},
+            flags=tuple(name for name in (HAS_IMAGES, PERTURBED) if name in features),
+            columns=columns,
+            cameras={role: _image_size(features, name) for role, name in columns.items()},
+        )
+
+
+def read_episode_entries(folder: Path) -> list[EpisodeEntry]:
+    """Read the list of the demonstrations.
+
+    Raises:
+        UsageError: It is damaged or empty.
+    """
+    entries: list[EpisodeEntry] = []
+    for path in sorted((folder / "meta/episodes").glob("*/*.parquet")):
+        with reading_file(path):
+            names = [n for n in pq.read_schema(path).names if not n.startswith("stats/")]
+            rows = pq.read_table(path, columns=names).to_pylist()
+            entries += [_entry(folder, row, number) for number, row in enumerate(rows)]
+    if not entries:
+        raise UsageError(f"{folder} holds no demonstrations: meta/episodes is empty")
+    return entries
+
+
+def read_layouts(folder: Path, sizes: Mapping[str, int]) -> dict[str, Layout]:
+    """Return the meaning of `state` and `action`; nothing if the data set does not hold it.
+
+    Raises:
+        UsageError: It is damaged, or not of vectors with these sizes.
+    """
+    path = folder / PROVENANCE_FILE
+    if not path.is_file():
+        return {}
+    with reading_file(path):
+        stated = _field(json.loads(path.read_text()), "layouts", dict)
+        layouts = {}
+        for name, column in _VECTORS.items():
+            parts = _field(stated, name, list, "layouts: ")
+            layouts[name] = Layout(tuple(_part(part, f"layouts: {name}: ") for part in parts))
+            if layouts[name].size != sizes[column]:
+                raise ValueError(
+                    f"layouts: {name} has {layouts[name].size} numbers, "
+                    f"but {column} has {sizes[column]}"
+                )
+        return layouts
+
+
+def _entry(folder: Path, row: Mapping[str, Any], number: int) -> EpisodeEntry:
+    """Return a row of meta/episodes; `number` is for error messages."""
+    where = f"row {number} (from 0): "
+    counts = {name: _count(row, name, least, where) for name, least in _COUNTS.items()}
+    tasks = _field(row, "tasks", list, where)
+    if not tasks or not isinstance(tasks[0], str):
+        raise ValueError(f"{where}tasks must hold an instruction, got {tasks!r:.80}")
+    indices = {name: counts[f"data/{name}"] for name in ("chunk_index", "file_index")}
+    return EpisodeEntry(
+        index=counts["episode_index"],
+        instruction=tasks[0],
+        length=counts["length"],
+        path=folder / DATA_PATH.format(**indices),
+        identity=_identity(row, tasks[0], where),
+    )
+
+
+def _identity(row: Mapping[str, Any], instruction: str, where: str) -> dict[str, Any]:
+    if row.get(f"{OWN_PREFIX}benchmark") is None:
+        return {
+            "benchmark": "lerobot",
+            "task": instruction,
+            "episode": row["episode_index"],
+            "seed": 0,
+            "protocol": "",
+        }
+    found = {
+        name: _field(row, OWN_PREFIX + name, int if name in ("episode", "seed") else str, where)
+        for name in IDENTITY
+    }
+    if found["episode"] < 0:
+        raise ValueError(f"{where}{OWN_PREFIX}episode is {found['episode']}")
+    return found
+
+
+def _field(values: Any, name: str, kind: type, where: str = "") -> Any:
+    """Return a field.
+
+    Raises:
+        ValueError: It is missing, or of another type.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}{name} is missing: {values!r:.80} is no map")
+    value = values.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        found = f"got {value!r:.80}" if name in values else "but is missing"
+        raise ValueError(f"{where}{name} must be {_KINDS[kind]}, {found}")
+    return value
+
+
+def _count(values: Any, name: str, least: int, where: str) -> int:
+    count: int = _field(values, name, int, where)
+    if not least <= count <= _LARGEST:
+        raise ValueError(f"{where}{name} must be from {least} to {_LARGEST}, got {count}")
+    return count
+
+
+def _part(value: Any, where: str) -> Part:
+    if isinstance(value, dict) and value.keys() - {"name", "size", "meaning"}:
+        raise ValueError(f"{where}a part has a name, a size and a meaning, not {value!r:.80}")
+    texts = [_field(value, name, str, where) for name in ("name", "meaning")]
+    return Part(texts[0], _count(value, "size", 1, where), texts[1])
+
+
+def _role(column: str) -> str:
+    return column.removeprefix(IMAGE_COLUMNS).removeprefix("observation.")
+
+
+def _shape(features: Mapping[str, Any], name: str) -> Sequence[int]:
+    where = f"features: {name}: "
+    shape: list[int] = _field(_field(features, name, dict, "features: "), "shape", list, where)
+    if not shape or not all(type(size) is int and size > 0 for size in shape):
+        raise ValueError(f"{where}shape must hold positive whole numbers, got {shape!r:.80}")
+    return shape
+
+
+def _vector_size(features: Mapping[str, Any], name: str) -> int:
+    return _shape(features, name)[0]
+
+
+def _image_size(features: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """Return height and width; the channels may come first or last."""
+    shape = _shape(features, name)
+    if len(shape) != 3 or 3 not in (shape[0], shape[2]) or max(shape) > _LARGEST_SIDE:
+        raise ValueError(f"features: {name}: shape {shape!r:.80} is not that of an image")
+    height, width = shape[:2] if shape[2] == 3 else shape[1:]
+    return height, width
