@@ -25,6 +25,7 @@ ROOMS = (
     "serving",
     "runs",
     "backends",
+    "preflight",
     "report",
     "demonstrations",
     "cli",

@@ -314,3 +314,83 @@ class Witness(Policy):
         seen = queries[0].observation
         image, instruction = seen["image"]["main"], seen["instruction"]
         raise PolicyError(f"shown {image.shape} {image.mean():.0f}, told {instruction}")
+
+
+SEEN_ACTION = Layout((Part("velocity", 2, "m per step"), Part("gripper", 1, "-1 opens, +1 closes")))
+
+
+class SeenEnv(PointEnv):
+    """A point must reach the red or the blue goal, as the instruction says.
+
+    Only the picture shows the goals. The gripper must close near the goal, which nothing checks.
+    """
+
+    def __init__(self, task: str, max_steps: int) -> None:
+        super().__init__(task, max_steps)
+        self.action_layout, self.idle_action = SEEN_ACTION, np.zeros(3, np.float32)
+        self.observation_space = spaces.Dict(
+            image=spaces.Dict({"main": spaces.Box(0, 255, (32, 32, 3), np.uint8)}),
+            state=spaces.Box(-np.inf, np.inf, (2,), np.float32),
+            instruction=spaces.Text(32, charset=frozenset(map(chr, range(32, 127)))),
+        )
+        self.action_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+        self._channel = 0 if task == "red" else 2
+
+    def _begin(self, episode: int, seed: int) -> StepOutcome:
+        goals = np.random.default_rng([seed, episode, 1]).uniform(-0.8, 0.8, (2, 2))
+        self._goals = {0: goals[0], 2: goals[1]}
+        return super()._begin(episode, seed)
+
+    def _advance(self, action: Action) -> StepOutcome:
+        super()._advance(action[:2])
+        distance = float(np.linalg.norm(self.position - self._goals[self._channel]))
+        return StepOutcome(distance < 0.1, max(0.0, 1 - distance))
+
+    def _observe(self, cameras: Sequence[str]) -> Observation:
+        image = np.zeros((32, 32, 3), np.uint8)
+        for channel, goal in self._goals.items():
+            column, row = np.floor((goal + 1) * 16).astype(int)
+            image[row, column, channel] = 255
+        return {**super()._observe(()), "image": dict.fromkeys(cameras, image)}
+
+    def expert(self) -> "SeenExpert":
+        """Return a controller that knows the goal."""
+        return SeenExpert(self)
+
+    def goal(self) -> Any:
+        """Return the goal of the instruction."""
+        return self._goals[self._channel]
+
+
+class SeenExpert:
+    """Moves to the goal, and closes the gripper near it."""
+
+    def __init__(self, env: SeenEnv) -> None:
+        self._env = env
+
+    def act(self) -> Action:
+        return towards(self._env.goal() - self._env.position)
+
+
+def towards(offset: Any) -> Action:
+    """Return the action that moves by an offset, with the gripper closed for a short one."""
+    gripper = 1.0 if np.linalg.norm(offset) < 0.5 else -1.0
+    return np.array([*np.clip(2 * offset, -1, 1), gripper], np.float32)
+
+
+class PointsSeen(Points):
+    """Point tasks with pictures that matter and with an expert."""
+
+    name = "points_seen"
+
+    def benchmarks(self) -> Sequence[str]:
+        return ["points_seen"]
+
+    def tasks(self, benchmark: str) -> Sequence[Task]:
+        return [Task("red", "reach red"), Task("blue", "reach blue")]
+
+    def episodes(self, benchmark: str, task: str) -> int | None:
+        return 20
+
+    def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
+        return SeenEnv(task, protocol.limit(benchmark))
