@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gl import DISABLED, choose_gl
+from harness.contracts.extras import program_name
 
 _RENDERED_ARRAYS = (
     "geom_xpos",
@@ -76,7 +77,7 @@ class Snapshot:
         if size not in self._renderers:
             if choose_gl() in DISABLED:
                 raise RuntimeError(
-                    "an image is needed, but MUJOCO_GL is disabled; run: run_eval.py doctor"
+                    f"an image is needed, but MUJOCO_GL is disabled; run: {program_name()} doctor"
                 )
             buffer = self._model.vis.global_
             buffer.offheight = max(buffer.offheight, size[0])

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gl import DISABLED, choose_gl
+from harness.contracts.extras import program_name
 
 
 class Cameras:
@@ -20,7 +21,7 @@ class Cameras:
         if self._renderer is None:
             if choose_gl() in DISABLED:
                 raise RuntimeError(
-                    "cannot render an image: MUJOCO_GL is disabled; run: run_eval.py doctor"
+                    f"cannot render an image: MUJOCO_GL is disabled; run: {program_name()} doctor"
                 )
             self._renderer = mujoco.Renderer(self._model, *self._size)
         self._renderer.update_scene(data, camera)

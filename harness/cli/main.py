@@ -21,6 +21,7 @@ from harness.cli.replay import ReplayCommand
 from harness.cli.report import ReportCommand
 from harness.cli.run import RunCommand
 from harness.cli.serve import ServeCommand
+from harness.contracts.extras import program_name
 from harness.play.threads import use_one_core
 
 DESCRIPTION = """Evaluate robot policies on robot benchmarks and write the table for the paper.
@@ -52,6 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parsed(arguments: Sequence[str]) -> Callable[[], int]:
     command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="run_eval.py", description=DESCRIPTION, args=arguments
+        COMMANDS, prog=program_name(), description=DESCRIPTION, args=arguments
     )
     return command

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.contracts.benchmark import Benchmark
 from harness.contracts.errors import UsageError, require_known
-from harness.contracts.extras import install_hint
+from harness.contracts.extras import install_hint, is_checkout
 from harness.contracts.policy import Policy
 
 BENCHMARK_GROUP = "assay.benchmarks"
@@ -20,7 +20,8 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 def _points(group: str) -> dict[str, EntryPoint]:
     points = {point.name: point for point in entry_points(group=group)}
     if not points:
-        raise UsageError(f"no {group} are installed; run: pip install -e .")
+        fix = "-e ." if is_checkout() else "--force-reinstall assay"
+        raise UsageError(f"no {group} are installed; run: pip install {fix}")
     return {name: points[name] for name in sorted(points)}
 
 

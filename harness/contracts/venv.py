@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from harness.contracts.errors import UsageError
+from harness.contracts.extras import is_checkout, program_words
 from harness.contracts.spec import digest
 
 ENGINE = ("gymnasium", "imageio", "imageio-ffmpeg", "numpy", "PyYAML", "ray")
@@ -98,16 +99,18 @@ class VirtualEnv:
         why = "was built from another declaration or for another Ray" if found else "is not built"
         return (
             f"{self.name} needs a virtual environment, which {why}; "
-            f"run: python run_eval.py env build {self.name}"
+            f"run: {' '.join(program_words())} env build {self.name}"
         )
 
     def unfit(self) -> str | None:
         """Return why this process's Python version does not fit, or None."""
         if not self.versions or MINOR in self.versions:
             return None
+        newest = f"python{self.versions[-1]}"
+        fix = f"make clean setup PYTHON={newest}" if is_checkout() else f"{newest} -m venv FOLDER"
         return (
             f"{self.name}'s packages support Python {' or '.join(self.versions)}, and this is "
-            f"{MINOR}; run: make clean setup PYTHON=python{self.versions[-1]}"
+            f"{MINOR}; run: {fix}"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness.contracts.errors import UsageError
+from harness.contracts.extras import program_name
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class RecordingSettings:
             values = json.loads(_path(folder).read_text())
             return cls(cameras=tuple(values.pop("cameras")), **values)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{folder} is not a folder of run_eval.py record") from error
+            raise UsageError(f"{folder} is not a folder of {program_name()} record") from error
 
     def save(self, folder: Path) -> None:
         """Write the settings, or check that the folder holds the same ones.

@@ -22,6 +22,7 @@ from harness.contracts.errors import (
     PolicyCrashed,
     UsageError,
 )
+from harness.contracts.extras import program_name
 from harness.contracts.policy import Policy, check_compatible
 from harness.contracts.protocol import Protocol
 from harness.contracts.record import Episode, EpisodeRecord
@@ -111,9 +112,8 @@ class Worker:
                 restarts += 1
             except ImportError as error:
                 # Every episode would fail with it: the installation is incomplete.
-                raise UsageError(
-                    f"{spec.benchmark} cannot start ({_one_line(error)}); run: run_eval.py doctor"
-                ) from error
+                why = f"{spec.benchmark} cannot start ({_one_line(error)})"
+                raise UsageError(f"{why}; run: {program_name()} doctor") from error
             except Exception as error:  # noqa: BLE001 - a simulator may raise anything
                 self.close()
                 if retries == RETRIES:
@@ -132,7 +132,7 @@ class Worker:
         with meter.measure("build"):
             env = self._simulators.get(setup, spec.task)
         check_compatible(policy.spec, env)
-        _check_replan(policy, setup.protocol)
+        check_replan(policy, setup.protocol)
         ablation = Ablation(spec, setup.instructions)
         return run_episode(env, policy, ablation, setup.protocol, meter, self._alive)
 
@@ -191,7 +191,7 @@ def _error_episode(spec: EpisodeSpec, reason: str, lines: str) -> Episode:
     return Episode(record, np.zeros((0, 0), np.float32), lines)
 
 
-def _check_replan(policy: Policy, protocol: Protocol) -> None:
+def check_replan(policy: Policy, protocol: Protocol) -> None:
     """Refuse a policy that executes another number of actions than the protocol's label says."""
     own = policy.own_replan
     if own is not None and own != protocol.replan:

@@ -15,6 +15,7 @@ from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 from harness.contracts.errors import LONGEST_MESSAGE, LONGEST_TRACEBACK, PolicyCrashed, UsageError
+from harness.contracts.extras import program_name
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -63,7 +64,7 @@ class Connection:
         except (OSError, InvalidHandshake, ConnectionClosed) as error:
             raise UsageError(
                 f"no policy server answers at {endpoint.address} ({_reason(error)}); start it, "
-                f"e.g. run_eval.py serve --policy NAME, or correct the address"
+                f"e.g. {program_name()} serve --policy NAME, or correct the address"
             ) from error
 
     def ask(self, request: Any) -> Any:

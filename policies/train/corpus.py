@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.contracts.errors import UsageError, require_known
+from harness.contracts.extras import program_name
 from harness.contracts.vectors import Layout, Part
 from harness.demonstrations.column_statistics import number_statistics
 from harness.demonstrations.images import EncodedImages
@@ -125,7 +126,7 @@ def read_corpus(
     """
     sets = [Demonstrations(folder) for folder in folders]
     if not sets:
-        raise UsageError("--data is missing; record demonstrations with run_eval.py record")
+        raise UsageError(f"--data is missing; record demonstrations with {program_name()} record")
     for folder, one in zip(folders[1:], sets[1:], strict=True):
         _require_alike(folders[0], sets[0], folder, one)
     roles = _camera_roles(sets, folders, settings)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from harness.contracts.extras import program_words
 from harness.report.alerts import traceback_file
 from harness.report.frame import CELL, PARTS
 from harness.runs.folder import Run
@@ -110,7 +111,7 @@ def _traceback(row: Mapping[Any, Any], folder: Path) -> str:
 
 def replay_command(run: str, key: str) -> str:
     """Return the shell command that replays an episode and records a video of it."""
-    words = ["python", "run_eval.py", "replay", run, key, "--video", f"{key}.mp4"]
+    words = [*program_words(), "replay", run, key, "--video", f"{key}.mp4"]
     return shlex.join(words)
 
 
