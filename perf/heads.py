@@ -134,7 +134,8 @@ def make_model(case: str, size: str, device: torch.device, half: bool, fast: Fas
     if isinstance(head, FastHead):
         head.restore(fast.fitted)
         limit_tokens(head, fast.length)
-    return model.bfloat16() if half else model
+    # A schedule of noise levels is always made on the CPU.
+    return (model.bfloat16() if half else model).to(device)
 
 
 def limit_tokens(head: FastHead, count: int) -> None:

@@ -27,6 +27,30 @@ HEADS: dict[str, tuple[type[HeadConfig], type[Head]]] = {
 }
 
 
+def head_config(name: str, options: Mapping[str, Any]) -> HeadConfig:
+    """Return the configuration of a head.
+
+    Args:
+        name: A key of HEADS.
+        options: Its fields, as JSON gives them.
+
+    Raises:
+        UsageError: The head or an option does not exist, or a value has the wrong type or range.
+    """
+    require_known("action head", name, HEADS)
+    config = HEADS[name][0]
+    hints = get_type_hints(config)
+    for option, value in options.items():
+        require_known(
+            f"option of the head {name}", option, (field.name for field in fields(config))
+        )
+        _require_type(f"{option} of the head {name}", value, hints[option])
+    for field in fields(config):
+        if field.name not in options and field.name in ("horizon", "action_size"):
+            raise UsageError(f"the head {name} needs the option {field.name}")
+    return config(**options)
+
+
 def build(name: str, options: Mapping[str, Any], width: int) -> Head:
     """Return a new head.
 
@@ -38,18 +62,8 @@ def build(name: str, options: Mapping[str, Any], width: int) -> Head:
     Raises:
         UsageError: The head or an option does not exist, or a value has the wrong type or range.
     """
-    require_known("action head", name, HEADS)
-    config, head = HEADS[name]
-    hints = get_type_hints(config)
-    for option, value in options.items():
-        require_known(
-            f"option of the head {name}", option, (field.name for field in fields(config))
-        )
-        _require_type(f"{option} of the head {name}", value, hints[option])
-    for field in fields(config):
-        if field.name not in options and field.name in ("horizon", "action_size"):
-            raise UsageError(f"the head {name} needs the option {field.name}")
-    return head(config(**options), width)
+    config = head_config(name, options)
+    return HEADS[name][1](config, width)
 
 
 def _require_type(label: str, value: object, hint: Any) -> None:

@@ -85,7 +85,8 @@ class AutoregressiveHead(Head):
         generated: list[Tensor] = []
         open_rows = list(range(expert.batch))
         while open_rows and len(generated) < most:
-            logits = self.out_proj(expert(embedded, causal=True, memory=memory)[:, -1:])
+            output = expert(embedded, causal=True, memory=memory)[:, -1:]
+            logits = expert.watch(self.out_proj(output))
             self.evaluations += 1
             hidden = torch.arange(logits.shape[-1], device=expert.device) >= known
             if remaining is not None:

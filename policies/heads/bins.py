@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from policies.heads.autoregressive import AutoregressiveHead
-from policies.heads.head import Expert, HeadConfig, hold_last, mean_over_valid, require_within
+from policies.heads.head import (
+    MOST_TOKENS,
+    Expert,
+    HeadConfig,
+    hold_last,
+    mean_over_valid,
+    require_within,
+)
 from policies.heads.tokens import to_actions, to_tokens
 
 
@@ -33,7 +40,7 @@ class BinsConfig(HeadConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        require_within("bins", self.bins, 2)
+        require_within("bins", self.bins, 2, MOST_TOKENS)
         require_within("temperature", self.temperature, 0)
 
 
@@ -55,8 +62,7 @@ class BinsHead(AutoregressiveHead):
         losses = self.token_losses(expert, tokens)
         return mean_over_valid(losses.view(len(tokens), self.config.horizon, -1), valid)
 
-    @torch.no_grad()
-    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return chunks after one evaluation for each number."""
         config = self.config
         tokens = self.generate(expert, streams, config.length, config.temperature, config.bins)

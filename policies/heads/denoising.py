@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.contracts.errors import UsageError
-from policies.heads.head import Expert, Head, HeadConfig, require_within
+from policies.heads.head import MOST_STEPS, Expert, Head, HeadConfig, require_within
 
 _SHORTEST, _LONGEST = 4e-3, 4.0
 """Periods of the time embedding."""
@@ -39,7 +39,7 @@ class DenoisingConfig(HeadConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        require_within("steps", self.steps, 1)
+        require_within("steps", self.steps, 1, MOST_STEPS)
 
 
 class DenoisingHead(Head):

@@ -40,7 +40,7 @@ class DiffusionConfig(DenoisingConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        require_within("levels", self.levels, 1)
+        require_within("levels", self.levels, 1, 100_000)
         require_within("steps", self.steps, 1, self.levels)
         require_within("bound", self.bound, 1e-3)
 
@@ -74,8 +74,7 @@ class DiffusionHead(ContinuousHead):
         error = self._predict_at(expert, noisy, levels) - target
         return mean_over_valid(error.square(), valid)
 
-    @torch.no_grad()
-    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return chunks by DDIM."""
         config = self.config
         noisy = draw_normals(streams, (config.horizon, config.action_size)).to(expert.device)
@@ -83,7 +82,7 @@ class DiffusionHead(ContinuousHead):
         for step in range(config.steps):
             level = round((1 - step / config.steps) * config.levels) - 1
             levels = torch.full((expert.batch,), level, device=expert.device)
-            predicted = self._predict_at(expert, noisy, levels)
+            predicted = expert.watch(self._predict_at(expert, noisy, levels))
             self.evaluations += 1
             kept = self.kept[level]
             if config.predicts == "noise":
@@ -97,8 +96,8 @@ class DiffusionHead(ContinuousHead):
 
 
 def signal_kept(levels: int) -> Tensor:
-    """Return A_k of the squared-cosine schedule (Nichol and Dhariwal 2021)."""
-    places = torch.arange(levels + 1, dtype=torch.float64) / levels
+    """Return A_k of the squared-cosine schedule (Nichol and Dhariwal 2021), always on the CPU."""
+    places = torch.arange(levels + 1, dtype=torch.float64, device="cpu") / levels
     left = torch.cos((places + 0.008) / 1.008 * math.pi / 2).square()
     lost = (1 - left[1:] / left[:-1]).clamp(max=0.999)
     return (1 - lost).cumprod(0).float()

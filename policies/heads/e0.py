@@ -27,7 +27,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from policies.heads.denoising import DenoisingConfig, DenoisingHead, draw_noise, draw_times
-from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid, require_within
+from policies.heads.head import (
+    MOST_TOKENS,
+    Expert,
+    draw_normals,
+    hold_last,
+    mean_over_valid,
+    require_within,
+)
 from policies.heads.tokens import sample_tokens, to_actions, to_tokens
 
 
@@ -55,7 +62,7 @@ class E0Config(DenoisingConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        require_within("bins", self.bins, 2)
+        require_within("bins", self.bins, 2, MOST_TOKENS)
         require_within("smoothing", self.smoothing, 1e-3)
         require_within("time_shape", self.time_shape, 0.1)
 
@@ -95,15 +102,14 @@ class E0Head(DenoisingHead):
         losses = functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
         return mean_over_valid(losses.view(len(tokens), config.horizon, -1), valid)
 
-    @torch.no_grad()
-    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return chunks after `steps` rounds of choosing tokens and adding noise again."""
         config = self.config
         shape, device = (config.length, config.bins), expert.device
         noised = draw_normals(streams, shape).to(device)
         for left in range(config.steps, 0, -1):
             times = torch.full((expert.batch,), left / config.steps, device=device)
-            logits = self.logits(expert, noised, times)
+            logits = expert.watch(self.logits(expert, noised, times))
             self.evaluations += 1
             drawn = config.decode == "sample" and left > 1
             tokens = sample_tokens(logits, streams, 1.0 if drawn else 0.0)

@@ -23,7 +23,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from policies.heads.denoising import ContinuousHead, DenoisingConfig, draw_noise, draw_times
-from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid, require_within
+from policies.heads.head import (
+    MOST_TOKENS,
+    Expert,
+    draw_normals,
+    hold_last,
+    mean_over_valid,
+    require_within,
+)
 from policies.heads.tokens import to_actions, to_tokens
 
 
@@ -48,7 +55,7 @@ class E0HybridConfig(DenoisingConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        require_within("bins", self.bins, 2)
+        require_within("bins", self.bins, 2, MOST_TOKENS)
         require_within("smoothing", self.smoothing, 1e-3)
         require_within("time_shape", self.time_shape, 0.1)
 
@@ -100,8 +107,7 @@ class E0HybridHead(ContinuousHead):
         discrete = mean_over_valid(losses.view(len(tokens), config.horizon, -1), valid)
         return (flow + discrete) / 2
 
-    @torch.no_grad()
-    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return the mean of the flow's chunk and the tokens' chunk."""
         config, device = self.config, expert.device
         chunk = draw_normals(streams, (config.horizon, config.action_size)).to(device)
@@ -113,7 +119,7 @@ class E0HybridHead(ContinuousHead):
             velocity, logits = self._run(expert, chunk, noised, times)
             self.evaluations += 2
             chunk = chunk - velocity / config.steps
-            tokens = logits.argmax(-1)
+            tokens = expert.watch(logits).argmax(-1)
             clean = config.smoothing * functional.one_hot(tokens, config.bins)
             share = time**0.5
             noised = (1 - share) * clean + share * noise if config.decay_noise else clean + noise

@@ -24,7 +24,7 @@ from torch import Tensor
 from harness.contracts.errors import UsageError
 from policies.heads.autoregressive import AutoregressiveHead, RemainingLength
 from policies.heads.fast_tokenizer import FastTokenizer
-from policies.heads.head import Expert, HeadConfig, hold_last, require_within
+from policies.heads.head import MOST_TOKENS, Expert, HeadConfig, hold_last, require_within
 
 _FILE = "fast.json"
 
@@ -54,10 +54,10 @@ class FastConfig(HeadConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        require_within("vocabulary", self.vocabulary, 2)
+        require_within("vocabulary", self.vocabulary, 2, MOST_TOKENS)
         require_within("scale", self.scale, 1e-3)
         require_within("temperature", self.temperature, 0)
-        require_within("leading", self.leading, 1)
+        require_within("leading", self.leading, 1, 10_000)
 
 
 class FastHead(AutoregressiveHead):
@@ -137,8 +137,7 @@ class FastHead(AutoregressiveHead):
         counts = torch.arange(padded.shape[1], device=actions.device) < lengths[:, None]
         return (losses * counts).sum(1) / lengths
 
-    @torch.no_grad()
-    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return chunks; the longest token sequence decides the number of evaluations."""
         config, tokenizer, end = self.config, self.tokenizer, self.config.vocabulary
         most = tokenizer.longest(config.length) + 1

@@ -48,8 +48,7 @@ class FlowHead(ContinuousHead):
         velocity = self.predict(expert, share * noise + (1 - share) * actions, times)
         return mean_over_valid((velocity - (noise - actions)).square(), valid)
 
-    @torch.no_grad()
-    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return chunks by Euler's method."""
         config = self.config
         chunk = draw_normals(streams, (config.horizon, config.action_size)).to(expert.device)

@@ -1,5 +1,6 @@
 """The base classes of action heads, and of the action expert that a head calls."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +23,13 @@ class Expert(ABC):
     Attributes:
         batch: Number of observations.
         device: Where its tensors are.
+        finite: Of which observations all outputs that `watch` has seen are finite, (batch,).
     """
 
     def __init__(self, batch: int, device: torch.device) -> None:
         """Set the size and the device of the batch."""
         self.batch, self.device = batch, device
+        self.finite = torch.ones(batch, dtype=torch.bool, device=device)
 
     def __call__(
         self,
@@ -47,6 +50,16 @@ class Expert(ABC):
                 causal or not, and are added to it. Gradients flow through it.
         """
         return self.run(tokens, condition, causal, memory)
+
+    def watch(self, outputs: Tensor) -> Tensor:
+        """Return a head's outputs, (batch, ...), and note which observations have finite ones.
+
+        A head must do so before it turns outputs into tokens or clamps them: every token is a
+        finite action, also the one that argmax finds among NaN.
+        """
+        # One pass: a number that is not finite makes the sum so.
+        self.finite = self.finite & outputs.flatten(1).sum(1).isfinite()
+        return outputs
 
     @abstractmethod
     def run(self, tokens: Tensor, condition: Tensor | None, causal: bool, memory: Any) -> Tensor:
@@ -75,8 +88,8 @@ class HeadConfig:
         Raises:
             UsageError: A value is out of its range.
         """
-        require_within("horizon", self.horizon, 1)
-        require_within("action_size", self.action_size, 1)
+        require_within("horizon", self.horizon, 1, 10_000)
+        require_within("action_size", self.action_size, 1, 10_000)
 
     @property
     def length(self) -> int:
@@ -122,12 +135,19 @@ class Head(nn.Module, ABC):
             generator: The only source of randomness.
         """
 
-    @abstractmethod
+    @torch.no_grad()
     def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return a chunk for each observation, (batch, horizon, action_size).
 
-        Each row draws from its own stream only, so other rows of the batch cannot change it.
+        Each row draws from its own stream only, so other rows of the batch cannot change it. A row
+        with an output that is not finite is all NaN, which ends its episode as a failure.
         """
+        chunks = self.sample_chunks(expert, streams)
+        return chunks.masked_fill(~expert.finite[:, None, None], math.nan)
+
+    @abstractmethod
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+        """Do what `sample` documents, with `expert.watch` on outputs that become tokens."""
 
     def fit(self, chunks: NDArray[np.float32]) -> None:
         """Fit data-dependent parts to all training chunks, (N, horizon, action_size).
@@ -143,13 +163,19 @@ class Head(nn.Module, ABC):
         """Load what `fitted` returned."""
 
 
+MOST_STEPS = 10_000
+"""Largest number of network evaluations in a loop of a head."""
+MOST_TOKENS = 2**20
+"""Largest vocabulary of a head; more is a mistake, and would take all memory."""
+
+
 def require_within(name: str, value: float, low: float, high: float = float("inf")) -> None:
     """Check the range of an option.
 
     Raises:
         UsageError: The value is out of range.
     """
-    if not low <= value <= high:
+    if not (low <= value <= high and math.isfinite(value)):
         limits = f"at least {low}" if high == float("inf") else f"from {low} to {high}"
         raise UsageError(f"{name} must be {limits}, not {value}")
 

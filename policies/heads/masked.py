@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from policies.heads.head import (
+    MOST_STEPS,
+    MOST_TOKENS,
     Expert,
     Head,
     HeadConfig,
@@ -52,8 +54,8 @@ class MaskedConfig(HeadConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        require_within("bins", self.bins, 2)
-        require_within("steps", self.steps, 1)
+        require_within("bins", self.bins, 2, MOST_TOKENS)
+        require_within("steps", self.steps, 1, MOST_STEPS)
         require_within("temperature", self.temperature, 0)
         require_within("remask", self.remask, 0, 1)
 
@@ -102,7 +104,7 @@ class MaskedHead(Head):
         weights = (masked & valid.repeat_interleave(config.action_size, 1)).to(losses)
         return (losses * weights).sum(1) / weights.sum(1).clamp(min=1)
 
-    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return the chunks that `decode` gives."""
         tokens = self.decode(expert, streams).tokens
         return to_actions(tokens, self.config.bins, self.config.action_size)
@@ -117,7 +119,7 @@ class MaskedHead(Head):
         for step in range(config.steps):
             done = (step + 1) / config.steps
             masked = tokens == config.bins
-            logits = self.logits(expert, tokens)
+            logits = expert.watch(self.logits(expert, tokens))
             self.evaluations += 1
             tokens = torch.where(masked, sample_tokens(logits, streams), tokens)
             rounds = torch.where(masked, step, rounds)

@@ -61,8 +61,7 @@ class RegressionHead(Head):
         )
         return mean_over_valid(distance, valid)
 
-    @torch.no_grad()
-    def sample(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
+    def sample_chunks(self, expert: Expert, streams: Sequence[np.random.Generator]) -> Tensor:
         """Return the predicted chunks; the streams are not used."""
         del streams
         self.evaluations += 1

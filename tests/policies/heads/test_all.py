@@ -158,3 +158,32 @@ def test_the_loss_draws_only_from_its_generator(name: str, options: dict[str, An
         generator = torch.Generator().manual_seed(0)
         found.append(head.loss(network.bind(observations), chunks, valid, generator))
     assert torch.equal(found[0], found[1])
+
+
+@EVERY
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_outputs_that_are_not_finite_give_no_action(
+    name: str, options: dict[str, Any], value: float
+) -> None:
+    """Argmax and clamps would make finite actions of them."""
+    head, network = built(name, options)
+    observations = batch()[0]
+    last = [each for label, each in head.named_parameters() if label.endswith("out_proj.bias")]
+    with torch.no_grad():
+        last[-1][0] = value
+    chunks = head.sample(network.bind(observations), streams(range(BATCH)))
+    assert not chunks.isfinite().flatten(1).all(1).any()
+
+
+@EVERY
+def test_an_observation_that_is_not_finite_spoils_only_its_own_row(
+    name: str, options: dict[str, Any]
+) -> None:
+    head, network = built(name, options)
+    observations = batch()[0]
+    whole = head.sample(network.bind(observations), streams(range(BATCH)))
+    observations[2] = float("nan")
+    chunks = head.sample(network.bind(observations), streams(range(BATCH)))
+    others = [row for row in range(BATCH) if row != 2]
+    assert chunks[2].isnan().all()
+    assert torch.allclose(chunks[others], whole[others], atol=1e-5)
