@@ -5,6 +5,7 @@ Loading executes nothing. `config.json` holds the hashes of the other files.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,69 +18,22 @@ from torch import Tensor, nn
 
 from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.registry import SAFE_NAME
-from harness.contracts.vectors import Layout, Part
-from policies.heads import HEADS, build
-from policies.vla.config import VLAConfig
+from policies.heads import HEADS
+from policies.vla.contract import Contract
 from policies.vla.model import VLA
 from policies.vla.normalize import Normalization
 from policies.vla.prompts import TOKENIZER_FILE, PromptTokenizer
 
 CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.safetensors"
+_REQUIRED = (_WEIGHTS_FILE, TOKENIZER_FILE)
+_SHA256 = re.compile("[0-9a-f]{64}")
 _FIXED = ("horizon", "action_size", "adaptive")
 """Head options that the weights depend on."""
 _FORMAT = 1
 """To be raised if an older reader would misread a checkpoint."""
 _LISTED = 12
 """Largest number of weights that an error names."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contract:
-    """Everything about a model except its weights.
-
-    Attributes:
-        network: The backbone's configuration.
-        head: The head's name.
-        options: The head's configuration, as JSON.
-        normalization: Of states and actions.
-        replan: Actions of a chunk to execute unless the protocol has fewer; None for all.
-        state_layout: The meaning of the state's numbers; None if unknown.
-        action_layout: The meaning of the action's numbers; None if unknown.
-    """
-
-    network: VLAConfig
-    head: str
-    options: Mapping[str, Any]
-    normalization: Normalization
-    replan: int | None = None
-    state_layout: Layout | None = None
-    action_layout: Layout | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, written: Mapping[str, Any]) -> "Contract":
-        """Read what `as_json` returned."""
-        layouts = {
-            name: Layout(tuple(Part(**part) for part in written[name]["parts"]))
-            for name in ("state_layout", "action_layout")
-            if written[name]
-        }
-        return cls(
-            network=VLAConfig.from_json(written["network"]),
-            head=written["head"],
-            options=written["options"],
-            normalization=Normalization.from_json(written["normalization"]),
-            replan=written["replan"],
-            **layouts,
-        )
-
-    def new_model(self) -> VLA:
-        """Return a model with random weights."""
-        return VLA(self.network, build(self.head, self.options, self.network.width))
 
 
 @dataclass(frozen=True)
@@ -111,14 +65,14 @@ class Checkpoint:
         try:
             content = path.read_bytes()
             written = json.loads(content)
-            if written["format"] != _FORMAT:
-                raise ValueError(f"its format is {written['format']}, not {_FORMAT}")
-            hashes = dict(written["files"])
-            if not all(SAFE_NAME.fullmatch(name) for name in hashes):
-                raise ValueError("it names files outside its folder")
-            contract = Contract.from_json(written["contract"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if type(written) is not dict or written.get("format") != _FORMAT:
+                raise UsageError(f"field format must be {_FORMAT}")
+            hashes = _require_hashes(written.get("files"))
+            contract = Contract.from_json(written.get("contract"))
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"cannot read {path}: {type(error).__name__}: {error}") from error
+        except UsageError as error:
+            raise UsageError(f"cannot read {path}: {error}") from error
         return cls(folder, hashlib.sha256(content).hexdigest(), contract, hashes)
 
     def changed(self, changes: Mapping[str, Any]) -> "Checkpoint":
@@ -155,13 +109,12 @@ class Checkpoint:
                 raise UsageError(
                     f"{self.folder / name} has changed since it was saved; copy it again"
                 )
-        head = build(self.contract.head, self.contract.options, self.contract.network.width)
-        fitted = [name for name in self.hashes if name not in (_WEIGHTS_FILE, TOKENIZER_FILE)]
-        if fitted:
-            head.restore({name: (self.folder / name).read_text() for name in fitted})
-        # On the meta device, no random weights are drawn only to be replaced.
+        # On the meta device, nothing is allocated before the weights are known to fit.
         with torch.device("meta"):
-            model = VLA(self.contract.network, head)
+            model = self.contract.new_model()
+        fitted = [name for name in self.hashes if name not in _REQUIRED]
+        if fitted:
+            model.head.restore({name: (self.folder / name).read_text() for name in fitted})
         path = self.folder / _WEIGHTS_FILE
         try:
             weights = load_file(path)
@@ -201,6 +154,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
 
     Raises:
         UsageError: Weights are missing, unexpected, or of another shape; the message lists them.
+            Or one holds a number that is not finite.
     """
     wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
@@ -217,7 +171,26 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     ]
     if messages:
         raise UsageError(f"{source} does not fit the model; weights {'; '.join(messages)}")
+    for name, weight in weights.items():
+        # Several times as fast as `isfinite`, and without a copy.
+        if weight.numel() and not torch.stack(weight.aminmax()).isfinite().all():
+            raise UsageError(
+                f"{source}: {name} holds NaN or infinite numbers; the training diverged or the "
+                "file is damaged"
+            )
     model.load_state_dict(weights, assign=True)
+
+
+def _require_hashes(files: Any) -> dict[str, str]:
+    """Return the field `files`, without which other weights could take the place of these."""
+    if type(files) is not dict or not set(_REQUIRED) <= files.keys():
+        raise UsageError(f"field files must hold the hashes of {' and '.join(_REQUIRED)}")
+    for name, hashed in files.items():
+        if not SAFE_NAME.fullmatch(name):
+            raise UsageError(f"field files names a file outside its folder: {name!r}")
+        if not isinstance(hashed, str) or not _SHA256.fullmatch(hashed):
+            raise UsageError(f"field files.{name} must be a SHA-256, not {hashed!r}")
+    return files
 
 
 def _hash(path: Path) -> str:

@@ -31,6 +31,11 @@ class StackConfig:
     kv_heads: int
     head_size: int
 
+    def __post_init__(self) -> None:
+        """Check that the numbers fit together."""
+        if self.heads % self.kv_heads or self.head_size % 2:
+            raise ValueError("heads must be a multiple of kv_heads, and head_size even")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConvConfig:
@@ -46,6 +51,11 @@ class ConvConfig:
     pixels: int
     channels: tuple[int, ...]
     tokens: int
+
+    def __post_init__(self) -> None:
+        """Check the channels."""
+        if not self.channels or any(channels % 8 for channels in self.channels):
+            raise ValueError("channels must be multiples of 8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +77,11 @@ class SiglipConfig:
     depth: int
     mlp: int
     heads: int
+
+    def __post_init__(self) -> None:
+        """Check that the numbers fit together."""
+        if self.pixels < self.patch or self.width % self.heads:
+            raise ValueError("pixels must be at least patch, and width a multiple of heads")
 
     @property
     def grid(self) -> int:
@@ -111,6 +126,8 @@ class VLAConfig:
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
+        if len(set(self.cameras)) != len(self.cameras):
+            raise ValueError("cameras must have different names")
         shared = ("depth", "heads", "kv_heads", "head_size")
         if any(getattr(self.language, name) != getattr(self.expert, name) for name in shared):
             raise ValueError(f"expert and language must have the same {', '.join(shared)}")
@@ -192,8 +209,21 @@ _SIZES = {
 }
 SIZES = tuple(_SIZES)
 """The names of the sizes."""
+_PIXELS = {
+    base.images.channels: base.images.pixels
+    for base in _SIZES.values()
+    if isinstance(base.images, ConvConfig)
+}
 _STATE_TOKENS = 6
 """Prompt tokens that a number of a state may take."""
+
+
+def trained_pixels(images: ConvConfig) -> int | None:
+    """Return the height and width of the pictures that such an encoder was trained on, if known.
+
+    Nothing in the weights of convolutions tells it.
+    """
+    return _PIXELS.get(images.channels)
 
 
 def sized(

@@ -30,8 +30,9 @@ class Scaling:
 
     def __post_init__(self) -> None:
         """Check that the scaling can be inverted."""
-        if len(self.centre) != len(self.span) or not all(span > 0 for span in self.span):
-            raise UsageError("a scaling needs a centre and a positive span for each number")
+        known = np.isfinite(self.centre).all() and all(0 < span < np.inf for span in self.span)
+        if len(self.centre) != len(self.span) or not known:
+            raise UsageError("a scaling needs a finite centre and a positive span for each number")
 
     @classmethod
     def of(cls, kind: Kind, statistics: Statistics, floor: float = 0.0) -> "Scaling":
@@ -129,7 +130,8 @@ class Normalization:
     def from_json(cls, written: Mapping[str, Any]) -> "Normalization":
         """Read the JSON of `dataclasses.asdict`."""
         state, action = (Scaling(**_tuples(written[name])) for name in ("state", "action"))
-        indices = {name: tuple(written[name]) for name in ("relative", "angles", "state_angles")}
+        names = "relative", "angles", "state_angles"
+        indices = {name: tuple(written.get(name, ())) for name in names}
         return cls(state, action, **indices)
 
 

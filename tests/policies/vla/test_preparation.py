@@ -105,6 +105,13 @@ def test_pictures_are_resized_like_pillow_within_one_level() -> None:
     assert (shrunk[..., 35:, :] == -1).all()
 
 
+@pytest.mark.parametrize("shape", [(1, 500), (500, 1), (1, 1), (2, 4000)])
+def test_a_picture_of_extreme_shape_is_a_line(shape: tuple[int, int]) -> None:
+    line = to_network(np.full((1, *shape, 3), 255, np.uint8), 32)
+    assert line.shape == (1, 3, 32, 32)
+    assert line.amax((0, 1)).clamp(min=0).sum() == 32 * (32 if shape == (1, 1) else 1)
+
+
 def test_a_picture_of_the_right_size_is_not_changed() -> None:
     image = pictures(1, 16)["main"]
     back = (to_network(image, 16).permute(0, 2, 3, 1) + 1) * 127.5
