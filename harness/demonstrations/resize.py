@@ -20,7 +20,8 @@ def resized(images: NDArray[np.uint8] | Tensor, pixels: int) -> Tensor:
     if (height, width) == (pixels, pixels):
         return tensor
     scale = pixels / max(height, width)
-    size = (round(height * scale), round(width * scale))
+    # Even a picture of extreme shape keeps a row and a column.
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
     tensor = functional.interpolate(tensor, size, mode="bilinear", antialias=True)
     above, left = (pixels - size[0]) // 2, (pixels - size[1]) // 2
     below, right = pixels - size[0] - above, pixels - size[1] - left
