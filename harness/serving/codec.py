@@ -15,6 +15,8 @@ import numpy as np
 
 LARGEST_MESSAGE = 64 * 2**20
 """Bytes of a message, at most. Three full HD images are 18 MiB."""
+LONGEST_ERROR = 2000
+"""Characters of an error frame, at most."""
 MOST_DIMENSIONS = 8
 PLAIN_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
 PLAIN = (str, int, float, bool, list, dict, np.ndarray, np.generic, type(None))
@@ -32,6 +34,21 @@ def pack(value: Any) -> bytes:
     """
     packed: bytes = msgpack.packb(value, default=_encoded)
     return packed
+
+
+def error_line(text: str) -> str:
+    """Return an error's text as one bounded line, for a frame, a log or a terminal.
+
+    Control characters are escaped: an error may quote what a stranger sent.
+    """
+    line = " ".join(text.split())
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in line[:LONGEST_ERROR]
+    )
+    if max(len(line), len(shown)) <= LONGEST_ERROR:
+        return shown
+    return shown[: LONGEST_ERROR - 4] + " ..."
 
 
 def unpack(message: bytes) -> Any:

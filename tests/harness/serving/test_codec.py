@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+from harness.serving.codec import (
+    LARGEST_MESSAGE,
+    LONGEST_ERROR,
+    WireError,
+    error_line,
+    pack,
+    unpack,
+)
 
 NUMBERS = st.one_of(
     arrays.boolean_dtypes(),
@@ -47,7 +54,11 @@ def test_messages_arrive_bit_by_bit(message: dict[str, Any]) -> None:
 
 
 def test_scalars_keep_their_type_and_arrays_are_writable() -> None:
-    sent = {"n": np.uint64(2**64 - 1), "x": np.float32(0.1), "a": np.arange(6).reshape(2, 3)}
+    sent: dict[str, Any] = {
+        "n": np.uint64(2**64 - 1),
+        "x": np.float32(0.1),
+        "a": np.arange(6).reshape(2, 3),
+    }
     got = unpack(pack(sent))
     assert {name: got[name].dtype for name in sent} == {n: v.dtype for n, v in sent.items()}
     assert got["n"] == sent["n"]
@@ -128,6 +139,26 @@ def test_random_bytes_are_refused_or_can_be_packed_again(noise: bytes) -> None:
 def test_too_large_message_is_refused() -> None:
     with pytest.raises(WireError, match="at most"):
         unpack(bytes(LARGEST_MESSAGE + 1))
+
+
+@given(st.text() | st.text(min_size=1000).map(lambda text: 20 * text))
+def test_an_error_is_one_bounded_printable_line(text: str) -> None:
+    line = error_line(text)
+    assert len(line) <= LONGEST_ERROR
+    assert line.isprintable()
+    line.encode()
+
+
+def test_an_error_keeps_its_words_and_shows_control_characters() -> None:
+    assert (
+        error_line("ValueError: wrong\n  size: 3 \u2260 4\n")
+        == "ValueError: wrong size: 3 \u2260 4"
+    )
+    assert error_line("red \x1b[31m \x07 \ud800") == "red \\x1b[31m \\x07 \\ud800"
+    for long in ("x" * 2001, "\x00" * 1000):
+        assert error_line(long).endswith(" ...")
+        assert len(error_line(long)) == 2000
+    assert error_line("x" * 2000) == "x" * 2000
 
 
 @given(MESSAGES)
