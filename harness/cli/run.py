@@ -10,7 +10,7 @@ import tyro
 
 from harness.cli.codes import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from harness.contracts.errors import PolicyCrashed, StorageError, UsageError
-from harness.contracts.extras import install_hint
+from harness.contracts.extras import install_hint, program_name
 
 if TYPE_CHECKING:
     from harness.runs.evaluate import Backend
@@ -31,8 +31,8 @@ class RunCommand:
     """Benchmarks by name, or one task as benchmark/task. See: list benchmarks."""
     tasks: tuple[str, ...] = ()
     """Task numbers or names. Default: all tasks."""
-    episodes: int | None = None
-    """Episodes for each task. Default: 10."""
+    episodes: str = ""
+    """Episodes for each task, or their indices as FIRST:END, e.g. 25:75. Default: 10."""
     seed: int | None = None
     """The run's seed. Default: 7."""
     protocol: str = ""
@@ -105,12 +105,14 @@ class RunCommand:
             return Plan.load(self.plan)
         for name, plural in (("policy", "policies"), ("benchmark", "benchmarks")):
             if not getattr(self, name):
-                raise UsageError(f"--{name} is missing; see: run_eval.py list {plural}")
+                raise UsageError(f"--{name} is missing; see: {program_name()} list {plural}")
         requests = [BenchmarkRequest(name, self.tasks, self.protocol) for name in self.benchmark]
+        first, episodes = episode_range(self.episodes)
         return Plan(
             policies=self.policy,
             benchmarks=tuple(requests),
-            episodes=EPISODES if self.episodes is None else self.episodes,
+            episodes=episodes,
+            first=first,
             seed=SEED if self.seed is None else self.seed,
             stop_when_decided=self.stop_when_decided,
             ablations=self.ablate,
@@ -122,6 +124,22 @@ class RunCommand:
         given = [name for name in replaced if getattr(self, name) not in ((), None, "")]
         given += ["stop-when-decided"] if self.stop_when_decided else []
         return [f"--{name}" for name in given]
+
+
+def episode_range(text: str) -> tuple[int, int]:
+    """Return the first episode and the number of episodes in ``N`` or ``FIRST:END``.
+
+    Raises:
+        UsageError: The text has another form, or the range is empty.
+    """
+    first, colon, end = text.rpartition(":")
+    try:
+        start, stop = int(first or 0), int(end or EPISODES)
+    except ValueError:
+        start, stop = 0, -1
+    if stop < 1 or not 0 <= start < stop or (colon and not (first and end)):
+        raise UsageError(f"--episodes {text} is neither a number from 1 nor FIRST:END, e.g. 25:75")
+    return start, stop - start
 
 
 def require_at_least(name: str, value: float | None, least: float) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness import __version__
 from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.extras import program_name
 from harness.contracts.protocol import ProtocolLabel
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.runs.plan import Work
@@ -44,7 +45,7 @@ class Run:
             UsageError: There is no run in this folder.
         """
         if not (path / "run.json").is_file():
-            raise UsageError(f"{path} holds no run (no run.json); see: run_eval.py run --help")
+            raise UsageError(f"{path} holds no run (no run.json); see: {program_name()} run --help")
         return cls(path)
 
     @cached_property
@@ -290,6 +291,7 @@ def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {
         "policies": ", ".join(sorted(facts.get("policies", []))),
         "episodes": plan.get("episodes"),
+        "first": plan.get("first", 0),
         "seed": plan.get("seed"),
         "stop_when_decided": plan.get("stop_when_decided", False),
         "ablations": ", ".join(sorted(plan.get("ablations", []))),

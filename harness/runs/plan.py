@@ -1,20 +1,17 @@
 """The plan of a run: its validation and its episodes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import yaml
-
 from harness.contracts.ablation import ABLATIONS
-from harness.contracts.benchmark import Benchmark
 from harness.contracts.errors import UsageError, require_known
-from harness.contracts.policy import Policy
-from harness.contracts.protocol import Protocol, ProtocolLabel
+from harness.contracts.policy import Policy, check_compatible
 from harness.contracts.registry import find_benchmark, make_policy
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
+from harness.play.worker import check_replan
+from harness.runs.protocols import find_protocol_of
 
 ROUND = 2
 """Episodes of each task in a round of a run that may stop early.
@@ -50,6 +47,9 @@ class Plan:
         seed: The run's seed.
         stop_when_decided: Whether to stop when one of two policies is significantly better.
         ablations: Inputs without which every policy plays once more, e.g. ``no-image``.
+        first: The index of the first episode.
+        identities: The identities of the policies, if they are known. A policy that has another
+            one is refused.
     """
 
     policies: tuple[str, ...]
@@ -58,58 +58,52 @@ class Plan:
     seed: int = 7
     stop_when_decided: bool = False
     ablations: tuple[str, ...] = ()
+    first: int = 0
+    identities: tuple[str, ...] = ()
 
-    @classmethod
-    def load(cls, path: Path) -> "Plan":
-        """Read a plan from a YAML file.
-
-        Raises:
-            UsageError: The file is missing or malformed, or a field is misspelt.
-        """
-        try:
-            content = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the plan {path}: {error}") from error
-        except yaml.YAMLError as error:
-            raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-        values = _known_fields(content, cls, str(path))
-        if not values.get("policies") or not values.get("benchmarks"):
-            raise UsageError(f"{path} must name at least one of policies and one of benchmarks")
-        requests = tuple(_request(entry, str(path)) for entry in _listed(values["benchmarks"]))
-        return cls(
-            policies=tuple(str(name) for name in _listed(values["policies"])),
-            benchmarks=requests,
-            episodes=_whole(values.get("episodes", 10), "episodes", str(path)),
-            seed=_whole(values.get("seed", 7), "seed", str(path)),
-            stop_when_decided=values.get("stop_when_decided", False) is True,
-            ablations=tuple(str(name) for name in _listed(values.get("ablations", []))),
-        )
+    @property
+    def episode_range(self) -> range:
+        """The indices of the episodes of each task."""
+        return range(self.first, self.first + self.episodes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, for run.json."""
         values = asdict(self)
-        values["policies"], values["ablations"] = list(self.policies), list(self.ablations)
+        values["policies"] = list(self.identities or self.policies)
+        values["ablations"] = list(self.ablations)
+        del values["identities"]
         values["benchmarks"] = [asdict(b) | {"tasks": list(b.tasks)} for b in self.benchmarks]
         return values
 
 
 @dataclass(frozen=True)
 class Work:
-    """A resolved plan: every name is known and every episode listed.
+    """Resolved plans: every name is known and every episode listed.
 
     Attributes:
-        plan: The plan with task names for indices and a protocol for every benchmark.
+        plans: The plans with identities, task names for indices, and a protocol's label for every
+            benchmark. They have the same seed.
         policies: The policies by identity.
         references: How the command line names them, by identity.
         setups: The benchmarks.
         specs: Every episode, in an order that keeps a simulator in use.
     """
 
-    plan: Plan
+    plans: tuple[Plan, ...]
     policies: Mapping[str, Policy]
     references: Mapping[str, str]
     setups: tuple[BenchmarkSetup, ...]
     specs: tuple[EpisodeSpec, ...]
+
+    @property
+    def seed(self) -> int:
+        """The seed of the plans."""
+        return self.plans[0].seed
+
+    @property
+    def stop_when_decided(self) -> bool:
+        """Whether to stop when one of two policies is significantly better."""
+        return self.plans[0].stop_when_decided
 
     @property
     def players(self) -> list[str]:
@@ -129,46 +123,98 @@ class Work:
         return "" if venv is None else str(venv.interpreter)
 
 
-def resolve(plan: Plan) -> Work:
-    """Check every name and number of a plan and list its episodes.
+def resolve(*plans: Plan) -> Work:
+    """Check every name and number of some plans and list their episodes, each once.
 
     Raises:
-        UsageError: Something in the plan is unknown, out of range or cannot run here.
+        UsageError: Something in a plan is unknown, out of range or cannot run here.
     """
-    for name, value, least in (("episodes", plan.episodes, 1), ("seed", plan.seed, 0)):
-        if value < least:
-            raise UsageError(f"{name} must be at least {least}, got {value}")
-    built = [(reference, make_policy(reference)) for reference in plan.policies]
-    policies = {policy.spec.name: policy for _, policy in built}
-    if len(policies) < len(built):
-        raise UsageError(f"a policy is named twice: {', '.join(plan.policies)}")
-    setups = tuple(_resolve_setup(request, plan.episodes) for request in _gathered(plan.benchmarks))
-    if len({(setup.benchmark, setup.protocol.label) for setup in setups}) < len(setups):
-        raise UsageError("a benchmark is named twice with the same protocol")
-    _check_ablations(plan.ablations, policies, setups)
+    if len({plan.seed for plan in plans}) > 1:
+        raise UsageError("the plans have several seeds; run each with its own --out")
+    if len(plans) > 1 and any(plan.stop_when_decided for plan in plans):
+        raise UsageError("a plan with stop_when_decided cannot be run together with another one")
+    built: dict[str, Policy] = {}
+    parts = [_resolve_plan(plan, built) for plan in plans]
+    specs = {spec.key: spec for part in parts for spec in part.specs}
     work = Work(
-        replace(plan, benchmarks=tuple(_canonical(setup) for setup in setups)),
-        policies,
-        {policy.spec.name: reference for reference, policy in built},
-        setups,
-        _episodes(plan, list(policies), setups),
+        tuple(plan for part in parts for plan in part.plans),
+        {policy.spec.name: policy for policy in built.values()},
+        {policy.spec.name: reference for reference, policy in built.items()},
+        _joined_setups([setup for part in parts for setup in part.setups]),
+        tuple(specs.values()),
     )
-    if plan.stop_when_decided and len(work.players) != 2:
-        raise UsageError(f"--stop-when-decided compares two policies, not {len(work.players)}")
     _check_can_run(work)
     return work
 
 
-def rounds(episodes: int) -> Iterator[range]:
+def _resolve_plan(plan: Plan, built: dict[str, Policy]) -> Work:
+    """Resolve a plan; policies are taken from `built`, or added to it."""
+    _check_numbers(plan)
+    for reference in plan.policies:
+        if reference not in built:
+            built[reference] = make_policy(reference)
+    policies = {built[reference].spec.name: built[reference] for reference in plan.policies}
+    if len(policies) < len(plan.policies):
+        raise UsageError(f"a policy is named twice: {', '.join(plan.policies)}")
+    _check_identities(plan, tuple(policies))
+    last = plan.episode_range.stop
+    setups = tuple(_resolve_setup(request, last) for request in _gathered(plan.benchmarks))
+    if len({(setup.benchmark, setup.protocol.label) for setup in setups}) < len(setups):
+        raise UsageError("a benchmark is named twice with the same protocol")
+    _check_ablations(plan.ablations, policies, setups)
+    resolved = replace(
+        plan,
+        benchmarks=tuple(_canonical(setup) for setup in setups),
+        identities=tuple(policies),
+    )
+    specs = _episodes(plan, list(policies), setups)
+    work = Work((resolved,), policies, {}, setups, specs)
+    if plan.stop_when_decided and len(work.players) != 2:
+        raise UsageError(f"--stop-when-decided compares two policies, not {len(work.players)}")
+    return work
+
+
+def _check_numbers(plan: Plan) -> None:
+    for name, value, least in (
+        ("episodes", plan.episodes, 1),
+        ("seed", plan.seed, 0),
+        ("first", plan.first, 0),
+    ):
+        if value < least:
+            raise UsageError(f"{name} must be at least {least}, got {value}")
+
+
+def _check_identities(plan: Plan, found: Sequence[str]) -> None:
+    """Refuse policies that are not those of a recorded run."""
+    for reference, was, here in zip(plan.policies, plan.identities, found, strict=False):
+        if was != here:
+            raise UsageError(
+                f"the run's policy {was} cannot be repeated: {reference} is {here} here. The run's "
+                f"folder has its source in code/{was}, if it was a Python file"
+            )
+
+
+def _joined_setups(setups: Sequence[BenchmarkSetup]) -> tuple[BenchmarkSetup, ...]:
+    """Return one setup for each benchmark and protocol, with the tasks of all."""
+    joined: dict[tuple[str, str], BenchmarkSetup] = {}
+    for setup in setups:
+        place = (setup.benchmark, setup.protocol.label)
+        tasks = (*joined[place].tasks, *setup.tasks) if place in joined else setup.tasks
+        joined[place] = replace(setup, tasks=tuple(dict.fromkeys(tasks)))
+    return tuple(joined.values())
+
+
+def rounds(episodes: range) -> Iterator[range]:
     """Divide the episodes of a task into rounds, for a run that may stop early."""
-    for start in range(0, episodes, ROUND):
-        yield range(start, min(start + ROUND, episodes))
+    for start in range(0, len(episodes), ROUND):
+        yield episodes[start : start + ROUND]
 
 
 def _episodes(
     plan: Plan, policies: Sequence[str], setups: Sequence[BenchmarkSetup]
 ) -> tuple[EpisodeSpec, ...]:
-    parts = list(rounds(plan.episodes)) if plan.stop_when_decided else [range(plan.episodes)]
+    every = plan.episode_range
+    parts = list(rounds(every)) if plan.stop_when_decided else [every]
     return tuple(
         EpisodeSpec(
             policy, setup.benchmark, task, episode, plan.seed, setup.protocol.label, ablation
@@ -211,6 +257,13 @@ def _check_can_run(work: Work) -> None:
     for problem in problems:
         if problem:
             raise UsageError(problem)
+    for setup in work.setups:
+        for task in setup.tasks:
+            env = setup.family.env_spec(setup.benchmark, task, setup.protocol)
+            for policy in work.policies.values():
+                check_replan(policy, setup.protocol)
+                if env is not None:
+                    check_compatible(policy.spec, env)
 
 
 def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:
@@ -235,7 +288,7 @@ def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:
 
 def _resolve_setup(request: BenchmarkRequest, episodes: int) -> BenchmarkSetup:
     family = find_benchmark(request.name)
-    protocol = _resolve_protocol(family, request)
+    protocol = find_protocol_of(family, request.name, request.protocol)
     names = [task.name for task in family.tasks(request.name)]
     tasks = tuple(_task_name(request.name, task, names) for task in request.tasks or names)
     if len(set(tasks)) < len(tasks):
@@ -250,44 +303,6 @@ def _resolve_setup(request: BenchmarkRequest, episodes: int) -> BenchmarkSetup:
     return BenchmarkSetup(family, request.name, tasks, protocol)
 
 
-def _resolve_protocol(family: Benchmark, request: BenchmarkRequest) -> Protocol:
-    """Find the protocol that a request names by its card, or by the label of a recorded run."""
-    named, options = _protocol_options(request.protocol)
-    if "@" not in named:
-        card = named.removeprefix(f"{family.name}/") or family.protocol_of(request.name)
-        protocol = family.protocol(card, options)
-    else:
-        protocol = family.protocol(_label(named).card, options)
-        if protocol.label != named:
-            raise UsageError(
-                f"the protocol was {named}; here it is {protocol.label} "
-                f"({protocol.rules.get('simulator')})"
-            )
-    protocol.limit(request.name)
-    return protocol
-
-
-def _label(text: str) -> ProtocolLabel:
-    try:
-        return ProtocolLabel.parse(text)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def _protocol_options(text: str) -> tuple[str, dict[str, str]]:
-    """Split ``CARD,OPTION=VALUE,...`` into the card and its options."""
-    card, *given = text.split(",")
-    options: dict[str, str] = {}
-    for each in given:
-        option, equals, value = each.partition("=")
-        if not (option and equals and value):
-            raise UsageError(f"{each!r} in --protocol {text} is not OPTION=VALUE")
-        if option in options:
-            raise UsageError(f"--protocol {text} gives {option} twice")
-        options[option] = value
-    return card, options
-
-
 def _task_name(benchmark: str, task: str, names: Sequence[str]) -> str:
     if not task.lstrip("-").isdigit():
         require_known(f"task of {benchmark}", task, names)
@@ -295,31 +310,3 @@ def _task_name(benchmark: str, task: str, names: Sequence[str]) -> str:
     if not 0 <= int(task) < len(names):
         raise UsageError(f"task {task} of {benchmark} is out of range: 0 to {len(names) - 1}")
     return names[int(task)]
-
-
-def _known_fields(content: Any, target: type[Any], where: str) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise UsageError(f"{where} must hold a mapping of fields, not {type(content).__name__}")
-    for key in content:
-        require_known(f"field in {where}", str(key), [f.name for f in fields(target)])
-    return content
-
-
-def _request(entry: Any, where: str) -> BenchmarkRequest:
-    if isinstance(entry, str):
-        return BenchmarkRequest(entry)
-    values = _known_fields(entry, BenchmarkRequest, where)
-    if "name" not in values:
-        raise UsageError(f"a benchmark in {where} has no name")
-    tasks = tuple(str(task) for task in _listed(values.get("tasks", [])))
-    return BenchmarkRequest(str(values["name"]), tasks, str(values.get("protocol", "")))
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _whole(value: Any, name: str, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError(f"{name} in {where} must be a whole number, got {value!r}")
-    return value

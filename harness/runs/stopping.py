@@ -76,7 +76,7 @@ def decision_of(facts: Mapping[str, Any], cells: pd.DataFrame, episodes: pd.Data
     scenes: list[Scene] = [
         (str(benchmark), str(protocol), str(task), episode)
         for benchmark, protocol, task in places.itertuples(index=False)
-        for episode in range(plan["episodes"])
+        for episode in range(plan.get("first", 0), plan.get("first", 0) + plan["episodes"])
     ]
     decision = Decision(facts["players"], scenes, plan["seed"])
     for row in episodes.to_dict("records"):
@@ -87,8 +87,8 @@ def decision_of(facts: Mapping[str, Any], cells: pd.DataFrame, episodes: pd.Data
 
 def _shuffled_rounds(scenes: Sequence[Scene], seed: int) -> list[Scene]:
     order: list[Scene] = []
-    last = max(scene[3] for scene in scenes)
-    for number, episodes in enumerate(rounds(last + 1)):
+    indices = [scene[3] for scene in scenes]
+    for number, episodes in enumerate(rounds(range(min(indices), max(indices) + 1))):
         mine = sorted(scene for scene in scenes if scene[3] in episodes)
         np.random.default_rng([seed, number]).shuffle(mine)
         order += mine

@@ -139,12 +139,14 @@ class PolicyServer:
         except ConnectionClosed:
             return
         except Exception as error:  # noqa: BLE001 - reported to this client; the others go on
-            crashed = isinstance(error, PolicyCrashed)
-            lines = "".join(traceback.format_exception(error))
-            self._tell(error.traceback if crashed else lines)
-            # Only the last line: the others name files of this machine.
-            last = "".join(traceback.format_exception_only(error))
-            connection.send(f"{error}\n" if crashed else last)
+            if isinstance(error, PolicyCrashed):
+                lines, last = error.traceback, f"{error}\n"
+            else:
+                lines = "".join(traceback.format_exception(error))
+                # Only the last line: the others name files of this machine.
+                last = "".join(traceback.format_exception_only(error))
+            self._tell(lines)
+            connection.send(last)
             connection.close(CloseCode.INTERNAL_ERROR, "the previous frame holds the error")
 
     def _reply(self, message: str | bytes, calls: int, client: str) -> dict[str, Any]:
@@ -206,7 +208,7 @@ def _place(value: Any, default: Place) -> tuple[Place, int | None]:
         return default, None
     if isinstance(value, dict):
         client, call, step = value.get("client"), value.get("call"), value.get("step")
-        named = isinstance(client, str) and len(client) <= LONGEST_CLIENT
-        if named and type(call) is int and type(step) is int and min(call, step) >= 0:
-            return Place(client, call), step
+        if isinstance(client, str) and isinstance(call, int) and isinstance(step, int):
+            if len(client) <= LONGEST_CLIENT and min(call, step) >= 0:
+                return Place(client, call), step
     raise WireError(f"{EPISODE_KEY} must be a map of client (a string), call and step (counts)")

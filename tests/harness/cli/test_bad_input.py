@@ -6,6 +6,7 @@ import pytest
 from assay_points import PointEnv
 
 from harness.cli import main as run_eval
+from harness.runs.folder import Run
 
 RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
 
@@ -21,8 +22,8 @@ RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
         ([*RUN, "--tasks", "-1"], "task -1 of points_two is out of range"),
         ([*RUN, "--tasks", "lefft"], "did you mean left?"),
         ([*RUN, "--tasks", "0", "left"], "is named twice"),
-        ([*RUN, "--episodes", "0"], "episodes must be at least 1, got 0"),
-        ([*RUN, "--episodes", "-3"], "episodes must be at least 1, got -3"),
+        ([*RUN, "--episodes", "0"], "--episodes 0 is neither a number from 1"),
+        ([*RUN, "--episodes", "-3"], "--episodes -3 is neither a number from 1"),
         ([*RUN, "--episodes", "21"], "has 20 distinct episodes"),
         ([*RUN, "--seed", "-1"], "seed must be at least 0, got -1"),
         ([*RUN, "--protocol", "plane"], "did you mean plain?"),
@@ -87,3 +88,18 @@ def test_run_from_a_plan_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr().out
     assert "points/short@" in shown
     assert "right" in shown
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "5:5", "5:3", "-1:3", ":3", "3:", "1:2:3"])
+def test_impossible_episodes_are_refused(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "--policy", "homing", "--benchmark", "points_two", f"--episodes={text}"]
+    assert run_eval.main([*command, "--out", str(tmp_path)]) == 2
+    assert "FIRST:END" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_range_of_episodes_is_played(tmp_path: Path) -> None:
+    command = ["run", "--policy", "homing", "--benchmark", "points_two/left", "--episodes", "3:6"]
+    assert run_eval.main([*command, "--out", str(tmp_path)]) == 0
+    assert [r.spec.episode for r in Run.existing(tmp_path).records().values()] == [3, 4, 5]
