@@ -157,10 +157,20 @@ def _gripper(answers: Answers, number: Number) -> Remark:
             f"the expert does not move it in these scenes, so its sign cannot be checked; n = {n}"
         )
         return Remark("ok", number.label, text)
+    low, high = float(answers.low[at]), float(answers.high[at])
+    if _is_half(mine, low, high) and expert.min() < low / 2 and expert.max() > high / 2:
+        values = f"{mine.min():.2g} to {mine.max():.2g} in {n} states"
+        text = f"{values}; the expert's is {low:g} to {high:g}"
+        return Remark(
+            "warning", number.label, text, f"rescale it from 0..{high:g} to {low:g}..{high:g}?"
+        )
+    if not (mine > middle).any() or not (mine < middle).any():
+        side = "above" if (mine >= middle).all() else "below"
+        text = f"always {side} {middle:.2g} in {n} states, and the expert's is on both sides"
+        fix = f"check it if the task needs both. The environment says: {number.part.meaning}"
+        return Remark("warning", number.label, text, fix)
     agrees = np.sign(mine - middle) * np.sign(expert - middle)
     opposite, same = int((agrees < 0).sum()), int((agrees > 0).sum())
-    if not (mine > middle).any() or not (mine < middle).any():
-        return _stuck_gripper(answers, number, mine, middle)
     # Each scene counts both sides alike, so a gripper that stays on one side is no evidence.
     balanced = _balanced(agrees, expert > middle, answers.scenes[known])
     p = sign_flip_p(-balanced)
@@ -175,14 +185,10 @@ def _gripper(answers: Answers, number: Number) -> Remark:
     return Remark("ok", number.label, f"no sign of an opposite sign: {agree}")
 
 
-def _stuck_gripper(answers: Answers, number: Number, mine: Numbers, middle: float) -> Remark:
-    n, side = len(mine), "above" if (mine >= middle).all() else "below"
-    low, high = float(answers.low[number.index]), float(answers.high[number.index])
-    text = f"always {side} {middle:.2g} in {n} states, and the expert's is on both sides"
-    fix = f"check it if the task needs both. The environment says: {number.part.meaning}"
-    if low < 0 <= mine.min() and mine.max() - mine.min() > 0.3 * high and mine.max() <= 1.05 * high:
-        fix = f"is it in 0 to {high:g}? The environment takes {low:g} to {high:g}: rescale it"
-    return Remark("warning", number.label, text, fix)
+def _is_half(values: Numbers, low: float, high: float) -> bool:
+    """Return whether the values span 0 to `high`, where `low` to `high` was possible."""
+    small = 0.15 * high
+    return low < 0 < high and -small < values.min() < small and values.max() > high - small
 
 
 def _direction(answers: Answers) -> Remark:

@@ -28,7 +28,7 @@ TASKS = 2
 """Tasks whose simulators are built."""
 STATES = 4
 """States of each scene."""
-PATIENCE = 60.0
+QUESTION_SECONDS = 60.0
 """Seconds that the questions should take; a slow policy is asked in fewer states."""
 
 
@@ -179,7 +179,7 @@ def _ask(
     kinds = len(variants(every[:1], cameras, instructions)) + 1
     # The first call may compile, so the second one is timed.
     interview.answer(every[0], every[0].observation)
-    each = max(1, int(PATIENCE / (interview.seconds[-1] * kinds * len(scenes))))
+    each = max(1, int(QUESTION_SECONDS / (interview.seconds[-1] * kinds * len(scenes))))
     moments = [moment for scene in scenes for moment in _some(scene.moments, each)]
     questions = variants(moments, cameras, instructions)
     progress.begin("questions", len(questions) * len(moments))

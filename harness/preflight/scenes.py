@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from harness.contracts.environment import Action, BenchmarkEnv, EnvSpec, Observation
 from harness.contracts.errors import UsageError
+from harness.contracts.extras import program_name
 from harness.contracts.policy import PolicySpec, check_compatible
 from harness.contracts.setup import BenchmarkSetup
 from harness.inference.serialization import from_plain, to_plain
@@ -119,7 +120,7 @@ class SceneReader:
             env = self._simulators.get(setup, task)
         except ImportError as error:
             raise UsageError(
-                f"{setup.benchmark} cannot start ({error}); run: run_eval.py doctor"
+                f"{setup.benchmark} cannot start ({error}); run: {program_name()} doctor"
             ) from error
         check_compatible(policy, env)
         with self._measure("reset"):

@@ -110,6 +110,14 @@ class UnitGripper(Sighted):
         return chunk * np.array([1, 1, 0.5], np.float32) + np.array([0, 0, 0.5], np.float32)
 
 
+class AlwaysOpen(Sighted):
+    """Never closes its gripper."""
+
+    def form(self, chunk: Any) -> Any:
+        chunk[:, 2] = -1
+        return chunk
+
+
 class OppositeX(Sighted):
     """Moves the other way along x."""
 

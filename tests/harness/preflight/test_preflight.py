@@ -119,7 +119,13 @@ def test_an_opposite_gripper_is_a_problem() -> None:
 
 def test_a_gripper_from_0_to_1_is_named() -> None:
     assert found("UnitGripper") == {"gripper": "warning"}
-    assert "rescale" in remarks("UnitGripper")["gripper"].fix
+    assert "rescale it from 0..1 to -1..1" in remarks("UnitGripper")["gripper"].fix
+    assert "0 to 1 in" in remarks("UnitGripper")["gripper"].text
+
+
+def test_a_gripper_that_never_closes_is_named() -> None:
+    assert found("AlwaysOpen") == {"gripper": "warning"}
+    assert "always below 0" in remarks("AlwaysOpen")["gripper"].text
 
 
 def test_an_opposite_direction_is_named() -> None:
