@@ -36,19 +36,26 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-def error_line(text: str) -> str:
-    """Return an error's text as one bounded line, for a frame, a log or a terminal.
+def printable(text: str) -> str:
+    """Return a text with its control characters escaped, except line ends.
 
-    Control characters are escaped: an error may quote what a stranger sent.
+    An error may quote what a stranger sent, and no stranger may write to a terminal.
     """
-    line = " ".join(text.split())
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in line[:LONGEST_ERROR]
+    return "".join(
+        letter
+        if letter == "\n" or letter.isprintable()
+        else letter.encode("unicode_escape").decode()
+        for letter in text
     )
-    if max(len(line), len(shown)) <= LONGEST_ERROR:
-        return shown
-    return shown[: LONGEST_ERROR - 4] + " ..."
+
+
+def error_line(text: str) -> str:
+    """Return an error's text as one bounded line of printable letters."""
+    start = " ".join(text[: 2 * LONGEST_ERROR].split())
+    line = printable(start)
+    if len(line) <= LONGEST_ERROR and len(text) <= 2 * LONGEST_ERROR:
+        return line
+    return line[: LONGEST_ERROR - 4] + " ..."
 
 
 def unpack(message: bytes) -> Any:

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from harness.contracts.errors import LONGEST_MESSAGE, LONGEST_TRACEBACK, PolicyCrashed, UsageError
 from harness.contracts.extras import program_name
-from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+from harness.serving.codec import LARGEST_MESSAGE, WireError, error_line, pack, printable, unpack
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between attempts to reach a lost server; each pause doubles the one before."""
@@ -122,10 +122,10 @@ class Connection:
         if isinstance(answer, str):
             self._hang_up()
             lines = [line for line in answer.splitlines() if line.strip()]
-            last = lines[-1][:LONGEST_MESSAGE] if lines else "an error"
+            last = error_line(lines[-1])[:LONGEST_MESSAGE] if lines else "an error"
             raise PolicyCrashed(
                 f"the policy server reports: {last}",
-                f"{self._endpoint.address} sent:\n{answer[:LONGEST_TRACEBACK]}",
+                f"{self._endpoint.address} sent:\n{printable(answer[:LONGEST_TRACEBACK])}",
             )
         return unpack(answer)
 

@@ -17,6 +17,7 @@ from harness.serving.codec import (
     WireError,
     error_line,
     pack,
+    printable,
     unpack,
 )
 
@@ -147,6 +148,8 @@ def test_an_error_is_one_bounded_printable_line(text: str) -> None:
     assert len(line) <= LONGEST_ERROR
     assert line.isprintable()
     line.encode()
+    assert len(error_line(text + "x" * 5000)) <= LONGEST_ERROR
+    assert printable(text).replace("\n", "").isprintable()
 
 
 def test_an_error_keeps_its_words_and_shows_control_characters() -> None:
