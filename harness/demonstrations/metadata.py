@@ -33,6 +33,8 @@ from harness.demonstrations.dataset import (
 
 _LARGEST_SIDE = 8192
 """Pixels of an image's side, at most. More would be a wrong number."""
+_LARGEST_ASPECT = 16
+"""The longer side of an image over the shorter one, at most; a policy's square would lose it."""
 _KINDS = {int: "a whole number", str: "a text", list: "a list", dict: "a map"}
 _LARGEST = 10**7
 _COUNTS = {"episode_index": 0, "length": 1, "data/chunk_index": 0, "data/file_index": 0}
@@ -260,4 +262,6 @@ def _image_size(features: Mapping[str, Any], name: str) -> tuple[int, int]:
     if len(shape) != 3 or 3 not in (shape[0], shape[2]) or max(shape) > _LARGEST_SIDE:
         raise ValueError(f"features: {name}: shape {shape!r:.80} is not that of an image")
     height, width = shape[:2] if shape[2] == 3 else shape[1:]
+    if max(height, width) > _LARGEST_ASPECT * min(height, width):
+        raise ValueError(f"features: {name}: no camera makes images of {height}x{width}")
     return height, width

@@ -79,6 +79,7 @@ def change_episodes(folder: Path, change: Callable[[list[dict[str, Any]]], Any])
         ("features.observation|images|main.shape", [6, 8], "main: shape [6, 8] is not that of an"),
         ("features.observation|images|main.shape", [6, 8, 4], "main: shape [6, 8, 4] is not that"),
         ("features.observation|images|main.shape", [10**9, 8, 3], "is not that of an image"),
+        ("features.observation|images|main.shape", [1, 500, 3], "no camera makes images of 1x500"),
         ("features.observation|images|main.dtype", MISSING, "KeyError: 'dtype'"),
         ("features.observation|main", {"dtype": "image", "shape": [6, 8, 3]}, "are of one camera"),
         ("features.note", 5, "TypeError"),
