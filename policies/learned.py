@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 
-from harness.contracts.errors import UsageError
+from harness.contracts.environment import Observation
+from harness.contracts.errors import PolicyError, UsageError
 from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
+from harness.demonstrations.resize import resize_images
 from policies.vla.checkpoint import Checkpoint
 from policies.vla.preparation import Preparation
 
@@ -43,9 +46,11 @@ def _option_text(value: Any) -> str:
 class LearnedPolicy(Policy):
     """Plays a checkpoint of the vision-language-action model; see docs/vla.md.
 
-    It infers one observation at a time, because the batch size changes the last bits of an
-    action.
+    The size of a batch changes the last bits of an action, and nothing else: each row draws from
+    its own stream.
     """
+
+    batching = "fast"
 
     source = "CHECKPOINT_FOLDER[,OPTION=VALUE,...]"
     """The command line's syntax after ``vla:``."""
@@ -67,6 +72,7 @@ class LearnedPolicy(Policy):
             state_layout=contract.state_layout,
             action_layout=contract.action_layout,
         )
+        self.files = self._checkpoint.files
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def load(self) -> None:
@@ -80,13 +86,18 @@ class LearnedPolicy(Policy):
         self._half = torch.bfloat16 in stored
 
     def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
-        """Return the first `replan` actions of each predicted chunk."""
+        """Return the first `replan` actions of each predicted chunk.
+
+        Raises:
+            UsageError: A state has another size than the checkpoint's.
+            PolicyError: The network's outputs are not finite.
+        """
         contract = self._checkpoint.contract
         observations = [query.observation for query in queries]
-        state = np.stack([seen["state"] for seen in observations]).astype(np.float32)
+        state, pixels = self._states(observations), contract.network.images.pixels
         inputs = self._preparation.inputs(
             {
-                role: np.stack([seen["image"][role] for seen in observations])
+                role: _stacked([seen["image"][role] for seen in observations], pixels)
                 for role in contract.network.cameras
             },
             state,
@@ -97,4 +108,24 @@ class LearnedPolicy(Policy):
             chunks = self._model.act(inputs.to(self._device), [q.stream for q in queries])
         self.evaluations += self._model.evaluations - before
         actions = contract.normalization.actions(chunks.float().cpu().numpy(), state)
+        if not np.isfinite(actions).all():
+            raise PolicyError("policy_nan: the network's outputs are not finite")
         return list(actions[:, : contract.replan])
+
+    def _states(self, observations: Sequence[Observation]) -> NDArray[np.float32]:
+        """Return the states, (batch, size)."""
+        wanted = (self._checkpoint.contract.normalization.state.size,)
+        for seen in observations:
+            if np.shape(seen["state"]) != wanted:
+                raise UsageError(
+                    f"{self.spec.name} was trained on states of {wanted[0]} numbers and gets "
+                    f"{np.shape(seen['state'])}: choose the benchmark and protocol of its data"
+                )
+        return np.stack([seen["state"] for seen in observations]).astype(np.float32)
+
+
+def _stacked(images: Sequence[NDArray[np.uint8]], pixels: int) -> NDArray[np.uint8]:
+    """Return a batch of pictures; those of different benchmarks can have different sizes."""
+    if len({image.shape for image in images}) > 1:
+        images = [resize_images(image[None], pixels)[0] for image in images]
+    return np.stack(images)

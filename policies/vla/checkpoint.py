@@ -52,6 +52,12 @@ class Checkpoint:
     contract: Contract
     hashes: Mapping[str, str]
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The SHA-256 of every file, by path."""
+        hashes = {CONFIG_FILE: self.identity, **self.hashes}
+        return {str(self.folder / name): hashed for name, hashed in hashes.items()}
+
     @classmethod
     def open(cls, folder: Path) -> "Checkpoint":
         """Read a folder's `config.json`.

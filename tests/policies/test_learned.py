@@ -1,5 +1,6 @@
 """A checkpoint as a policy: its options, its actions, and the same bits with any worker count."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from harness.contracts.policy import Query, check_compatible
 from harness.contracts.registry import find_benchmark, make_policy
 from harness.contracts.vectors import Layout, Part
 from harness.runs.folder import Run
+from policies.heads import HEADS
 from policies.learned import LearnedPolicy
-from policies.vla.checkpoint import contract_of, save
+from policies.vla.checkpoint import Checkpoint, contract_of, save
 from policies.vla.config import sized
 from policies.vla.normalize import Normalization, Scaling
 from tests.helpers.vla import CAMERAS, STATE, model, network, normalization, tokenizer
 
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted(path.parent for path in (ROOT / "checkpoints/maniskill").glob("*/config.json"))
 LAYOUT = Layout((Part("arm", STATE, "rad"),))
 
 
@@ -42,6 +46,26 @@ def loaded_policy(folder: Path, head: str = "flow", **fields: Any) -> LearnedPol
     return policy
 
 
+def points_checkpoint(
+    tmp_path: Path, head: str, options: dict[str, Any], scale: float = 1.0
+) -> Path:
+    """Save an untrained checkpoint for the points; `scale` multiplies its output layer."""
+    family = find_benchmark("points_two")
+    env = family.make("points_two", "left", family.protocols()["plain"])
+    sizes = env.state_layout.size, env.action_layout.size
+    config = sized("tiny", cameras=("main",), state_size=sizes[0])
+    vla = model(config, head, action_size=sizes[1], horizon=5, **options)
+    for name, weight in vla.head.named_parameters():
+        if name.endswith("out_proj.weight"):
+            weight.data *= scale
+    scalings = [Scaling((0.0,) * size, (1.0,) * size) for size in sizes]
+    layouts = {"state_layout": env.state_layout, "action_layout": env.action_layout}
+    folder = tmp_path / "untrained"
+    save(folder, vla, tokenizer(config), contract_of(vla, Normalization(*scalings), **layouts))
+    check_compatible(LearnedPolicy(str(folder)).spec, env)
+    return folder
+
+
 def test_chunk_depends_only_on_observation_and_stream(tmp_path: Path) -> None:
     policy = loaded_policy(tmp_path)
     observations = [observation(number) for number in range(3)]
@@ -55,7 +79,90 @@ def test_chunk_depends_only_on_observation_and_stream(tmp_path: Path) -> None:
         np.testing.assert_array_equal(chunk, again)
     assert not np.allclose(act([0], [5])[0], act([0], [6])[0])
     assert not np.allclose(act([0], [5])[0], act([1], [5])[0])
-    assert not policy.batches
+
+
+def shipped_queries(policy: LearnedPolicy, count: int) -> list[Query]:
+    """Return random observations near the checkpoint's data, each with its own stream."""
+    contract = policy._checkpoint.contract
+    state = contract.normalization.state
+    texts = ("push the cube to the goal", "pick up the red cube, then lift it", "stack")
+    queries = []
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        seen: Observation = {
+            "image": {
+                role: np.kron(
+                    rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8)
+                )
+                for role in contract.network.cameras
+            },
+            "state": (state.centre + rng.normal(size=state.size) * state.span).astype(np.float32),
+            "instruction": texts[seed % len(texts)],
+        }
+        queries.append(Query(seen, np.random.default_rng(100 + seed)))
+    return queries
+
+
+def test_every_head_is_shipped() -> None:
+    found = {Checkpoint.open(folder).contract.head for folder in SHIPPED}
+    assert found == set(HEADS)
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_a_batch_changes_no_more_than_the_last_bits(folder: Path) -> None:
+    """Each row draws from its own stream, and padding of prompts changes nothing."""
+    policy = LearnedPolicy(str(folder))
+    assert policy.batching == "fast"
+    policy.load()
+    apart, together = shipped_queries(policy, 6), shipped_queries(policy, 6)
+    alone = np.stack([policy.infer([query])[0] for query in apart])
+    batch = np.stack(policy.infer(together))
+    drawn = [[query.stream.bit_generator.state for query in each] for each in (apart, together)]
+    assert drawn[0] == drawn[1]
+    difference = np.abs(batch - alone)
+    if policy._checkpoint.contract.head in ("regression", "flow", "diffusion"):
+        assert difference.max() < 1e-4
+    else:  # A tie between two tokens can be decided by the last bits.
+        assert (difference < 1e-4).mean() > 0.9
+    assert np.abs(alone - alone[0]).max() > 1e-3, "the observations are too much alike"
+
+
+def test_pictures_of_different_sizes_share_a_batch(tmp_path: Path) -> None:
+    policy = loaded_policy(tmp_path)
+    seen = [observation(0), observation(1)]
+    seen[1]["image"] = {role: np.full((1, 500, 3), 200, np.uint8) for role in CAMERAS}
+    alone = [policy.infer([Query(each, np.random.default_rng(3))])[0] for each in seen]
+    together = policy.infer([Query(each, np.random.default_rng(3)) for each in seen])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_a_state_of_another_size_is_a_mistake_in_the_request(tmp_path: Path) -> None:
+    policy = loaded_policy(tmp_path)
+    for state in (np.zeros(STATE + 1, np.float32), np.zeros((1, STATE), np.float32)):
+        seen = observation(0)
+        seen["state"] = state
+        with pytest.raises(UsageError, match=rf"states of {STATE} numbers and gets \("):
+            policy.infer([Query(each, np.random.default_rng(0)) for each in (observation(0), seen)])
+
+
+def test_the_files_of_a_policy_are_hashed(tmp_path: Path) -> None:
+    policy = loaded_policy(tmp_path)
+    assert policy.files == {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()
+    }
+
+
+@pytest.mark.parametrize("head", ["regression", "bins", "e0", "masked"])
+def test_an_overflowing_network_is_a_failure_and_not_scored(head: str, tmp_path: Path) -> None:
+    """All weights are finite, but the outputs are not."""
+    folder = points_checkpoint(tmp_path, head, {}, 3e38)
+    out = tmp_path / "run"
+    arguments = ["run", "--policy", f"vla:{folder}", "--benchmark", "points_two", "--protocol"]
+    run_eval.main([*arguments, "plain", "--episodes", "1", "--out", str(out), "--workers", "0"])
+    records = Run.existing(out).records().values()
+    assert {(record.outcome, record.reason) for record in records} == {
+        ("failure", "policy_nan: the network's outputs are not finite")
+    }
 
 
 def test_evaluations_count_the_forward_passes(tmp_path: Path) -> None:
@@ -116,16 +223,7 @@ def test_constructor_reads_no_weights(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_one_process_and_two_workers_give_the_same_records(tmp_path: Path) -> None:
     """A point's state follows every bit of its actions; `train/test_learning.py` covers images."""
-    family = find_benchmark("points_two")
-    env = family.make("points_two", "left", family.protocols()["plain"])
-    sizes = env.state_layout.size, env.action_layout.size
-    config = sized("tiny", cameras=("main",), state_size=sizes[0])
-    vla = model(config, "flow", action_size=sizes[1], horizon=5, steps=3)
-    scalings = [Scaling((0.0,) * size, (1.0,) * size) for size in sizes]
-    layouts = {"state_layout": env.state_layout, "action_layout": env.action_layout}
-    folder = tmp_path / "untrained"
-    save(folder, vla, tokenizer(config), contract_of(vla, Normalization(*scalings), **layouts))
-    check_compatible(LearnedPolicy(str(folder)).spec, env)
+    folder = points_checkpoint(tmp_path, "flow", {"steps": 3})
     plan = tmp_path / "plan.yaml"
     setup = "{name: points_two, protocol: plain}"
     plan.write_text(f"policies: ['vla:{folder}']\nepisodes: 3\nbenchmarks: [{setup}]\n")
