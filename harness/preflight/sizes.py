@@ -33,13 +33,22 @@ class Loading:
 
 def size_remarks(policy: PolicySpec, scene: Scene, interview: Interview) -> Iterator[Remark]:
     """Yield what the policy sees and returns."""
-    seen = [f"{role} {'x'.join(map(str, scene.spec.cameras[role]))}" for role in policy.cameras]
-    yield Remark("ok", "cameras", ", ".join(seen) or "none")
+    yield _cameras(policy, scene)
     declared = "" if policy.state_layout else ", which the policy does not state"
     yield Remark("ok", "state layout", f"{scene.spec.state_layout}{declared}")
     declared = "" if policy.action_layout else ", which the policy does not state"
     yield Remark("ok", "action layout", f"{scene.spec.action_layout}{declared}")
     yield _chunks(interview)
+
+
+def _cameras(policy: PolicySpec, scene: Scene) -> Remark:
+    sizes = {role: scene.spec.cameras[role] for role in policy.cameras}
+    seen = ", ".join(f"{role} {height}x{width}" for role, (height, width) in sizes.items())
+    wanted = policy.image_size
+    if wanted is None or all(size == tuple(wanted) for size in sizes.values()):
+        return Remark("ok", "cameras", seen or "none")
+    text = f"{seen}, and the policy states {wanted[0]}x{wanted[1]}"
+    return Remark("warning", "cameras", text, "nobody resizes them: the policy must do it itself")
 
 
 def _chunks(interview: Interview) -> Remark:
@@ -88,12 +97,13 @@ def _estimate(
     episode = seconds["reset"] + limit * seconds["step"] + asks * (seconds["render"] + chunk)
     count = len(setup.tasks) * setup.protocol.episodes_per_task
     hours = count * episode / 3600
+    took = f"{hours:.2g} h" if hours >= 1 else f"{60 * hours:.2g} min"
     share = asks * chunk / episode
     step = "" if seconds["step"] else ", without the simulator's steps, which were not measured"
     return Remark(
         "ok",
         "estimate",
-        f"at most {hours:.2g} h in one process for {len(setup.tasks)} tasks x "
+        f"at most {took} in one process for {len(setup.tasks)} tasks x "
         f"{setup.protocol.episodes_per_task} episodes of {limit} steps, "
         f"{share:.0%} of it in the policy{step}",
     )

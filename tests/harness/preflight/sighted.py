@@ -215,3 +215,9 @@ class Short(Sighted):
 
     def form(self, chunk: Any) -> Any:
         return chunk[:2]
+
+
+class OtherSize(Sighted):
+    """States another image size than the environment's."""
+
+    image_size = (224, 224)

@@ -162,6 +162,11 @@ def test_a_short_chunk_is_named() -> None:
     assert found("Short") == {"chunk": "warning"}
 
 
+def test_another_image_size_is_named() -> None:
+    assert found("OtherSize") == {"cameras": "warning"}
+    assert remarks("OtherSize")["cameras"].text == "main 32x32, and the policy states 224x224"
+
+
 def test_a_crash_with_another_input_is_a_remark() -> None:
     only = replace(request("CrashesUntold"), tasks=("red",))
     levels = {r.topic: r for r in check_policy(only, Silent()).remarks}

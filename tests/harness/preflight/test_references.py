@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness.contracts.environment import Observation
+from harness.contracts.errors import UsageError
 from harness.contracts.policy import ActionChunk, Query
 from harness.preflight.preflight import PreflightRequest, check_policy
 from harness.preflight.remark import Remark
@@ -43,6 +44,13 @@ def test_a_served_policy_is_checked_like_a_local_one() -> None:
     assert {t: r for t, r in remote.items() if t not in measured} == {
         t: r for t, r in local.items() if t not in measured
     }
+
+
+def test_an_exception_in_the_server_is_one_line() -> None:
+    with served(f"python:{SIGHTED}:Crashing") as port, pytest.raises(UsageError) as refused:
+        checked(f"remote:ws://127.0.0.1:{port}", "points_seen")
+    assert "does not answer" in str(refused.value)
+    assert "observation.images.wrist_image" in str(refused.value)
 
 
 def test_a_lerobot_policy_is_checked(tmp_path: Path) -> None:
