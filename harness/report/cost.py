@@ -87,7 +87,7 @@ def _workers(frame: pd.DataFrame) -> str:
     workers = frame.loc[frame["worker"] != "", "worker"].nunique()
     rate = f", {60 * len(frame) / seconds:.1f} a minute on each worker" if seconds else ""
     return (
-        f"{_counted(len(frame), 'episode')} took {seconds:.0f} s of "
+        f"{_counted(len(frame), 'episode')} took {seconds:.1f} s of worker time on "
         f"{_counted(max(1, workers), 'worker process', 'es')}{rate}."
     )
 

@@ -1,5 +1,6 @@
 """Draws the figures: as PNG and PDF files for a paper, and for the page."""
 
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -93,7 +94,10 @@ def write_plots(summary: Summary, folder: Path, widths: Mapping[str, float] = WI
                 for plot in draw(summary, inches):
                     for suffix, metadata in _METADATA.items():
                         path = folder / f"{plot.name}-{width}.{suffix}"
-                        plot.figure.savefig(path, metadata=metadata)
+                        # In memory first: matplotlib hides the error of a full disk.
+                        drawn = io.BytesIO()
+                        plot.figure.savefig(drawn, format=suffix, metadata=metadata)
+                        path.write_bytes(drawn.getvalue())
                         written.append(path)
     return written
 
@@ -200,7 +204,7 @@ def _success(tasks: Panels, looks: Looks, width: float, legend: bool) -> Figure:
             y = start + size / 2 + 0.75 * (index - (len(looks) - 1) / 2)
             limits = [100 * row.success_low, 100 * row.success_high]
             axes.plot(limits, [y, y], color=INK, linewidth=0.9, solid_capstyle="butt")
-            axes.plot([100 * row.success], [y], **looks[row.policy])
+            axes.plot([100 * row.success], [y], clip_on=False, **looks[row.policy])
     axes.hlines(bottom[1:-1], 0, 100, color=GRID, linewidth=0.5)
     axes.set_yticks((bottom[:-1] + bottom[1:]) / 2, labels)
     axes.tick_params(axis="y", length=0)
@@ -231,7 +235,7 @@ def _costs(
         for row in chart_data.iter_rows(mine):
             interval = [100 * row.success_low, 100 * row.success_high]
             axes.plot([row.ms_action] * 2, interval, color=INK, linewidth=0.9, zorder=2)
-            axes.plot([row.ms_action], [100 * row.success], **looks[row.policy])
+            axes.plot([row.ms_action], [100 * row.success], clip_on=False, **looks[row.policy])
         axes.set_xscale("log")
         axes.set_xlim(*limits)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

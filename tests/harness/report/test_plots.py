@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from harness.report.plots import MOST_SUITES, MOST_TASKS, WIDTHS, write_plots
+from harness.report.plots import MOST_SUITES, MOST_TASKS, WIDTHS, cost_plots, write_plots
 from harness.report.summary import summarise
 from tests.helpers.runs import BAD, ERROR, GOOD, listed_run
 
@@ -85,6 +85,18 @@ def test_each_suite_has_its_own_panel_in_the_cost_figure(tmp_path: Path, suites:
     dots = [blobs(np.asarray(imageio.imread(path))[..., :3], "#0072B2") for path in costs]
     legends = len(costs)
     assert sum(dots) == suites + legends
+
+
+def test_the_lowest_panel_of_each_column_has_tick_labels(tmp_path: Path) -> None:
+    ends = {"able": {"left": [GOOD]}, "poor": {"left": [BAD]}}
+    runs = [listed_run(tmp_path / f"{i}", ends, 1, suite=f"points_{i}") for i in range(3)]
+    (plot,) = cost_plots(summarise(runs), WIDTHS["text"], legend=False)
+    plot.figure.canvas.draw()
+    labelled = [
+        any(tick.label1.get_visible() and tick.label1.get_text() for tick in axes.xaxis.majorTicks)
+        for axes in plot.figure.axes[:3]
+    ]
+    assert labelled == [False, True, True]
 
 
 def blobs(picture: Any, colour: str) -> int:

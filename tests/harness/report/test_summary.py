@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from harness.contracts.errors import UsageError
+from harness.report.chart_data import iter_rows, widest_rows
 from harness.report.markdown import summary_markdown
-from harness.report.summary import summarise
+from harness.report.paper.formats import summary_tex
+from harness.report.summary import summarise, summary_frame
 from harness.runs.folder import Run
 from harness.statistics.interval import fixed_tasks_interval, rate_interval, sampled_tasks_interval
 from tests.helpers.runs import BAD, ERROR, GOOD, Score, summary_of, write_run
@@ -16,7 +18,11 @@ SCORES = {"s": GOOD, "f": BAD, "e": ERROR}
 
 
 def played(
-    path: Path, outcomes: dict[tuple[str, str], str], protocol: str = "f/p@1", episodes: int = 4
+    path: Path,
+    outcomes: dict[tuple[str, str], str],
+    protocol: str = "f/p@1",
+    episodes: int = 4,
+    seed: int = 7,
 ) -> Run:
     """Write a run; each task's outcomes are letters: s(uccess), f(ailure), e(rror)."""
     suites: dict[str, list[str]] = {}
@@ -27,7 +33,7 @@ def played(
     def score(policy: str, task: str, episode: int) -> Score:
         return SCORES[letters[task][episode]] if episode < len(letters[task]) else nan
 
-    return write_run(path, ["mine"], suites, score, protocol, episodes, steps=10)
+    return write_run(path, ["mine"], suites, score, protocol, episodes, seed, steps=10)
 
 
 def test_errors_and_missing_episodes_are_counted_and_never_scored(tmp_path: Path) -> None:
@@ -115,3 +121,60 @@ def test_a_damaged_line_is_reported_and_an_incomplete_last_line_ignored(tmp_path
     log.write_text("nonsense\n" + log.read_text())
     with pytest.raises(UsageError, match=r"episodes.jsonl:1 is damaged"):
         summary_of(run)
+
+
+def test_unrelated_benchmarks_have_a_mean_only_if_asked(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", {("one", "t"): "ssss", ("two", "v"): "ffff"})
+    b = played(tmp_path / "b", {("other", "w"): "ssss"}, protocol="g/p@1")
+    summary = summary_of(a, b)
+    assert summary.level("overall").empty
+    assert "all benchmarks" not in summary_markdown(summary)
+    assert "f (mean)" in summary_markdown(summary), "suites of one family keep their mean"
+    shown = {(r.suite, r.level): r.success for r in iter_rows(widest_rows(summary))}
+    assert shown == {("all", "benchmark"): 0.5, ("other", "suite"): 1.0}
+    (overall,) = summarise([a, b], mean=True).level("overall").to_dict("records")
+    assert overall["success"] == pytest.approx(2 / 3)
+    assert "all benchmarks" in summary_markdown(summarise([a, b], mean=True))
+    table, asked = (summary_tex(summary, mean)["success.tex"] for mean in (False, True))
+    assert "f (mean)" in table
+    assert "& Mean" not in table
+    assert "& Mean" in asked
+
+
+def test_pooled_seeds_are_said_in_their_row(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", {("one", "t"): "ssss"})
+    b = played(tmp_path / "b", {("one", "t"): "ffff", ("two", "v"): "ssss"}, seed=8)
+    rows = summary_of(a, b).rows
+    seeds = {(row["level"], row["suite"], row["task"]): row["seeds"] for _, row in rows.iterrows()}
+    assert seeds["task", "one", "t"] == "7, 8"
+    assert seeds["suite", "one", "all"] == "7, 8"
+    assert seeds["task", "two", "v"] == "8"
+    assert "| seeds " in summary_markdown(summary_of(a, b))
+    assert "| 7, 8 " in summary_markdown(summary_of(a, b))
+    assert "| seeds " not in summary_markdown(summary_of(a))
+    assert "| seeds " not in summary_markdown(summary_of(b))
+
+
+def test_the_tidy_table_holds_fractions(tmp_path: Path) -> None:
+    outcomes = {("one", "t"): "ssfe", ("one", "u"): "ss", ("two", "v"): "ffff"}
+    frame = summary_frame([played(tmp_path / "a", outcomes)])
+    task = frame[(frame["level"] == "task") & (frame["task"] == "t")].iloc[0]
+    assert (task["policy"], task["ablation"], task["benchmark"]) == ("mine", "", "one")
+    assert (task["n"], task["errors"], task["missing"], task["seeds"]) == (3, 1, 0, "7")
+    expected = rate_interval(2, 3)
+    assert (task["success"], task["low"], task["high"]) == (
+        expected.estimate,
+        expected.low,
+        expected.high,
+    )
+    means = frame[frame["level"] != "task"]
+    assert means["benchmark"].tolist() == ["one", "two", "f"]
+    assert (means["task"] == "all").all()
+    assert frame["success"].between(0, 1).all()
+
+
+def test_the_tidy_table_tells_policy_and_ablation_apart(tmp_path: Path) -> None:
+    suites = {"fam_one": ["t0"]}
+    run = write_run(tmp_path / "r", ["a@1"], suites, lambda *_: 1.0, ablations=["no-image"])
+    rows = summary_frame([run])[["policy", "ablation"]].drop_duplicates()
+    assert [tuple(row) for row in rows.to_numpy()] == [("a@1", ""), ("a@1", "no-image")]

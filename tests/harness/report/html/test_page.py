@@ -1,5 +1,6 @@
 """The page: valid, self-contained, accessible, and safe against hostile names."""
 
+import json
 import re
 import shlex
 import shutil
@@ -124,6 +125,46 @@ def test_the_page_shows_the_numbers_of_the_summary(tmp_path: Path, two: Run) -> 
     assert "step_limit" in page.cells
     assert "the paper, section <4>" in page.cells
     assert "0123456789ab" in page.text
+
+
+def test_warnings_come_first_with_a_link_to_the_traceback(tmp_path: Path) -> None:
+    reason = "policy_crash: KeyError: 'state' (mine.py:3)"
+    run = listed_run(tmp_path / "run", {"mine": {"left": [ERROR, GOOD]}}, 2, reason=reason)
+    key = next(r.spec.key for r in run.records().values() if r.outcome == "error")
+    (run.path / "errors").mkdir()
+    (run.path / "errors" / f"{key}.txt").write_text("Traceback")
+    page = read(tmp_path / "pages" / "report.html", run)
+    warning = "1 of 2 episodes of mine stopped because the policy's code raised an exception"
+    assert page.text.index(warning) < page.text.index("Overview")
+    links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    assert links.count(f"../run/errors/{key}.txt") == 2, "at the head and at the episode"
+    assert "Warning" not in read(tmp_path / "2.html", clean(tmp_path / "clean")).text
+
+
+def test_the_head_says_when_and_how_the_run_was_made(tmp_path: Path) -> None:
+    run = clean(tmp_path / "run")
+    facts = json.loads((run.path / "run.json").read_text())
+    facts |= {"created": "2026-11-30T09:00:00+00:00", "command": "run_eval.py run --policy <mine>"}
+    (run.path / "run.json").write_text(json.dumps(facts))
+    page = read(tmp_path / "report.html", Run.existing(run.path))
+    text = " ".join(page.text.split())
+    head = "2026-11-30T09:00:00+00:00 run_eval.py run --policy <mine>"
+    assert text.index(head) < text.index("Complete")
+
+
+def test_pooled_seeds_and_fast_batches_are_said(tmp_path: Path) -> None:
+    ends = {"able": {"left": [GOOD]}}
+    runs = [
+        listed_run(tmp_path / f"{k}", ends, 1, seed=k, batching="fast" * (k == 8)) for k in (7, 8)
+    ]
+    page = read(tmp_path / "report.html", *runs)
+    assert page.cells.count("7, 8") == 2, "in the table of means and in the table of tasks"
+    assert "1 of 2 episodes ran with fast batching" in page.text
+    assert "7, 8" not in read(tmp_path / "one.html", runs[0]).cells
+
+
+def clean(path: Path) -> Run:
+    return listed_run(path, {"able": {"left": [GOOD]}}, 1)
 
 
 def test_each_suite_has_its_own_cost_chart(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from harness.report.paper.best import Sample, best_policies
 from harness.report.paper.cells import Grid, TableCell
 from harness.report.paper.formats import grid_csv, grid_markdown
 from harness.report.paper.grid import make_grid
+from harness.report.paper.latex import latex
 from harness.report.paper.layout import TableLayout, layout_names, load_layout, matches
+from harness.report.paper.notes import POOLED
 from harness.report.summary import Summary
 from tests.helpers.runs import Scores, summary_of, write_run
 
@@ -131,6 +133,60 @@ def test_bold_is_the_best_and_all_not_significantly_worse(tmp_path: Path) -> Non
     score = make_grid(summary, layout_of(tmp_path, PLACES + "metric: progress\n"))
     assert bold(score, "Two") == {"good", "similar"}
     assert "paired permutation on the same scenes" in notes(score)
+
+
+def test_nothing_is_bold_where_no_policy_is_worse(tmp_path: Path) -> None:
+    # Three episodes cannot show a difference, not even between 100 and 0 %.
+    rates = {"good": 1.0, "poor": 0.0}
+    few = write_run(
+        tmp_path / "few", list(rates), {"fam_two": ["t2"]}, by_rate(rates, 3), "fam/c@1", 3
+    )
+    layout = layout_of(tmp_path, PLACES)
+    grid = make_grid(summary_of(few), layout)
+    assert bold(grid, "Two") == set()
+    assert "No bold in Two: with so few episodes, no difference can be significant." in notes(grid)
+    rates = {"good": 0.9, "similar": 0.8}
+    equal = write_run(tmp_path / "equal", list(rates), {"fam_two": ["t2"]}, by_rate(rates))
+    grid = make_grid(summary_of(equal), layout)
+    assert bold(grid, "Two") == set()
+    assert "No bold in Two: no policy is significantly worse than the best." in notes(grid)
+    assert "\\textbf" not in latex(grid)
+
+
+@pytest.mark.parametrize("metric", ["success", "progress"])
+@pytest.mark.parametrize(
+    ("episodes", "policies", "possible"), [(5, 2, False), (6, 2, True), (6, 3, False), (7, 3, True)]
+)
+def test_a_difference_is_possible_from_some_number_of_pairs(
+    metric: str, episodes: int, policies: int, possible: bool
+) -> None:
+    # The smallest p of the paired test is 2 / 2**n; Holm multiplies it by the number of pairs.
+    assert (math.comb(policies, 2) * 2 / 2**episodes <= 0.05) is possible
+    scenes, tasks = np.arange(episodes).astype(np.uint64), np.zeros(episodes, np.intp)
+    equal = [Sample(scenes, tasks, np.full(episodes, 1.0)) for _ in range(policies)]
+    best = best_policies(equal, np.ones(1), metric == "success")
+    assert (best.members, best.possible) == (frozenset(), possible)
+
+
+def test_several_seeds_in_a_row_are_marked(tmp_path: Path) -> None:
+    rates = {"a": 0.9, "b": 0.1}
+    runs = [
+        write_run(tmp_path / "1", ["a", "b"], SUITES, by_rate(rates)),
+        write_run(tmp_path / "2", ["a"], SUITES, by_rate(rates), seed=8),
+    ]
+    grid = make_grid(summary_of(*runs), layout_of(tmp_path, PLACES))
+    assert {row.label: row.mark for row in grid.rows} == {"a": POOLED, "b": ""}
+    assert (POOLED, "Several seeds in one row; a: 7, 8.") in grid.notes
+    assert f"| a<sup>{POOLED}</sup> " in grid_markdown(grid)
+    (apart,) = (make_grid(summary_of(runs[0]), layout_of(tmp_path, PLACES)),)
+    assert not any(row.mark for row in apart.rows)
+
+
+def test_fast_batches_are_said_under_the_table(tmp_path: Path) -> None:
+    summary = made(tmp_path, by_rate({"a": 0.5}), ["a"], batching="fast")
+    grid = make_grid(summary, layout_of(tmp_path, PLACES))
+    assert "30 of 30 episodes ran with fast batching" in notes(grid)
+    assert "fast batching" in latex(grid)
 
 
 def test_different_scenes_are_compared_unpaired(tmp_path: Path) -> None:
