@@ -33,8 +33,8 @@ def write_log(folder: Path, records: int) -> None:
     policies = [f"policy_{p}" for p in range(POLICIES)]
     requests = [{"name": s, "tasks": names, "protocol": LABEL} for s, names in suites.items()]
     plan = {"policies": policies, "benchmarks": requests, "episodes": episodes, "seed": 7}
-    plan |= {"ablations": [], "stop_when_decided": False}
-    facts = {"plan": plan, "policies": policies, "players": policies, "task_order": suites}
+    plan |= {"ablations": [], "stop_when_decided": False, "first": 0}
+    facts = {"plans": [plan], "policies": policies, "players": policies, "task_order": suites}
     facts["versions"] = {"none": "1"}
     facts["protocols"] = {LABEL: {"rules": {"max_steps": {"suite": 300}}, "sources": {}}}
     (folder / "run.json").write_text(json.dumps(facts))

@@ -3,6 +3,7 @@
 Commands import what they need when they run, so that `--help` and `list` start fast.
 """
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from harness.cli.doctor import DoctorCommand
 from harness.cli.env import EnvCommand
 from harness.cli.exit import exit_code
 from harness.cli.list import ListCommand
+from harness.cli.output import TYPED
 from harness.cli.power import PowerCommand
 from harness.cli.quick_start import QuickStart
 from harness.cli.record import RecordCommand
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the command and return the exit code."""
     use_one_core()
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["quick-start"]
+    TYPED.set(shlex.join([program_name(), *arguments]))
     return exit_code(lambda: _parsed(arguments)())
 
 

@@ -1,10 +1,14 @@
-"""Where messages go."""
+"""Where messages go, and what was typed."""
 
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+TYPED: ContextVar[str] = ContextVar("TYPED", default="")
+"""The command line as it was typed."""
 
 
 @cache

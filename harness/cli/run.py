@@ -1,6 +1,7 @@
 """The command `run`."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,21 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from harness.cli.codes import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_INTERRUPTED
+from harness.cli.film import Videos, film
+from harness.cli.output import TYPED
 from harness.contracts.errors import PolicyCrashed, StorageError, UsageError
 from harness.contracts.extras import install_hint, program_name
 
 if TYPE_CHECKING:
     from harness.runs.evaluate import Backend
-    from harness.runs.folder import Run
-    from harness.runs.plan import Plan, Work
+    from harness.runs.plan import Plan
 
-Videos = Literal["none", "failures", "all"]
 EPISODES, SEED = 10, 7
 
 
 @dataclass(kw_only=True)
 class RunCommand:
-    """Evaluate policies on benchmarks. The same command again continues where it stopped."""
+    """Evaluate policies on benchmarks. The same command again continues where it stopped.
+
+    With more episodes, policies, benchmarks, tasks or ablations it adds them to the run.
+    """
 
     policy: tuple[str, ...] = ()
     """Policies by name, or name:source, e.g. python:my_policy.py:MyPolicy. See: list policies."""
@@ -37,13 +41,17 @@ class RunCommand:
     """The run's seed. Default: 7."""
     protocol: str = ""
     """The protocol card, e.g. openpi. Default: the benchmark's own. See: list protocols."""
+    replan: int | None = None
+    """Actions to execute before the policy infers again, in place of the protocol's number. The
+    protocol's label says so."""
     ablate: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--control"])] = ()
     """Play every policy once more without an input: no-image, no-instruction, or
     shuffled-instruction (the instruction of another task)."""
     stop_when_decided: bool = False
     """With two policies: stop as soon as one is significantly better."""
     plan: Path | None = None
-    """A YAML file with policies, benchmarks, episodes and seed, in place of the options above."""
+    """A YAML file with policies, benchmarks, episodes and seed, in place of the options above; or
+    the run.json of a run, to repeat it."""
     workers: int = 0
     """Environment actors on Ray, one core each. 0 runs the episodes in this process."""
     ray_address: str = ""
@@ -67,13 +75,13 @@ class RunCommand:
 
     def __call__(self) -> int:
         """Build the plan and run it."""
-        return self.run(self._plan())
+        return self.run(*self._plans())
 
-    def run(self, plan: "Plan") -> int:
-        """Run a plan with the backend, folder and videos of this command."""
-        out = self.out or default_folder(plan)
+    def run(self, *plans: "Plan") -> int:
+        """Run plans with the backend, folder and videos of this command."""
+        out = self.out or default_folder(plans)
         workers = max(1, self.workers)
-        return run_plan(plan, out, self.video, self._backend(), workers, self.keep_going)
+        return run_plans(plans, out, self.video, self._backend(), workers, self.keep_going)
 
     def _backend(self) -> "Backend":
         for name, least in (("workers", 0), ("policy_replicas", 1), ("policy_gpus", 0)):
@@ -96,19 +104,24 @@ class RunCommand:
         )
         return partial(run_ray, options=options)
 
-    def _plan(self) -> "Plan":
+    def _plans(self) -> "Sequence[Plan]":
         from harness.runs.plan import BenchmarkRequest, Plan
+        from harness.runs.plan_file import load_plans
+        from harness.runs.protocols import with_replan_option
 
         if self.plan is not None:
             if given := self._given():
                 raise UsageError(f"--plan replaces other options; leave out {' '.join(given)}")
-            return Plan.load(self.plan)
+            return load_plans(self.plan)
         for name, plural in (("policy", "policies"), ("benchmark", "benchmarks")):
             if not getattr(self, name):
                 raise UsageError(f"--{name} is missing; see: {program_name()} list {plural}")
-        requests = [BenchmarkRequest(name, self.tasks, self.protocol) for name in self.benchmark]
+        if self.replan is not None:
+            require_at_least("replan", self.replan, 1)
+        protocol = with_replan_option(self.protocol, self.replan)
+        requests = [BenchmarkRequest(name, self.tasks, protocol) for name in self.benchmark]
         first, episodes = episode_range(self.episodes)
-        return Plan(
+        plan = Plan(
             policies=self.policy,
             benchmarks=tuple(requests),
             episodes=episodes,
@@ -117,10 +130,11 @@ class RunCommand:
             stop_when_decided=self.stop_when_decided,
             ablations=self.ablate,
         )
+        return (plan,)
 
     def _given(self) -> list[str]:
         """Return the options that a plan file replaces and that were given."""
-        replaced = ("policy", "benchmark", "tasks", "episodes", "seed", "protocol", "ablate")
+        replaced = "policy benchmark tasks episodes seed protocol replan ablate".split()
         given = [name for name in replaced if getattr(self, name) not in ((), None, "")]
         given += ["stop-when-decided"] if self.stop_when_decided else []
         return [f"--{name}" for name in given]
@@ -152,15 +166,15 @@ def require_at_least(name: str, value: float | None, least: float) -> None:
         raise UsageError(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
 
 
-def run_plan(
-    plan: "Plan",
+def run_plans(
+    plans: "Sequence[Plan]",
     out: Path,
     video: Videos,
     backend: "Backend",
     workers: int = 1,
     keep_going: bool = False,
 ) -> int:
-    """Run a plan and print its table."""
+    """Run plans into one folder, print the tables, and film episodes if asked."""
     from harness.cli.output import notes
     from harness.cli.progress import ProgressView
     from harness.cli.report import show_report
@@ -169,8 +183,8 @@ def run_plan(
     from harness.runs.folder import RunWriter
     from harness.runs.plan import resolve
 
-    work = resolve(plan)
-    with RunWriter(out, work) as run, ProgressView(notes()) as view:
+    work = resolve(*plans)
+    with RunWriter(out, work, TYPED.get()) as run, ProgressView(notes()) as view:
         for notice in run.notices:
             view.tell(notice)
         try:
@@ -189,9 +203,12 @@ def run_plan(
                 markup=False,
             )
             return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
-    different = film(run, work, video)
-    show_report(write_report([run], run.path / "tables", _formats()))
-    if different:
+    formats, tables = _formats(), run.path / "tables"
+    show_report(write_report([run], tables, formats))
+    films = film(run, work, video)
+    if films.made:  # The page links them.
+        write_report([run], tables, formats)
+    if films.different:
         return EXIT_DIFFERENT
     return 0 if complete else EXIT_INCOMPLETE
 
@@ -209,33 +226,12 @@ def _formats() -> tuple[str, ...]:
     return ("md", "csv", "html")
 
 
-def film(run: "Run", work: "Work", video: Videos) -> bool:
-    """Film episodes by replaying their actions; return whether a replay differed."""
-    if video == "none":
-        return False
-    from harness.backends.replayers import Replayers
-    from harness.cli.output import notes
-
-    outcomes = {"failures": ("failure",), "all": ("failure", "success")}[video]
-    records = run.records()
-    different = False
-    with Replayers() as replayers:
-        for spec in work.specs:
-            path = run.path / "videos" / f"{spec.key}.mp4"
-            record = records.get(spec.key)
-            if record is None or record.outcome not in outcomes or path.exists():
-                continue
-            notes().print(f"filming {path.name}: {spec.player} {spec.task}", markup=False)
-            for line in replayers.play(work.setup(spec), run, record, path):
-                different = True
-                notes().print(f"replay differs: {line}", style="red", markup=False)
-    return different
-
-
-def default_folder(plan: "Plan") -> Path:
-    """Return a folder named for what the plan compares, e.g. results/vla-e0-libero_object."""
-    sources = [part for reference in plan.policies for part in reference.split(",")]
+def default_folder(plans: "Sequence[Plan]") -> Path:
+    """Return a folder named for what the plans compare, e.g. results/vla-e0-libero_object."""
+    references = [reference for plan in plans for reference in plan.policies]
+    sources = [part for reference in references for part in reference.split(",")]
     words = [re.findall(r"[\w.-]*\w", source) for source in sources]
     policies = "-".join(dict.fromkeys(word for found in words for word in found[:1] + found[-1:]))
-    benchmarks = "-".join(request.name.replace("/", "-") for request in plan.benchmarks)
+    requests = [request for plan in plans for request in plan.benchmarks]
+    benchmarks = "-".join(dict.fromkeys(request.name.replace("/", "-") for request in requests))
     return Path("results") / f"{policies}-{benchmarks}"

@@ -82,7 +82,7 @@ class Recorder:
             UsageError: The expert hardly ever succeeds.
         """
         attempts = dict.fromkeys(self._setup.tasks, self._episodes)
-        with RunWriter(self._out / "attempts", self._work) as run:
+        with RunWriter(self._out / "attempts", self._work, grows=False) as run:
             notices = list(run.notices)
             while True:
                 specs = self._specs(attempts)
@@ -118,9 +118,9 @@ class Recorder:
         policy = make_policy(reference)
         request = BenchmarkRequest(setup.benchmark, setup.tasks, setup.protocol.label)
         # The plan has no number of episodes: it is unknown, and a later command may want more.
-        plan = Plan((reference,), (request,), 0)
         name = policy.spec.name
-        return Work(plan, {name: policy}, {name: reference}, (setup,), ())
+        plan = Plan((reference,), (request,), 0, identities=(name,))
+        return Work((plan,), {name: policy}, {name: reference}, (setup,), ())
 
     def _specs(self, attempts: Mapping[str, int]) -> tuple[EpisodeSpec, ...]:
         first = 0
@@ -134,7 +134,7 @@ class Recorder:
                 self._setup.benchmark,
                 task,
                 episode,
-                self._work.plan.seed,
+                self._work.seed,
                 self._setup.protocol.label,
             )
             for task in self._setup.tasks

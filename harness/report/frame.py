@@ -1,7 +1,7 @@
 """Reads runs into one table with a row for each episode."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -83,26 +83,18 @@ def episodes_frame(runs: Sequence[Run]) -> pd.DataFrame:
     return tidy[[*_TIDY]].astype(texts)
 
 
-def plans_of(run: Run) -> list[dict[str, Any]]:
-    """Return the plans of a run: the first one, and each that continued it."""
-    return run.facts.get("plans") or [run.facts["plan"]]
-
-
 def wanted_cells(runs: Sequence[Run]) -> pd.DataFrame:
     """Return the planned episodes of each table cell and their seeds, sorted by policy."""
-    wanted: dict[tuple[str, ...], dict[int, int]] = {}
+    wanted: dict[tuple[str, ...], dict[int, set[int]]] = {}
     positions: dict[tuple[str, ...], int] = {}
     for run in runs:
-        order = run.facts["task_order"]
-        for policy, plan in product(sorted(run.facts["players"]), plans_of(run)):
-            for request in plan["benchmarks"]:
-                for task in request["tasks"]:
-                    cell = (policy, request["name"], request["protocol"], task)
-                    positions[cell] = order[request["name"]].index(task)
-                    seeds = wanted.setdefault(cell, {})
-                    seeds[plan["seed"]] = max(seeds.get(plan["seed"], 0), plan["episodes"])
+        order, seed = run.facts["task_order"], run.plans[0]["seed"]
+        cells = run.wanted()
+        for cell in sorted(cells, key=lambda cell: cell[0]):
+            positions[cell] = order[cell[1]].index(cell[3])
+            wanted.setdefault(cell, {}).setdefault(seed, set()).update(cells[cell])
     rows = [
-        (*cell, positions[cell], sum(seeds.values()), tuple(sorted(seeds)))
+        (*cell, positions[cell], sum(map(len, seeds.values())), tuple(sorted(seeds)))
         for cell, seeds in wanted.items()
     ]
     return pd.DataFrame(rows, columns=[*CELL, "position", "wanted", "seeds"])

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.spec import player_name
-from harness.report.frame import plans_of
 from harness.runs.folder import Run
 
 _DIGEST = re.compile(r"@[0-9a-f]{4,}(?=$| \()")
@@ -56,7 +55,7 @@ def player_labels(runs: Sequence[Run], labels: Mapping[str, str]) -> dict[str, s
 
 def ablations_of(run: Run) -> list[str]:
     """Return the ablations of a run."""
-    return [ablation for plan in plans_of(run) for ablation in plan.get("ablations", ())]
+    return [ablation for plan in run.plans for ablation in plan.get("ablations", ())]
 
 
 def without_digest(name: str) -> str:

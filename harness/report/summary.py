@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.contracts.protocol import ProtocolLabel
 from harness.contracts.spec import player_name
-from harness.report.frame import CELL, plans_of, read_frame, wanted_cells
+from harness.report.frame import CELL, read_frame, wanted_cells
 from harness.report.labels import ablations_of, player_labels
 from harness.runs.folder import Run, notes_of
 from harness.runs.stopping import Decision, decision_of
@@ -114,7 +114,7 @@ def summarise(
         episodes,
         pd.DataFrame(rows),
         tuple(run.facts for run in runs),
-        tuple(sorted({plan["seed"] for run in runs for plan in plans_of(run)})),
+        tuple(sorted({plan["seed"] for run in runs for plan in run.plans})),
         tuple(_decisions(runs, episodes, players)),
         {label: player for player, label in players.items()},
     )
@@ -162,7 +162,7 @@ def _decisions(
     runs: Sequence[Run], episodes: pd.DataFrame, players: Mapping[str, str]
 ) -> Iterator[Decision]:
     for run in runs:
-        if any(plan.get("stop_when_decided") for plan in plans_of(run)):
+        if any(plan.get("stop_when_decided") for plan in run.plans):
             facts = run.facts | {"players": [players[name] for name in run.facts["players"]]}
             mine = episodes[episodes["run"] == str(run.path)]
             yield decision_of(facts, wanted_cells([run]), mine)

@@ -1,6 +1,7 @@
 """Runs a plan: the wanted episodes that the log lacks, through a backend and into the log."""
 
-from collections.abc import Callable, Generator, Sequence
+import shlex
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from contextlib import closing
 from typing import Protocol
 
@@ -50,9 +51,11 @@ def evaluate(
     scored = {key for key, record in records.items() if record.outcome != "error"}
     todo = [spec for spec in work.specs if spec.key not in scored]
     view.start(len(work.specs), [records[s.key] for s in work.specs if s.key in scored])
-    decision = _decision(work, list(records.values())) if work.plan.stop_when_decided else None
+    decision = _decision(work, list(records.values())) if work.stop_when_decided else None
     if decision is not None and decision.decided:
         todo = []
+    if decision is None:
+        _tell_of_others(run, scored, records, len(todo), view)
     if todo:
         run.open_session(workers)
     missing = len(todo)
@@ -71,6 +74,32 @@ def evaluate(
     return not missing
 
 
+def _tell_of_others(
+    run: RunWriter,
+    scored: Set[str],
+    records: Mapping[str, EpisodeRecord],
+    todo: int,
+    view: View,
+) -> None:
+    """Say that the run lacks episodes of earlier commands, which this one does not play."""
+    places = {_place(records[key].spec) for key in scored}
+    missing = sum(
+        (*cell, episode) not in places
+        for cell, episodes in run.wanted().items()
+        for episode in episodes
+    )
+    if missing > todo:
+        file = shlex.quote(str(run.path / "run.json"))
+        view.tell(
+            f"the run lacks {missing - todo} episodes of earlier commands; this command does not "
+            f"play them, this one does: run --plan {file} --out {shlex.quote(str(run.path))}"
+        )
+
+
+def _place(spec: EpisodeSpec) -> tuple[str, str, str, str, int]:
+    return spec.player, spec.benchmark, spec.protocol, spec.task, spec.episode
+
+
 def _where(record: EpisodeRecord) -> str:
     spec = record.spec
     where = f"{spec.benchmark} {spec.task} episode {spec.episode}"
@@ -79,7 +108,7 @@ def _where(record: EpisodeRecord) -> str:
 
 def _decision(work: Work, records: Sequence[EpisodeRecord]) -> Decision:
     scenes = [(s.benchmark, s.protocol, s.task, s.episode) for s in work.specs]
-    decision = Decision(work.players, list(dict.fromkeys(scenes)), work.plan.seed)
+    decision = Decision(work.players, list(dict.fromkeys(scenes)), work.seed)
     for record in records:
         _decides(decision, record)
     return decision

@@ -3,11 +3,9 @@
 import fcntl
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +14,19 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import __version__
 from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.extras import program_name
-from harness.contracts.protocol import ProtocolLabel
 from harness.contracts.record import Episode, EpisodeRecord
+from harness.runs.facts import describe, keep_sources
+from harness.runs.growth import (
+    Cell,
+    Facts,
+    grow,
+    want_the_same,
+    wanted_episodes,
+    with_session,
+    without_policies,
+)
 from harness.runs.plan import Work
 
 
@@ -49,19 +55,36 @@ class Run:
         return cls(path)
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """The content of run.json. It does not change while a run is open.
+    def facts(self) -> Facts:
+        """The content of run.json.
 
         Raises:
             UsageError: The file is missing or damaged.
         """
+        path = self.path / "run.json"
         try:
-            facts = json.loads((self.path / "run.json").read_text())
+            facts = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {self.path / 'run.json'}: {error}") from error
-        if not isinstance(facts, dict):
-            raise UsageError(f"{self.path / 'run.json'} is not the run.json of a run")
+            raise UsageError(f"cannot read {path}: {error}") from error
+        if not isinstance(facts, dict) or not isinstance(facts.get("plans"), list):
+            raise UsageError(f"{path} is not the run.json of a run: it has no list of plans")
         return facts
+
+    @property
+    def plans(self) -> list[dict[str, Any]]:
+        """The plans in run.json: the first one, and those that other commands added.
+
+        A plan names policies by identity, tasks by name and protocols by label.
+        """
+        plans: list[dict[str, Any]] = self.facts["plans"]
+        return plans
+
+    def wanted(self) -> dict[Cell, list[int]]:
+        """Return the indices of the wanted episodes of each player, benchmark, protocol and task.
+
+        They are the union of all plans. A player is a policy, perhaps under an ablation.
+        """
+        return wanted_episodes(self.plans)
 
     def records(self) -> dict[str, EpisodeRecord]:
         """Return the last record of each episode, by key.
@@ -136,15 +159,25 @@ class Run:
 class RunWriter(Run):
     """A run that is being written; a lock allows one writer."""
 
-    def __init__(self, path: Path, work: Work) -> None:
+    def __init__(self, path: Path, work: Work, command: str = "", grows: bool = True) -> None:
         """Create the folder or continue the run in it.
 
+        Args:
+            path: The folder.
+            work: The plans of this session.
+            command: The command as it was typed; empty if there was none.
+            grows: Whether the folder may hold other plans, which these then continue.
+
         Raises:
-            UsageError: The folder cannot be written, holds another plan, or is in use.
+            UsageError: The folder cannot be written, holds a run that these plans cannot
+                continue, or is in use.
+            StorageError: The disk is full.
         """
         super().__init__(path)
+        self._session, self._grows = describe(work, command), grows
         try:
             (path / "actions").mkdir(parents=True, exist_ok=True)
+            _probe(path)
             # The log is opened first, so that its lock guards every other file.
             self._log: IO[bytes] = self.log_path.open("ab")
         except OSError as error:
@@ -157,7 +190,8 @@ class RunWriter(Run):
                 f"another process is writing to {path}; wait or choose --out"
             ) from error
         try:
-            self._claim(work)
+            with self._storing():
+                self._claim(work)
         except BaseException:
             self._log.close()
             raise
@@ -176,10 +210,29 @@ class RunWriter(Run):
         self._log.close()
 
     def open_session(self, workers: int) -> None:
-        """Record the start of a session, for the cost tables."""
+        """Record the start of a session: when, with how many workers, by which code.
+
+        Raises:
+            StorageError: The disk is full or gone.
+        """
         line = {"started": round(time.time(), 3), "workers": workers, "cores": os.cpu_count()}
-        with (self.path / "sessions.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        line |= {name: self._session[name] for name in ("command", "versions", "git")}
+        with self._storing():
+            with (self.path / "sessions.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            self._save(with_session(self.facts, self._session))
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Turn a failure to write into one line.
+
+        Raises:
+            StorageError: The disk is full or gone.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path}: {error.strerror}") from error
 
     def append(self, episode: Episode) -> None:
         """Write an episode: its actions first, so that every line of the log has actions.
@@ -218,108 +271,65 @@ class RunWriter(Run):
             path.unlink(missing_ok=True)
 
     def _claim(self, work: Work) -> None:
-        """Write run.json, or check that it describes the same plan; repair the log."""
-        facts = describe(work)
-        target = self.path / "run.json"
-        if target.exists():
-            differences = _differences(self.facts, facts)
-            if differences:
-                raise UsageError(
-                    f"{self.path} holds a run of another plan ({'; '.join(differences[:5])}); "
-                    f"choose another --out, or delete the folder"
-                )
+        """Write run.json, or add the plans to it; repair the log."""
+        if (self.path / "run.json").exists():
+            self._save(self._grown())
         elif self.log_path.stat().st_size:
             raise UsageError(f"{self.log_path} has no run.json beside it; choose another --out")
         else:
-            partial = target.with_suffix(".partial")
-            partial.write_text(json.dumps(facts, indent=2) + "\n")
-            partial.replace(target)
+            self._save(self._session)
+        self.notices += keep_sources(self.path, work)
         content = self.log_path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(self.log_path, whole)
             self.notices.append("the log's last line was incomplete; its episode runs again")
 
+    def _grown(self) -> Facts:
+        """Return run.json with the plans of this session."""
+        there = self.facts
+        if not self._grows and not want_the_same(there, self._session):
+            raise UsageError(f"{self.path} holds other tasks or policies; choose another --out")
+        absent = set(there["policies"]) - set(self._session["policies"])
+        if absent:
+            scored = {r.spec.policy for r in self.records().values() if r.outcome != "error"}
+            dropped = sorted(absent - scored)
+            there = without_policies(there, dropped)
+            self.notices += [
+                f"{name} is no longer part of the run: it has no scored episode" for name in dropped
+            ]
+        try:
+            return grow(there, self._session) if there["plans"] else self._session
+        except UsageError as error:
+            raise UsageError(
+                f"{self.path} holds a run of another plan ({error}); choose another --out, or "
+                f"delete the folder"
+            ) from error
 
-def describe(work: Work) -> dict[str, Any]:
-    """Return the content of run.json for a plan."""
-    return {
-        "plan": work.plan.to_json(),
-        "policies": sorted(work.policies),
-        "players": work.players,
-        "task_order": {
-            setup.benchmark: [task.name for task in setup.family.tasks(setup.benchmark)]
-            for setup in work.setups
-        },
-        "protocols": {
-            setup.protocol.label: {
-                "rules": setup.protocol.rules,
-                "sources": dict(setup.protocol.sources),
-            }
-            | ({"note": setup.protocol.note} if setup.protocol.note else {})
-            for setup in work.setups
-        },
-        "versions": {"assay": __version__}
-        | {name: v for setup in work.setups for name, v in setup.family.versions().items()},
-        "git": git_state(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    def _save(self, facts: Facts) -> None:
+        """Write run.json whole or not at all."""
+        target = self.path / "run.json"
+        if target.exists() and facts == self.facts:
+            return
+        partial = target.with_suffix(".partial")
+        partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        partial.replace(target)
+        self.facts = facts
+
+
+def _probe(path: Path) -> None:
+    """Write and remove a file in each folder that a run writes to.
+
+    Raises:
+        OSError: One of them cannot be written.
+    """
+    for folder in (path, path / "actions"):
+        probe = folder / ".probe"
+        probe.write_bytes(b"0")
+        probe.unlink()
 
 
 def notes_of(facts: Mapping[str, Any]) -> dict[str, str]:
     """Return the notes of a run's protocols, by label."""
     cards = facts["protocols"]
     return {label: card["note"] for label, card in cards.items() if card.get("note")}
-
-
-def git_state() -> str | None:
-    """Return the commit of the running code, marked as dirty if files changed; None without git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    here = Path(__file__).parents[2]
-    if not (here / ".git").exists():  # An installed package, perhaps inside another repository.
-        return None
-    try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-    except OSError:  # There is no git program.
-        return None
-    return done.stdout.strip() or None
-
-
-def _comparable(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a plan that decide its episodes, in a form that ignores their order."""
-    plan = facts.get("plan", {})
-    flat: dict[str, Any] = {
-        "policies": ", ".join(sorted(facts.get("policies", []))),
-        "episodes": plan.get("episodes"),
-        "first": plan.get("first", 0),
-        "seed": plan.get("seed"),
-        "stop_when_decided": plan.get("stop_when_decided", False),
-        "ablations": ", ".join(sorted(plan.get("ablations", []))),
-    }
-    for request in plan.get("benchmarks", []):
-        protocol = ProtocolLabel.parse(request["protocol"]).name
-        name = f"{request['name']} under {protocol}"
-        flat[f"tasks of {name}"] = ", ".join(sorted(request["tasks"]))
-    return flat
-
-
-def _rules(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every rule of every protocol, by name."""
-    return {
-        f"{rule} of {ProtocolLabel.parse(label).name}": value
-        for label, card in facts.get("protocols", {}).items()
-        for rule, value in card["rules"].items()
-    }
-
-
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Return the differences between two plans as text."""
-    old, new = _comparable(there), _comparable(here)
-    names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
-    old_rules, new_rules = _rules(there), _rules(here)
-    # A protocol that only one run has is named already; its rules would hide that.
-    names += [r for r in old_rules if r in new_rules and old_rules[r] != new_rules[r]]
-    old, new = old | old_rules, new | new_rules
-    return [
-        f"{name}: {old.get(name, 'none')} there, {new.get(name, 'none')} here" for name in names
-    ]

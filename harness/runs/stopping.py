@@ -71,12 +71,12 @@ class Decision:
 
 def decision_of(facts: Mapping[str, Any], cells: pd.DataFrame, episodes: pd.DataFrame) -> Decision:
     """Return the comparison of a run that may stop early, from its log alone."""
-    plan = facts["plan"]
+    (plan,) = facts["plans"]
     places = cells[["benchmark", "protocol", "task"]].drop_duplicates()
     scenes: list[Scene] = [
         (str(benchmark), str(protocol), str(task), episode)
         for benchmark, protocol, task in places.itertuples(index=False)
-        for episode in range(plan.get("first", 0), plan.get("first", 0) + plan["episodes"])
+        for episode in range(plan["first"], plan["first"] + plan["episodes"])
     ]
     decision = Decision(facts["players"], scenes, plan["seed"])
     for row in episodes.to_dict("records"):

@@ -50,16 +50,19 @@ def write_run(
         for suite, tasks in suites.items()
     ]
     plan = {
+        "policies": list(policies),
         "benchmarks": requests,
         "episodes": episodes,
         "seed": seed,
+        "stop_when_decided": False,
         "ablations": list(ablations),
+        "first": 0,
     }
     players = [(policy, ablation) for policy in policies for ablation in ("", *ablations)]
     rules = {"max_steps": dict.fromkeys(suites, 60), "replan": 4}
     facts = {
-        "plan": plan,
-        "policies": list(policies),
+        "plans": [plan],
+        "policies": {name: {"reference": name, "files": {}, "code": []} for name in policies},
         "players": [player_name(*player) for player in players],
         "task_order": {suite: list(tasks) for suite, tasks in suites.items()},
         "protocols": {protocol: {"rules": rules, "sources": {"replan": "the paper, section <4>"}}},
@@ -133,4 +136,4 @@ def _record(spec: EpisodeSpec, score: Score, measured: Mapping[str, Any]) -> Epi
         "evaluations": 50,
         "replica": "host:1",
     }
-    return EpisodeRecord(spec=spec, **(values | measured))
+    return EpisodeRecord(spec=spec, **{**values, **measured})

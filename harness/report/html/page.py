@@ -16,7 +16,6 @@ from markupsafe import Markup, escape
 from harness.report import chart_data, plots
 from harness.report.alerts import Alert, find_alerts
 from harness.report.cost import Cost
-from harness.report.frame import plans_of
 from harness.report.html.episode_list import list_episodes, relative_link
 from harness.report.html.svg import figure_svg, symbols_svg
 from harness.report.markdown import footnote, percent, score
@@ -293,7 +292,7 @@ def _spent(summary: Summary, cost: Cost | None) -> dict[str, Any]:
 
 def _run(run: Run, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts of a run's run.json, without its protocols."""
-    plans, starts = plans_of(run), len(run.sessions())
+    plans, starts = run.plans, len(run.sessions())
     benchmarks = [
         f"{request['name']} under {request['protocol']}, {len(request['tasks'])} tasks, "
         f"{plan['episodes']} episodes of each"

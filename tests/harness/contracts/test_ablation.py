@@ -86,7 +86,7 @@ def test_impossible_ablation_is_refused(
 
 def test_control_is_an_alias_of_ablate(tmp_path: Path) -> None:
     assert run(tmp_path, "--control", "no-image") == 0
-    assert Run.existing(tmp_path).facts["plan"]["ablations"] == ["no-image"]
+    assert Run.existing(tmp_path).plans[0]["ablations"] == ["no-image"]
 
 
 def test_ablation_named_twice_is_refused(

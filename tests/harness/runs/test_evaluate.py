@@ -1,6 +1,7 @@
 """A run plays every planned episode once, also after interruptions."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from assay_points import Broken, PointEnv
 
 from harness.backends.inline import run_inline
 from harness.cli import main as run_eval
-from harness.cli.run import default_folder, film
+from harness.cli.film import film
+from harness.cli.run import default_folder
 from harness.contracts.errors import UsageError
 from harness.contracts.record import EpisodeRecord
 from harness.contracts.spec import EpisodeSpec
@@ -254,7 +256,7 @@ def test_another_plan_in_the_same_folder_is_refused(
     assert run(tmp_path, "--seed", "8", "--protocol", "short") == 2
     shown = " ".join(capsys.readouterr().err.split())
     assert "seed: 7 there, 8 here" in shown
-    assert "tasks of points_two under points/short: none there, left, right here" in shown
+    assert "protocol of points_two: points/plain there, points/short here" in shown
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_default_folder_is_named_after_policies_and_benchmarks(
     policies: tuple[str, ...], folder: str
 ) -> None:
     plan = Plan(policies, (BenchmarkRequest("points"),), 1)
-    assert default_folder(plan) == Path("results") / folder
+    assert default_folder([plan]) == Path("results") / folder
 
 
 def test_two_writers_cannot_share_a_folder(tmp_path: Path) -> None:
@@ -343,7 +345,9 @@ def test_video_that_differs_from_its_record_sets_the_exit_code(
     for actions in (tmp_path / "actions").iterdir():
         np.save(actions, 0.5 * np.load(actions))
     assert run(tmp_path, "--video", "failures") == 4
-    assert "replay differs: state_sha256" in " ".join(capsys.readouterr().err.split())
+    shown = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"replay differs: homing (left|right) episode \d: state_sha256", shown)
+    assert "5/5 videos" in shown
 
 
 def test_report_formats_may_be_separated_by_spaces(tmp_path: Path) -> None:
