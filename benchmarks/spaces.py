@@ -9,6 +9,13 @@ from gymnasium import spaces
 _PRINTABLE = frozenset(map(chr, range(32, 127)))
 
 
+def image_space(sizes: Mapping[str, tuple[int, int]]) -> spaces.Dict:
+    """Return the space of the images, from each camera's height and width."""
+    return spaces.Dict(
+        {role: spaces.Box(0, 255, (*size, 3), np.uint8) for role, size in sizes.items()}
+    )
+
+
 def observation_space(
     image_sizes: Mapping[str, tuple[int, int]], state_size: int, instruction: str
 ) -> spaces.Space[Any]:
@@ -20,9 +27,7 @@ def observation_space(
         instruction: The task's instruction.
     """
     return spaces.Dict(
-        image=spaces.Dict(
-            {role: spaces.Box(0, 255, (*size, 3), np.uint8) for role, size in image_sizes.items()}
-        ),
+        image=image_space(image_sizes),
         state=spaces.Box(-np.inf, np.inf, (state_size,), np.float32),
         instruction=spaces.Text(max(len(instruction), 1), charset=_PRINTABLE | set(instruction)),
     )

@@ -8,13 +8,13 @@ from benchmarks import gl
 from benchmarks.libero import catalog
 from benchmarks.libero.protocol import LiberoProtocol, protocols
 from benchmarks.suites import SuiteFamily, register_env
+from harness.contracts.environment import EnvSpec
+from harness.contracts.extras import install_command
 from harness.contracts.protocol import Protocol
 
 # MuJoCo and robosuite read MUJOCO_GL at import and fail if that backend is missing. ManiSkill
 # imports MuJoCo, too, so the variable is set before any benchmark is built.
 os.environ["MUJOCO_GL"] = gl.choose_gl()
-
-_INSTALL = 'pip install -e ".[libero]" -c constraints.txt'
 
 
 class Libero(SuiteFamily):
@@ -44,6 +44,11 @@ class Libero(SuiteFamily):
         """Return the number of official initial states."""
         return len(catalog.tasks(benchmark)[task].states)
 
+    def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec:
+        """Return the two cameras and the layouts, which all tasks share."""
+        assert isinstance(protocol, LiberoProtocol)
+        return protocol.env_spec
+
     def demonstration_protocol(self, protocol: Protocol) -> Protocol:
         """Return the protocol with drawn scenes instead of the official ones.
 
@@ -57,7 +62,8 @@ class Libero(SuiteFamily):
     def problem(self, images: bool) -> str | None:
         """Return which is missing: the package, its assets, or a GL library for images."""
         if not catalog.suites():
-            return f"LIBERO is not installed, or its task files are missing; run: {_INSTALL}"
+            fix = install_command("libero")
+            return f"LIBERO is not installed, or its task files are missing; run: {fix}"
         return gl.problem("LIBERO") if images else None
 
     def rendering(self) -> str:

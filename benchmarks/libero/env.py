@@ -23,13 +23,11 @@ from benchmarks.libero import rendering
 from benchmarks.libero.catalog import TaskFiles
 from benchmarks.libero.control import build_control, fixture_bodies
 from benchmarks.libero.goal import Goal
-from benchmarks.libero.protocol import LiberoProtocol
+from benchmarks.libero.protocol import CAMERAS, LiberoProtocol
 from benchmarks.libero.shuffle import displace_hand, shuffle
 from benchmarks.spaces import observation_space
 from harness.contracts.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
-from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
 
-_CAMERAS = {"main": "agentview", "wrist": "robot0_eye_in_hand"}
 SENSORS = ("robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos")
 """The observables that are read; all others are disabled to save time."""
 
@@ -58,14 +56,13 @@ class LiberoEnv(BenchmarkEnv):
         self.instruction = files.instruction
         self.max_steps = protocol.limit(suite)
         self.episodes = len(files.states)
-        self.state_layout, self.action_layout = EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
+        spec = protocol.env_spec
+        self.state_layout, self.action_layout = spec.state_layout, spec.action_layout
         self.idle_action = _IDLE
         self.perturbations = -_PERTURBATION, _PERTURBATION + _SHUT
-        self.cameras = tuple(_CAMERAS)
+        self.cameras = tuple(spec.cameras)
         self.observation_space = observation_space(
-            dict.fromkeys(self.cameras, protocol.camera_size),
-            self.state_layout.size,
-            self.instruction,
+            spec.cameras, self.state_layout.size, self.instruction
         )
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_layout.size,), np.float32)
         self._files = files
@@ -132,7 +129,7 @@ class LiberoEnv(BenchmarkEnv):
         self._control.close()
 
     def _image(self, role: str) -> NDArray[np.uint8]:
-        upright = self._snapshot.draw(_CAMERAS[role], self.protocol.camera_size)
+        upright = self._snapshot.draw(CAMERAS[role], self.protocol.camera_size)
         turned = upright[:, ::-1] if self.protocol.flip == "rotate180" else upright[::-1]
         return np.ascontiguousarray(turned)
 

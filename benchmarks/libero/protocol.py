@@ -8,9 +8,13 @@ from typing import Any
 from zlib import crc32
 
 from benchmarks.libero import catalog
+from harness.contracts.environment import EnvSpec
 from harness.contracts.protocol import Protocol
+from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
 
 CARDS = Path(__file__).parent / "protocols"
+CAMERAS = {"main": "agentview", "wrist": "robot0_eye_in_hand"}
+"""LIBERO's camera for each role."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,12 @@ class LiberoProtocol(Protocol):
     gripper: str = field(metadata={"scored": False})
     seed_before_reset: bool = field(metadata={"scored": False})
     upstream_simulator: str = field(metadata={"scored": False})
+
+    @property
+    def env_spec(self) -> EnvSpec:
+        """The cameras and layouts of every task."""
+        cameras = dict.fromkeys(CAMERAS, self.camera_size)
+        return EnvSpec(cameras, EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION)
 
     def scene_seed(self, seed: int, episode: int, task: str) -> int:
         """Return the seed of an episode's scene."""

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 from benchmarks import vulkan
 from benchmarks.maniskill import catalog
+from benchmarks.maniskill.layouts import env_spec
 from benchmarks.maniskill.protocol import ManiSkillProtocol, protocols
 from benchmarks.suites import SuiteFamily, register_env
+from harness.contracts.environment import EnvSpec
+from harness.contracts.extras import install_command
 from harness.contracts.protocol import Protocol
 
-_INSTALL = 'pip install -e ".[maniskill]" -c constraints.txt'
 _RDT_SUITE = "maniskill_rdt"
 
 
@@ -39,6 +41,11 @@ class ManiSkill(SuiteFamily):
         """Return the protocol cards by short name."""
         return protocols()
 
+    def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec | None:
+        """Return a task's cameras and layouts; None for another robot than a Panda."""
+        assert isinstance(protocol, ManiSkillProtocol)
+        return env_spec(catalog.tasks()[task], protocol)
+
     def demonstration_protocol(self, protocol: Protocol) -> Protocol:
         """Return the protocol with seeds from 0 on, which no evaluation uses."""
         assert isinstance(protocol, ManiSkillProtocol)
@@ -50,7 +57,7 @@ class ManiSkill(SuiteFamily):
         SAPIEN needs the driver even if no image is rendered.
         """
         if not catalog.tasks():
-            return f"ManiSkill is not installed; run: {_INSTALL}"
+            return f"ManiSkill is not installed; run: {install_command('maniskill')}"
         return vulkan.find_driver().problem
 
     def rendering(self) -> str:

@@ -7,6 +7,8 @@ import numpy as np
 import sapien
 from numpy.typing import NDArray
 
+from benchmarks.maniskill.layouts import assign
+
 
 class Cameras:
     """The cameras of one simulator, by the role that a protocol gives them."""
@@ -15,9 +17,7 @@ class Cameras:
         """Find each role's camera among the sensors, then among the human render cameras."""
         self._sim, self._show_hidden = sim, show_hidden
         there = list(sim._sensors) + list(sim._human_render_cameras)
-        self.names = {role: name for role, name in wanted.items() if name in there}
-        if "main" in wanted and "main" not in self.names and there:
-            self.names = {"main": there[0]} | self.names
+        self.names = assign(wanted, there)
 
     def size(self, role: str) -> tuple[int, int]:
         """Return the height and width of a role's images."""

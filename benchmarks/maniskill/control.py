@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from benchmarks.maniskill.layouts import prefix, state_layout
 from harness.contracts.vectors import Layout, Part
 
 Vector = NDArray[np.float32]
@@ -71,19 +72,7 @@ class Control:
 
     def state_layout(self, kind: str) -> Layout:
         """Return the layout of a kind of state."""
-        if kind == "eef":
-            parts = [
-                part
-                for name in self._agents
-                for part in (
-                    Part(f"{_prefix(name)}eef_position", 3, "m, robot base"),
-                    Part(f"{_prefix(name)}eef_orientation", 4, "wxyz, robot base"),
-                    Part(f"{_prefix(name)}gripper_qpos", 2, "m, one number a finger"),
-                )
-            ]
-            return Layout(tuple(parts))
-        size = len(self.positions()) - (kind == "qpos[:-1]")
-        return Layout((Part(kind, size, "rad or m, ManiSkill's order of joints"),))
+        return state_layout(kind, tuple(self._agents), len(self.positions()))
 
     def _controllers(self) -> Iterator[tuple[str, str, Any]]:
         """Yield the robot's name, the controller's name and the controller, in action order."""
@@ -95,11 +84,7 @@ class Control:
     def _parts(self) -> Iterator[Part]:
         for robot, name, controller in self._controllers():
             for part in _meaning(name, controller):
-                yield Part(_prefix(robot) + part.name, part.size, part.meaning)
-
-
-def _prefix(robot: str) -> str:
-    return f"{robot}." if robot else ""
+                yield Part(prefix(robot) + part.name, part.size, part.meaning)
 
 
 def _meaning(name: str, controller: Any) -> list[Part]:

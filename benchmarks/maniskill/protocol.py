@@ -60,6 +60,14 @@ class ManiSkillProtocol(Protocol):
             del rules["undrawn"]
         return rules
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of all images; None for each camera's own."""
+        if not self.camera_size:
+            return None
+        height, width = self.camera_size
+        return height, width
+
     def scene_seed(self, seed: int, episode: int) -> int:
         """Return the seed of an episode's scene."""
         if self.first_seed is not None:

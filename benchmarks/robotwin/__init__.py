@@ -1,13 +1,20 @@
 """RoboTwin 2.0: five tasks with blocks that run anywhere, and all 50 with the user's files."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
 
 from benchmarks import vulkan
-from benchmarks.robotwin import assets
+from benchmarks.robotwin import assets, panda
+from benchmarks.robotwin.cameras import IMAGE_SIZE
 from benchmarks.robotwin.catalog import BLOCKS, EPISODES, TASKS
+from benchmarks.robotwin.layouts import arm_joints, layout
 from benchmarks.robotwin.needs import SIMULATOR, VENV
-from benchmarks.robotwin.protocol import full_protocols, protocols
+from benchmarks.robotwin.protocol import RoboTwinProtocol, full_protocols, protocols
 from benchmarks.suites import SuiteFamily
+from harness.contracts.environment import EnvSpec
+from harness.contracts.errors import UsageError
 from harness.contracts.protocol import Protocol
 
 
@@ -30,6 +37,15 @@ class RoboTwinBlocks(SuiteFamily):
     def protocols(self) -> Mapping[str, Protocol]:
         """Return the protocol cards by short name."""
         return protocols()
+
+    def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec | None:
+        """Return the cameras and the layouts, which all tasks share; None without the robot."""
+        assert isinstance(protocol, RoboTwinProtocol)
+        robot = _embodiment(protocol)
+        if robot is None:
+            return None
+        vector = layout(protocol.control, arm_joints(robot))
+        return EnvSpec(dict.fromkeys(protocol.cameras, IMAGE_SIZE), vector, vector)
 
     def episodes(self, benchmark: str, task: str) -> int | None:
         """Return the number of evaluated scenes."""
@@ -65,3 +81,14 @@ class RoboTwin(RoboTwinBlocks):
     def problem(self, images: bool) -> str | None:
         """Return which is missing: RoboTwin's files, cuRobo or a Vulkan driver."""
         return assets.problem() or super().problem(images)
+
+
+def _embodiment(protocol: RoboTwinProtocol) -> Mapping[str, Any] | None:
+    """Return the description of a protocol's robot, or None if its file is not here."""
+    if protocol.robot == panda.NAME:
+        return panda.CONFIG
+    try:
+        text = (assets.robot(protocol) / "config.yml").read_text()
+        return dict(yaml.safe_load(text))
+    except (UsageError, OSError, yaml.YAMLError):
+        return None

@@ -8,10 +8,9 @@ import yaml
 from gymnasium import spaces
 
 from benchmarks.robotwin.expert import targets
+from benchmarks.robotwin.layouts import arm_joints, layout
 from harness.contracts.environment import Action
-from harness.contracts.vectors import Layout, Part
 
-_GRIPPER = "0 closed, 1 open"
 _TABLE_LOW, _TABLE_HIGH = (-0.6, -0.5, 0.75), (0.6, 0.4, 1.3)
 """The bounds for random poses; poses outside them are not clipped."""
 
@@ -21,26 +20,14 @@ class Control:
 
     def __init__(self, robot: Path, kind: str) -> None:
         """Read the numbers of joints from an embodiment's folder; `kind` is ``qpos`` or ``ee``."""
-        config = yaml.safe_load((robot / "config.yml").read_text())
-        sizes = [len(names) for names in config["arm_joints_name"]]
+        joints = arm_joints(yaml.safe_load((robot / "config.yml").read_text()))
         self._poses = kind == "ee"
-        parts: list[Part] = []
         low: list[float] = []
         high: list[float] = []
-        for side, size in zip(("left", "right"), sizes, strict=True):
-            if self._poses:
-                parts.append(Part(f"{side}_position", 3, "m, world, 0.12 behind the fingertips"))
-                parts.append(Part(f"{side}_quaternion", 4, "wxyz, world"))
-                low += [*_TABLE_LOW, -1, -1, -1, -1]
-                high += [*_TABLE_HIGH, 1, 1, 1, 1]
-            else:
-                parts.append(Part(f"{side}_arm_joints", size, "rad, absolute, driven to"))
-                low += [-np.pi] * size
-                high += [np.pi] * size
-            parts.append(Part(f"{side}_gripper", 1, _GRIPPER))
-            low.append(0)
-            high.append(1)
-        self.layout = self.state_layout = Layout(tuple(parts))
+        for size in joints:
+            low += [*_TABLE_LOW, -1, -1, -1, -1, 0] if self._poses else [*[-np.pi] * size, 0]
+            high += [*_TABLE_HIGH, 1, 1, 1, 1, 1] if self._poses else [*[np.pi] * size, 1]
+        self.layout = layout(kind, joints)
         self.space = spaces.Box(np.array(low, np.float32), np.array(high, np.float32))
 
     def state(self, task: Any) -> Action:

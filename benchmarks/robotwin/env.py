@@ -29,6 +29,7 @@ from benchmarks.robotwin.panda import NAME, make_embodiment
 from benchmarks.robotwin.protocol import RoboTwinProtocol
 from benchmarks.robotwin.seeds import find_scene
 from benchmarks.robotwin.source import source
+from benchmarks.spaces import image_space
 from harness.contracts.environment import Action, BenchmarkEnv, Expert, Observation, StepOutcome
 
 _PRINTABLE = frozenset(map(chr, range(32, 127)))
@@ -58,14 +59,13 @@ class RoboTwinEnv(BenchmarkEnv):
         self.max_steps = protocol.steps(benchmark, task)
         self.instruction = task.replace("_", " ")
         self._control = Control(self._robot, protocol.control)
-        self.state_layout, self.action_layout = self._control.state_layout, self._control.layout
+        self.state_layout = self.action_layout = self._control.layout
         self.action_space, self.cameras = self._control.space, tuple(protocol.cameras)
         self.metadata = self.metadata | {"render_fps": 5}
         self._expert: Any = None
         self._task: Any = None
-        picture = spaces.Box(0, 255, (*IMAGE_SIZE, 3), np.uint8)
         self.observation_space: spaces.Space[Any] = spaces.Dict(
-            image=spaces.Dict(dict.fromkeys(self.cameras, picture)),
+            image=image_space(dict.fromkeys(self.cameras, IMAGE_SIZE)),
             state=spaces.Box(-np.inf, np.inf, (self.state_layout.size,), np.float32),
             instruction=spaces.Text(_MAX_INSTRUCTION, charset=_PRINTABLE),
         )

@@ -32,7 +32,7 @@ _HOME = [0.0, 0.19635, 0.0, -2.61799, 0.0, 2.94159, 0.7854]
 _GRIPPER = {"base": "panda_finger_joint1", "mimic": [["panda_finger_joint2", 1.0, 0.0]]}
 _BASE = [0.0, -0.65, 0.75, 0.70711, 0.0, 0.0, 0.70711]
 """The pose at the table's near edge, towards the table: x, y, z and a wxyz quaternion."""
-_CONFIG: dict[str, Any] = {
+CONFIG: dict[str, Any] = {
     "urdf_path": "./panda.urdf",
     "srdf_path": "./panda.srdf",
     "planner": "mplib_RRT",
@@ -66,7 +66,7 @@ _CONFIG: dict[str, Any] = {
     ],
 }
 """The robot in RoboTwin's format. The head camera has the pose of RoboTwin's own embodiments."""
-DESCRIPTION = digest({"config": _CONFIG, "camera": _CAMERA, "model": _MODEL})[:10]
+DESCRIPTION = digest({"config": CONFIG, "camera": _CAMERA, "model": _MODEL})[:10]
 """A hash of these choices, for the protocol."""
 _NO_CUROBO: dict[str, Any] = {"robot_cfg": {}}
 """RoboTwin reads cuRobo's settings even if it plans without cuRobo."""
@@ -98,7 +98,7 @@ def _fill(folder: Path) -> None:
     shutil.copyfile(given / f"{_MODEL}.srdf", folder / "panda.srdf")
     os.symlink(given / _MESHES, folder / _MESHES)
     # RoboTwin's parser does not support YAML anchors.
-    (folder / "config.yml").write_text(yaml.dump(_CONFIG, Dumper=_Plain))
+    (folder / "config.yml").write_text(yaml.dump(CONFIG, Dumper=_Plain))
     for arm in ("left", "right"):
         (folder / f"curobo_{arm}_tmp.yml").write_text(yaml.safe_dump(_NO_CUROBO))
 

@@ -8,12 +8,12 @@ from benchmarks import gl
 from benchmarks.suites import SuiteFamily, register_env
 from benchmarks.vlabench import catalog
 from benchmarks.vlabench.protocol import FAMILY, LiteProtocol, find_protocol, protocols
+from harness.contracts.environment import EnvSpec
+from harness.contracts.extras import install_command
 from harness.contracts.protocol import Protocol
 
 # MuJoCo reads MUJOCO_GL at import and fails if that backend is missing.
 os.environ["MUJOCO_GL"] = gl.choose_gl()
-
-_INSTALL = 'pip install -e ".[vlabench]" -c constraints.txt'
 
 
 class VLABenchLite(SuiteFamily):
@@ -44,6 +44,11 @@ class VLABenchLite(SuiteFamily):
         """Return a card; the option ``tracks`` names the folder of the track files."""
         return find_protocol(short, options)
 
+    def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec:
+        """Return a task's cameras and layouts."""
+        assert isinstance(protocol, LiteProtocol)
+        return protocol.env_spec(task)
+
     def demonstration_protocol(self, protocol: Protocol) -> Protocol:
         """Return the protocol with random streams that no evaluation uses."""
         assert isinstance(protocol, LiteProtocol)
@@ -60,7 +65,8 @@ class VLABenchLite(SuiteFamily):
     def problem(self, images: bool) -> str | None:
         """Return which is missing: a package, or a GL library for images."""
         if not catalog.is_installed():
-            return f"vlabench_lite needs mujoco and the robot of robosuite; run: {_INSTALL}"
+            fix = install_command("vlabench")
+            return f"vlabench_lite needs mujoco and the robot of robosuite; run: {fix}"
         return gl.problem("vlabench_lite") if images else None
 
     def rendering(self) -> str:

@@ -8,31 +8,13 @@ from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from benchmarks.vlabench.kinematics import Kinematics
+from benchmarks.vlabench.layouts import JOINTS
 from benchmarks.vlabench.panda import BASE, CLOSED, OPEN
-from benchmarks.vlabench.world import JOINTS, Vector, World, from_base
+from benchmarks.vlabench.world import Vector, World, from_base
 from harness.contracts.environment import Action
-from harness.contracts.vectors import Layout, Part
 
 _OPEN_FROM = 0.1
 """The smallest gripper value at which upstream's clients open the gripper."""
-_CLOSED_BIT = Part("gripper_closed", 1, "0 or 1: both fingers within 0.035 m of the middle")
-STATES = {
-    "openpi": Layout(
-        (
-            Part("eef_position", 3, "m, from the robot's base, world axes"),
-            Part("eef_orientation", 3, "extrinsic xyz Euler angles in rad, world"),
-            _CLOSED_BIT,
-        )
-    ),
-    "ee_state": Layout(
-        (
-            Part("eef_position", 3, "m, world"),
-            Part("eef_orientation", 4, "wxyz quaternion, world"),
-            _CLOSED_BIT,
-        )
-    ),
-}
-"""The state layouts by name."""
 
 
 def read_state(kind: str, world: World) -> Vector:
@@ -50,7 +32,6 @@ class Control(ABC):
     """Converts actions to servo commands, and the expert's target poses to actions."""
 
     perturbations: tuple[Action, Action] | None = None
-    layout: Layout
     space: spaces.Box
 
     @abstractmethod
@@ -70,13 +51,6 @@ _PUSH = np.array([0.04, 0.04, 0.04, 0, 0, 0, 0], np.float32)
 class AbsolutePose(Control):
     """Absolute tool poses, as in upstream's openpi client."""
 
-    layout = Layout(
-        (
-            Part("eef_position", 3, "target in m, from the robot's base, world axes"),
-            Part("eef_orientation", 3, "target, extrinsic xyz Euler angles in rad, world"),
-            Part("gripper", 1, ">= 0.1 opens, else closes"),
-        )
-    )
     space = spaces.Box(
         np.array([-1, -1, -1, -np.pi, -np.pi, -np.pi, 0], np.float32),
         np.array([1, 1, 1, np.pi, np.pi, np.pi, 1], np.float32),
@@ -97,13 +71,6 @@ class AbsolutePose(Control):
 class PoseChange(Control):
     """Changes of the tool's position and Euler angles, as in upstream's OpenVLA client."""
 
-    layout = Layout(
-        (
-            Part("eef_translation", 3, "delta in m from the present pose, world axes"),
-            Part("eef_rotation", 3, "delta of the extrinsic xyz Euler angles in rad"),
-            Part("gripper", 1, ">= 0.1 opens, else closes"),
-        )
-    )
     space = spaces.Box(
         np.array([-0.1, -0.1, -0.1, -0.5, -0.5, -0.5, 0], np.float32),
         np.array([0.1, 0.1, 0.1, 0.5, 0.5, 0.5, 1], np.float32),
@@ -128,12 +95,6 @@ class PoseChange(Control):
 class JointTargets(Control):
     """Positions of joints and fingers, the actions of upstream's environment."""
 
-    layout = Layout(
-        (
-            Part("joint_position", JOINTS, "target in rad"),
-            Part("finger_position", 2, "target in m from the middle, 0 closed, 0.04 open"),
-        )
-    )
     space = spaces.Box(
         np.array([-2.9, -1.77, -2.9, -3.08, -2.9, -0.02, -2.9, 0, 0], np.float32),
         np.array([2.9, 1.77, 2.9, -0.06, 2.9, 3.76, 2.9, 0.04, 0.04], np.float32),
@@ -157,7 +118,7 @@ CONTROLS: dict[str, type[Control]] = {
     "ee_delta": PoseChange,
     "joint": JointTargets,
 }
-"""The action formats by name."""
+"""The action formats by name; `layouts.ACTIONS` says what their numbers mean."""
 
 
 def _reach(

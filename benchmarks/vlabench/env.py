@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from benchmarks.spaces import image_space
 from benchmarks.vlabench.cameras import Cameras
 from benchmarks.vlabench.catalog import TaskFacts
-from benchmarks.vlabench.control import CONTROLS, STATES, read_state
+from benchmarks.vlabench.control import CONTROLS, read_state
 from benchmarks.vlabench.expert import SelectionExpert
 from benchmarks.vlabench.kinematics import Kinematics
 from benchmarks.vlabench.model import build_model
@@ -54,14 +55,14 @@ class LiteEnv(BenchmarkEnv):
         self.max_steps = protocol.task_limit(benchmark, task.name)
         self.episodes = protocol.episodes_per_task if protocol.track else None
         self._control = CONTROLS[protocol.action]()
-        self.state_layout, self.action_layout = STATES[protocol.state], self._control.layout
+        spec = protocol.env_spec(task.name)
+        self.state_layout, self.action_layout = spec.state_layout, spec.action_layout
         self.action_space: spaces.Space[Any] = self._control.space
         self.perturbations = self._control.perturbations
         self._views = protocol.views(task.name)
-        self.cameras = tuple(self._views)
-        picture = spaces.Box(0, 255, (*protocol.camera_size, 3), np.uint8)
+        self.cameras = tuple(spec.cameras)
         self.observation_space: spaces.Space[Any] = spaces.Dict(
-            image=spaces.Dict(dict.fromkeys(self.cameras, picture)),
+            image=image_space(spec.cameras),
             state=spaces.Box(-np.inf, np.inf, (self.state_layout.size,), np.float32),
             instruction=spaces.Text(_MAX_INSTRUCTION, charset=_CHARACTERS),
         )

@@ -3,8 +3,9 @@
 import mujoco
 import numpy as np
 
+from benchmarks.vlabench.layouts import JOINTS
 from benchmarks.vlabench.panda import TOOL
-from benchmarks.vlabench.world import JOINTS, Vector
+from benchmarks.vlabench.world import Vector
 
 _ITERATIONS = 100
 _DAMPING = 1e-3

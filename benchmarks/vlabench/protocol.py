@@ -10,8 +10,10 @@ from typing import Any, Self
 import numpy as np
 
 from benchmarks.vlabench import catalog
+from benchmarks.vlabench.layouts import ACTIONS, STATES
 from benchmarks.vlabench.scene import Scene
 from benchmarks.vlabench.tracks import TRACKS, Track, file_name, load_track
+from harness.contracts.environment import EnvSpec
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.protocol import Protocol
 
@@ -39,8 +41,8 @@ class LiteProtocol(Protocol):
         task_cameras: The cameras of single tasks that differ, by task and role.
         camera_size: Height and width of the images in pixels.
         shadow_size: The side of the shadow map in pixels; 0 for no shadows.
-        action: The action format, a key of `control.CONTROLS`.
-        state: The state format, a key of `control.STATES`.
+        action: The action format, a key of `layouts.ACTIONS`.
+        state: The state format, a key of `layouts.STATES`.
         process_score: ``code`` or ``paper``, upstream's two definitions.
         upstream_simulator: The versions that upstream pins; `simulator` has the installed ones.
         folder: The folder of the track files; empty if unknown.
@@ -73,6 +75,11 @@ class LiteProtocol(Protocol):
     def views(self, task: str) -> dict[str, str]:
         """Return upstream's camera for each role in a task."""
         return dict(self.cameras) | dict(self.task_cameras.get(task, {}))
+
+    def env_spec(self, task: str) -> EnvSpec:
+        """Return the cameras and layouts of a task."""
+        cameras = dict.fromkeys(self.views(task), self.camera_size)
+        return EnvSpec(cameras, STATES[self.state], ACTIONS[self.action])
 
     def scene(self, task: str, episode: int, seed: int) -> Scene:
         """Return the scene of an episode; it depends on the arguments alone.

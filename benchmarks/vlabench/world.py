@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from benchmarks.vlabench.assets import asset
+from benchmarks.vlabench.layouts import JOINTS
 from benchmarks.vlabench.panda import BASE, FINGERS, HOME, OPEN, TOOL
 from benchmarks.vlabench.scene import Scene
 
@@ -13,7 +14,6 @@ Vector = NDArray[np.float64]
 SUBSTEPS = 100
 RATE = 10
 """Substeps of 1 ms in a control step, and control steps in a second."""
-JOINTS = 7
 _CLOSED_BELOW = 0.035
 """Upstream's gripper counts as closed with both fingers this near to the middle, in metres."""
 _MIN_FORCE, _MAX_FORCE = 0.01, 100.0

@@ -7,7 +7,13 @@ from benchmarks.suites import SuiteFamily
 from benchmarks.vlabench_upstream import checkout
 from benchmarks.vlabench_upstream.catalog import BENCHMARKS, short_name
 from benchmarks.vlabench_upstream.needs import VENV
-from benchmarks.vlabench_upstream.protocol import FAMILY, SIMULATOR, protocols
+from benchmarks.vlabench_upstream.protocol import (
+    FAMILY,
+    SIMULATOR,
+    UpstreamProtocol,
+    protocols,
+)
+from harness.contracts.environment import EnvSpec
 from harness.contracts.protocol import Protocol
 
 
@@ -34,6 +40,11 @@ class VLABenchUpstream(SuiteFamily):
     def protocol_of(self, benchmark: str) -> str:
         """Return the track's own card."""
         return short_name(benchmark)
+
+    def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec:
+        """Return the cameras and the layouts, which all tasks share."""
+        assert isinstance(protocol, UpstreamProtocol)
+        return protocol.env_spec
 
     def episodes(self, benchmark: str, task: str) -> int | None:
         """Return the number of episodes that the track has of a task."""

@@ -16,26 +16,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from benchmarks.spaces import image_space
 from benchmarks.vlabench_upstream.protocol import UpstreamProtocol
 from benchmarks.vlabench_upstream.source import source
 from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
-from harness.contracts.vectors import Layout, Part
 
 _FINGERS_OPEN, _FINGERS = 0.04, 2
-STATE = Layout(
-    (
-        Part("eef_position", 3, "m, robot's base"),
-        Part("eef_euler", 3, "rad, xyz"),
-        Part("gripper", 1, "0 open, 1 closed"),
-    )
-)
-ACTION = Layout(
-    (
-        Part("eef_position", 3, "m, robot's base, absolute"),
-        Part("eef_euler", 3, "rad, xyz, absolute"),
-        Part("gripper", 1, "0.1 or more open, less closed"),
-    )
-)
 _LOW = (-0.6, -0.1, -0.1, -np.pi, -np.pi, -np.pi, 0.0)
 _HIGH = (0.6, 0.9, 0.9, np.pi, np.pi, np.pi, 1.0)
 """The bounds for random actions; actions outside them are not clipped."""
@@ -66,14 +52,14 @@ class UpstreamEnv(BenchmarkEnv):
         self.max_steps = protocol.task_steps.get(task, protocol.limit(benchmark))
         self.metadata = self.metadata | {"render_fps": 10}
         self.instruction = task.replace("_", " ")
-        self.state_layout, self.action_layout = STATE, ACTION
-        self.cameras = tuple(protocol.cameras)
+        spec = protocol.env_spec
+        self.state_layout, self.action_layout = spec.state_layout, spec.action_layout
+        self.cameras = tuple(spec.cameras)
         self._base = np.array(protocol.robot_base)
         self._sim: Any = None
-        size = (*protocol.camera_size, 3)
         self.observation_space: spaces.Space[Any] = spaces.Dict(
-            image=spaces.Dict({role: spaces.Box(0, 255, size, np.uint8) for role in self.cameras}),
-            state=spaces.Box(-np.inf, np.inf, (STATE.size,), np.float32),
+            image=image_space(spec.cameras),
+            state=spaces.Box(-np.inf, np.inf, (self.state_layout.size,), np.float32),
             instruction=spaces.Text(_MAX_INSTRUCTION, charset=_PRINTABLE),
         )
         low, high = (np.array(bound, np.float32) for bound in (_LOW, _HIGH))

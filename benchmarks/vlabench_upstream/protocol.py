@@ -6,12 +6,28 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.vlabench_upstream import checkout
+from harness.contracts.environment import EnvSpec
 from harness.contracts.protocol import Protocol
+from harness.contracts.vectors import Layout, Part
 
 _CARDS = Path(__file__).parent / "protocols"
 FAMILY = "vlabench"
 SIMULATOR = {"mujoco": "3.2.2", "dm_control": "1.0.22"}
 """The versions that upstream and the virtual environment pin."""
+STATE = Layout(
+    (
+        Part("eef_position", 3, "m, robot's base"),
+        Part("eef_euler", 3, "rad, xyz"),
+        Part("gripper", 1, "0 open, 1 closed"),
+    )
+)
+ACTION = Layout(
+    (
+        Part("eef_position", 3, "m, robot's base, absolute"),
+        Part("eef_euler", 3, "rad, xyz, absolute"),
+        Part("gripper", 1, "0.1 or more open, less closed"),
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +52,12 @@ class UpstreamProtocol(Protocol):
     robot_base: tuple[float, ...]
     open_from: float
     cameras: Mapping[str, int]
-    camera_size: tuple[int, ...]
+    camera_size: tuple[int, int]
+
+    @property
+    def env_spec(self) -> EnvSpec:
+        """The cameras and layouts of every task."""
+        return EnvSpec(dict.fromkeys(self.cameras, self.camera_size), STATE, ACTION)
 
 
 def protocols() -> dict[str, UpstreamProtocol]:
