@@ -40,7 +40,7 @@ class Number:
     def is_angle(self) -> bool:
         """Whether it is an absolute Euler angle, which jumps from -pi to pi."""
         words = f"{self.part.name} {self.part.meaning}".lower()
-        return "euler" in words and "absolute" in words
+        return "euler" in words and "delta" not in words
 
     @property
     def is_quaternion(self) -> bool:
