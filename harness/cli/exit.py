@@ -6,9 +6,9 @@ import select
 import sys
 from collections.abc import Callable
 
-from harness.cli.codes import EXIT_UNREAD, EXIT_USAGE
+from harness.cli.codes import EXIT_INCOMPLETE, EXIT_UNREAD, EXIT_USAGE
 from harness.cli.output import notes
-from harness.contracts.errors import UsageError
+from harness.contracts.errors import PolicyCrashed, StorageError, UsageError
 from harness.contracts.extras import install_hint
 
 
@@ -17,12 +17,17 @@ def exit_code(command: Callable[[], int]) -> int:
     try:
         code = command()
     except UsageError as error:
-        return _usage_error(str(error))
+        return _error(str(error), EXIT_USAGE)
+    except StorageError as error:
+        return _error(str(error), EXIT_INCOMPLETE)
+    except PolicyCrashed as crash:
+        notes().print(f"\n{crash.traceback}", markup=False, highlight=False, soft_wrap=True)
+        return _error(f"the policy's code raised {crash}", EXIT_USAGE)
     except ModuleNotFoundError as error:
         hint = install_hint(error)
         if hint is None:
             raise
-        return _usage_error(f"this needs {error.name}, which is not installed; run: {hint}")
+        return _error(f"this needs {error.name}, which is not installed; run: {hint}", EXIT_USAGE)
     except BrokenPipeError:
         # The pipe to a worker may break too; that error must not be hidden.
         if _is_read():
@@ -32,9 +37,9 @@ def exit_code(command: Callable[[], int]) -> int:
     return code
 
 
-def _usage_error(message: str) -> int:
+def _error(message: str, code: int) -> int:
     notes().print(f"error: {message}", style="red", markup=False, soft_wrap=True)
-    return EXIT_USAGE
+    return code
 
 
 def _is_read() -> bool:

@@ -86,7 +86,9 @@ def keep_sources(folder: Path, work: Work) -> list[str]:
                 notices.append(f"{path} was not kept with the run: it has more than 1 MiB")
                 continue
             copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(content)
+            partial = copy.with_name(f"{copy.name}.partial")
+            partial.write_bytes(content)
+            partial.replace(copy)
     return notices
 
 

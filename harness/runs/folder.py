@@ -218,8 +218,7 @@ class RunWriter(Run):
         line = {"started": round(time.time(), 3), "workers": workers, "cores": os.cpu_count()}
         line |= {name: self._session[name] for name in ("command", "versions", "git")}
         with self._storing():
-            with (self.path / "sessions.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            _append_whole(self.path / "sessions.jsonl", json.dumps(line).encode() + b"\n")
             self._save(with_session(self.facts, self._session))
 
     @contextmanager
@@ -299,7 +298,9 @@ class RunWriter(Run):
                 f"{name} is no longer part of the run: it has no scored episode" for name in dropped
             ]
         try:
-            return grow(there, self._session) if there["plans"] else self._session
+            if not there["plans"]:
+                return self._session | {"created": there["created"]}
+            return grow(there, self._session)
         except UsageError as error:
             raise UsageError(
                 f"{self.path} holds a run of another plan ({error}); choose another --out, or "
@@ -315,6 +316,18 @@ class RunWriter(Run):
         partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         partial.replace(target)
         self.facts = facts
+
+
+def _append_whole(path: Path, line: bytes) -> None:
+    """Append a line whole or not at all."""
+    whole = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("ab") as file:
+            file.write(line)
+    except OSError:
+        with suppress(OSError):
+            os.truncate(path, whole)
+        raise
 
 
 def _probe(path: Path) -> None:

@@ -156,6 +156,10 @@ def _rounds(there: Facts, here: Facts) -> list[str]:
         return []
     if old != new:
         return [f"stop_when_decided: {old} there, {new} here"]
+    # A policy that never played was dropped; its successor does not change the rounds.
+    (old_plan,), (new_plan,) = there["plans"], here["plans"]
+    if len(players_of([old_plan])) < 2 and _covers(new_plan, old_plan):
+        here = {"plans": [new_plan | {"policies": old_plan["policies"]}]}
     if want_the_same(there, here):
         return []
     return ["stop_when_decided: its rounds would change with another plan"]
