@@ -266,3 +266,27 @@ def test_a_placeholder_is_never_decoded(data: Path) -> None:
     change_rows(data, change)
     assert len(Demonstrations(data).samples(4).image["main"][:]) == 6
     assert len(Demonstrations(data).episode(0).image["main"]) == 3
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_damage_is_refused_or_harmless(data: Path, seed: int) -> None:
+    stream = np.random.default_rng(seed)
+    names = ("meta/info.json", "provenance.json", EPISODES, FILE)
+    refused: list[str] = []
+    for name in 5 * names:
+        kept = (data / name).read_bytes()
+        content = np.frombuffer(kept, np.uint8).copy()
+        # Parquet keeps its description at the end.
+        places = stream.integers(max(0, len(content) - 3000), len(content), 3)
+        content[places] = stream.integers(0, 256, 3)
+        (data / name).write_bytes(content.tobytes())
+        try:
+            read = Demonstrations(data)
+            samples = read.samples(4)
+            assert len(samples) == len(samples.image["main"][:])
+            assert len(read.episode(1)) == 12
+        except UsageError as error:
+            refused.append(str(error))
+        (data / name).write_bytes(kept)
+    assert refused
+    assert not any("\n" in message for message in refused)
