@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["ok", "warning", "problem"]
+Severity = Literal["ok", "warning", "problem"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Remark:
         fix: What to change; empty if there is nothing to change.
     """
 
-    level: Level
+    level: Severity
     topic: str
     text: str
     fix: str = ""
