@@ -4,15 +4,23 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.contracts.errors import UsageError, require_known
+import yaml
+
+from harness.contracts.errors import PolicyCrashed, UsageError, require_known
 from harness.contracts.policy import PolicySpec
 from harness.contracts.registry import SAFE_NAME
+from policies.weight_files import hash_files
+
+SOURCE = re.compile(r"(?P<location>[^,]+):(?P<name>\w+)(?P<arguments>(,.*)?)", re.DOTALL)
+SYNTAX = "FILE.py:NAME[,ARGUMENT=VALUE,...]"
 
 
 @dataclass(frozen=True)
@@ -21,69 +29,178 @@ class Imported:
 
     Attributes:
         target: The class or function.
+        arguments: The arguments with which it creates the policy.
         spec: From the optional attributes ``name``, ``cameras``, ``state_layout``,
             ``action_layout``, ``image_size`` and ``chunk_length``.
+        files: The SHA-256 of the files that the attribute ``files`` and the arguments name.
+        code: The source file.
     """
 
     target: Any
+    arguments: Mapping[str, Any]
     spec: PolicySpec
+    files: Mapping[str, str]
+    code: tuple[Path, ...]
 
     @property
     def is_factory(self) -> bool:
-        """Whether a call without arguments creates the policy."""
-        return isinstance(self.target, type) or required_positional(self.target) == 0
+        """Whether a call creates the policy."""
+        return (
+            isinstance(self.target, type)
+            or bool(self.arguments)
+            or not required_positional(self.target)
+        )
 
     def make(self) -> Any:
         """Return the policy: a new object from a factory, otherwise the function itself."""
-        return self.target() if self.is_factory else self.target
+        return self.target(**self.arguments) if self.is_factory else self.target
 
 
-def find_imported(source: str) -> Imported:
-    """Import ``FILE.py:NAME`` or ``MODULE:NAME``.
+def find_imported(source: str, kind: str) -> Imported:
+    """Import ``FILE.py:NAME`` or ``MODULE:NAME``, with arguments behind it.
 
-    The policy's identity contains a digest of the file. So an edited file is another policy.
+    The policy's identity contains a digest of the kind, the source file, the arguments and the
+    named files. If one of them changes, it is another policy.
+
+    Args:
+        source: The command line's text after the kind and a colon.
+        kind: How the policy is called, e.g. ``python``.
 
     Raises:
         UsageError: The file, module or name does not exist, or an attribute is wrong.
+        PolicyCrashed: The file raises an exception.
     """
-    location, colon, name = source.rpartition(":")
-    if not colon or not location or not name:
+    match = SOURCE.fullmatch(source)
+    if match is None:
         raise UsageError(f"{source!r} is not FILE.py:NAME, e.g. my_policy.py:MyPolicy")
+    location, name = match["location"], match["name"]
+    arguments = read_arguments(match["arguments"], source)
     module = _module(location)
-    require_known(f"name in {location}", name, [n for n in vars(module) if not n.startswith("__")])
+    own = [n for n, value in vars(module).items() if _is_own(n, value, module)]
+    if name not in vars(module):
+        require_known(f"class or function in {location}", name, own)
     target = getattr(module, name)
     if not callable(target):
         raise UsageError(f"{name} in {location} must be a class or a function")
+    _check_arguments(target, arguments, source)
+    code = (Path(module.__file__),) if module.__file__ else ()
+    files = hash_files(_named_files(target, arguments, code, source))
+    spec = _spec(target, name, source, arguments, _identity(kind, code, arguments, files, location))
+    return Imported(target, arguments, spec, files, code)
+
+
+def read_arguments(text: str, source: str) -> dict[str, Any]:
+    """Read ``,ARGUMENT=VALUE,...``; a value is read as YAML, so 3 is a number.
+
+    Raises:
+        UsageError: A part has another form, or an argument is given twice.
+    """
+    arguments: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        argument, equals, value = part.partition("=")
+        if not equals or not argument.isidentifier():
+            raise UsageError(f"{part!r} in {source} is not ARGUMENT=VALUE")
+        if argument in arguments:
+            raise UsageError(f"{source} gives {argument} twice")
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError:
+            read = value
+        arguments[argument] = read if isinstance(read, int | float | bool) else value
+    return arguments
+
+
+def required_positional(function: Any) -> list[str]:
+    """Return the positional parameters of a callable that have no default.
+
+    Raises:
+        UsageError: Python cannot determine the signature.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = _parameters(function).items()
+    return [name for name, p in parameters if p.kind in kinds and p.default is p.empty]
+
+
+def has_parameter(function: Any, name: str) -> bool:
+    """Return whether a callable has a parameter of this name."""
+    return name in _parameters(function)
+
+
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"cannot read the signature of {function!r}: {error}") from error
+
+
+def _check_arguments(target: Any, arguments: Mapping[str, Any], source: str) -> None:
+    if not arguments:
+        return
+    parameters = _parameters(target)
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for argument in arguments:
+        require_known(f"argument of {source}", argument, parameters)
+
+
+def _named_files(
+    target: Any, arguments: Mapping[str, Any], code: tuple[Path, ...], source: str
+) -> list[Path]:
+    """Return the files and folders that the policy or its arguments name."""
+    stated = getattr(target, "files", ())
+    if isinstance(stated, str | Path):
+        raise UsageError(f"files of {source} must be a list; write files = [{str(stated)!r}]")
+    beside = code[0].parent if code else Path()
+    paths = [beside / path for path in stated]
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{source} names {path} in files, and it does not exist")
+    given = [Path(value) for value in arguments.values() if isinstance(value, str)]
+    return paths + [path for path in given if path.exists()]
+
+
+def _identity(
+    kind: str,
+    code: tuple[Path, ...],
+    arguments: Mapping[str, Any],
+    files: Mapping[str, str],
+    location: str,
+) -> str:
+    found = hashlib.sha256(code[0].read_bytes() if code else location.encode())
+    if kind != "python" or arguments or files:
+        found.update(repr((kind, sorted(arguments.items()), sorted(files.values()))).encode())
+    return found.hexdigest()[:10]
+
+
+def _spec(
+    target: Any, name: str, source: str, arguments: Mapping[str, Any], identity: str
+) -> PolicySpec:
     label = getattr(target, "name", name)
     if not isinstance(label, str) or not SAFE_NAME.fullmatch(label):
         raise UsageError(f"the name {label!r} of {source} may only have letters, digits and ._+-")
-    code = Path(module.__file__).read_bytes() if module.__file__ else location.encode()
     cameras = getattr(target, "cameras", ())
     if isinstance(cameras, str):
         raise UsageError(f"cameras of {source} must be a tuple; write cameras = ({cameras!r},)")
-    spec = PolicySpec(
-        f"{label}@{hashlib.sha256(code).hexdigest()[:10]}",
+    shown = "".join(f",{argument}={_short(value)}" for argument, value in arguments.items())
+    return PolicySpec(
+        f"{label}{shown}@{identity}",
         tuple(cameras),
         getattr(target, "state_layout", None),
         getattr(target, "action_layout", None),
         getattr(target, "image_size", None),
         getattr(target, "chunk_length", None),
     )
-    return Imported(target, spec)
 
 
-def required_positional(function: Any) -> int:
-    """Return how many positional arguments without a default a callable has.
+def _short(value: Any) -> str:
+    """Return an argument's value as a policy's name shows it: a path's last part."""
+    last = Path(value).name if isinstance(value, str) else str(value)
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", last)[:40]
 
-    Raises:
-        UsageError: Python cannot determine the signature.
-    """
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"cannot read the signature of {function!r}: {error}") from error
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in kinds and p.default is p.empty for p in parameters)
+
+def _is_own(name: str, value: Any, module: ModuleType) -> bool:
+    """Return whether a module defines a class or function, and does not only import it."""
+    return callable(value) and getattr(value, "__module__", "") == module.__name__
 
 
 def _module(location: str) -> ModuleType:
@@ -93,8 +210,10 @@ def _module(location: str) -> ModuleType:
         return importlib.import_module(location)
     except UsageError:
         raise
+    except ModuleNotFoundError as error:
+        raise UsageError(f"cannot import {location}: {error}") from error
     except Exception as error:
-        raise UsageError(f"cannot import {location}: {type(error).__name__}: {error}") from error
+        raise PolicyCrashed.of(error) from error
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -1,36 +1,45 @@
 """Policies with LeRobot's interface: `select_action`, `predict_action_chunk` and `reset`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from harness.contracts.environment import BenchmarkEnv, Observation
 from harness.contracts.errors import UsageError
-from harness.contracts.policy import ActionChunk, Policy, Query
+from harness.contracts.policy import ActionChunk, Policy, Query, as_array
 from harness.contracts.spec import EpisodeSpec
-from policies.imported import find_imported
+from policies.imported import SYNTAX, find_imported
+from policies.lerobot_folder import FolderPolicy, LeRobotFolder
 from policies.seeded import seeded
 
 
 class _LeRobot(Policy):
     """Creates the LeRobot policy in the process that infers, and calls one of its methods."""
 
-    source = "FILE.py:NAME"
+    source = f"FOLDER, or {SYNTAX}"
     """The command line's syntax after the colon."""
 
+    kind: ClassVar[str]
+    """The policy's name on the command line."""
     method: ClassVar[str]
     """The method of the LeRobot policy that returns actions."""
 
     def __init__(self, source: str) -> None:
-        """Import the class or function that creates the policy.
+        """Read a checkpoint's config.json, or import the class that creates the policy.
 
         Raises:
-            UsageError: The import fails.
+            UsageError: The folder is no checkpoint of LeRobot, or the import fails.
         """
-        self._source, self._imported = source, find_imported(source)
-        self.spec = self._imported.spec
-        self._object: Any = None
+        self._source = source
+        folder = LeRobotFolder.parse(source, self.kind)
+        if folder is not None:
+            self._make: Any = lambda: FolderPolicy(folder)
+            self.spec, self.files = folder.spec, folder.files
+            return
+        imported = find_imported(source, self.kind)
+        self._make = imported.make if imported.is_factory else lambda: None
+        self.spec, self.files, self.code = imported.spec, imported.files, imported.code
 
     def load(self) -> None:
         """Create the LeRobot policy.
@@ -38,7 +47,7 @@ class _LeRobot(Policy):
         Raises:
             UsageError: The policy lacks one of LeRobot's methods.
         """
-        self._object = self._imported.make() if self._imported.is_factory else None
+        self._object: Any = self._make()
         for name in (self.method, "reset"):
             if not callable(getattr(self._object, name, None)):
                 raise UsageError(
@@ -46,22 +55,31 @@ class _LeRobot(Policy):
                     f"returns an object with {self.method}(batch) and reset(); {name} is missing"
                 )
 
-    def _actions(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
-        with seeded(stream):
-            batch = _lerobot_batch(observation, self._object)
-            return _array(getattr(self._object, self.method)(batch))
+    def _actions(self, query: Query) -> ActionChunk:
+        with seeded(query.stream):
+            batch = _lerobot_batch(query.observation, self._object)
+            actions: ActionChunk = np.asarray(as_array(getattr(self._object, self.method)(batch)))
+        return actions
 
 
 class LeRobotPolicy(_LeRobot):
-    """Calls a LeRobot policy's select_action, e.g. lerobot:my_policy.py:make.
+    """Calls a LeRobot policy's select_action, e.g. lerobot:FOLDER of a checkpoint.
 
     The LeRobot policy keeps state between calls, such as a queue of actions. So every worker
     has its own copy and resets it before each episode. It is called at every step, because
     only the policy knows when its queue is empty.
     """
 
+    kind = "lerobot"
     method = "select_action"
     needs_env = True
+
+    def load(self) -> None:
+        """Create the policy, and read how many actions of a chunk it executes."""
+        super().load()
+        config = getattr(self._object, "config", None)
+        steps = getattr(config, "n_action_steps", None)
+        self.own_replan = steps if isinstance(steps, int) else None
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Reset the LeRobot policy."""
@@ -69,27 +87,31 @@ class LeRobotPolicy(_LeRobot):
 
     def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Return the next action as a chunk of length 1."""
-        return [self._actions(queries[0].observation, queries[0].stream).reshape(1, -1)]
+        return [self._actions(queries[0]).reshape(1, -1)]
 
 
 class LeRobotChunksPolicy(_LeRobot):
-    """Calls a LeRobot policy's predict_action_chunk, e.g. lerobot-chunks:my_policy.py:make.
+    """Calls a LeRobot policy's predict_action_chunk, e.g. lerobot-chunks:FOLDER.
 
     The LeRobot policy is reset before every call, so it must not need earlier observations. All
     workers can share it, and it can be served. The protocol sets how many actions of a chunk are
     executed.
     """
 
+    kind = "lerobot-chunks"
     method = "predict_action_chunk"
+    batching = "fast"
 
     def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
-        """Infer one observation at a time, because a batch would change the last bits."""
-        return [self._chunk(query.observation, query.stream) for query in queries]
-
-    def _chunk(self, observation: Observation, stream: np.random.Generator) -> ActionChunk:
+        """Infer all observations together; the noise of a batch comes from its first stream."""
         self._object.reset()
-        chunk = self._actions(observation, stream)
-        return chunk[0] if chunk.ndim == 3 else chunk
+        if len(queries) == 1:
+            chunk = self._actions(queries[0])
+            return [chunk[0] if chunk.ndim == 3 else chunk]
+        batches = [_lerobot_batch(query.observation, self._object) for query in queries]
+        with seeded(queries[0].stream):
+            chunks = as_array(self._object.predict_action_chunk(_joined(batches)))
+        return list(np.asarray(chunks))
 
 
 def _lerobot_batch(observation: Observation, policy: Any) -> dict[str, Any]:
@@ -100,7 +122,7 @@ def _lerobot_batch(observation: Observation, policy: Any) -> dict[str, Any]:
     """
     import torch
 
-    keys = getattr(policy, "keys", {})
+    keys: Mapping[str, str] = getattr(policy, "keys", {})
     device = getattr(getattr(policy, "config", None), "device", None)
     batch: dict[str, Any] = {"observation.state": torch.from_numpy(observation["state"].copy())}
     for role, image in observation["image"].items():
@@ -110,8 +132,13 @@ def _lerobot_batch(observation: Observation, policy: Any) -> dict[str, Any]:
     return batch | {"task": [observation["instruction"]]}
 
 
-def _array(actions: Any) -> ActionChunk:
-    """Return a tensor of any device as a float32 array; keep an array's dtype."""
-    if hasattr(actions, "detach"):
-        actions = actions.detach().cpu().float().numpy()
-    return np.asarray(actions)
+def _joined(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return batches of size 1 as one batch."""
+    import torch
+
+    return {
+        key: [batch["task"][0] for batch in batches]
+        if key == "task"
+        else torch.cat([batch[key] for batch in batches])
+        for key in batches[0]
+    }

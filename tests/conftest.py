@@ -16,6 +16,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 from assay_points import PointEnv  # noqa: E402
 
+from tests.helpers.cluster import cluster as cluster  # noqa: E402 - a fixture of several packages
+
 # Background jobs of a shell ignore SIGINT, and their child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

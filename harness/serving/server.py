@@ -15,13 +15,19 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
-from harness.contracts.errors import MemoryLost, PolicyCrashed, PolicyError, UsageError
+from harness.contracts.errors import (
+    LONGEST_TRACEBACK,
+    MemoryLost,
+    PolicyCrashed,
+    PolicyError,
+    UsageError,
+)
 from harness.contracts.policy import Query, checked_chunk
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import keyed_stream
 from harness.inference.batcher import Batcher, Batching
 from harness.inference.memories import Place
-from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+from harness.serving.codec import LARGEST_MESSAGE, WireError, error_line, pack, printable, unpack
 from harness.serving.greeting import EPISODE_KEY, MEMORY_LOST, POLICY_ERROR, STREAM_KEY, Greeting
 from harness.serving.keys import ObservationKeys
 
@@ -76,10 +82,11 @@ class PolicyServer:
         for role in policy.spec.cameras:
             serving.keys.image_key(role)
         self._spec = policy.spec
-        self._greeting = pack(Greeting(policy.spec, serving.keys, policy.remembers).plain())
         # No deadline: nothing would restart the server.
         self._batcher = Batcher(serving.reference, 0.0, serving.max_batch, 0.0, serving.batching)
         self._batcher.ready()
+        greeting = Greeting(policy.spec, serving.keys, self._batcher.remembers)
+        self._greeting = pack(greeting.plain())
         self._server = self._bound()
         self.port: int = self._server.socket.getsockname()[1]
 
@@ -142,11 +149,12 @@ class PolicyServer:
             if isinstance(error, PolicyCrashed):
                 lines, last = error.traceback, f"{error}\n"
             else:
-                lines = "".join(traceback.format_exception(error))
                 # Only the last line: the others name files of this machine.
                 last = "".join(traceback.format_exception_only(error))
-            self._tell(lines)
-            connection.send(last)
+                lines = "".join(traceback.format_exception(error))
+            own = not isinstance(error, WireError)
+            self._tell(printable(lines[-LONGEST_TRACEBACK:]) if own else error_line(last))
+            connection.send(error_line(last))
             connection.close(CloseCode.INTERNAL_ERROR, "the previous frame holds the error")
 
     def _reply(self, message: str | bytes, calls: int, client: str) -> dict[str, Any]:
@@ -207,8 +215,9 @@ def _place(value: Any, default: Place) -> tuple[Place, int | None]:
     if value is None:
         return default, None
     if isinstance(value, dict):
-        client, call, step = value.get("client"), value.get("call"), value.get("step")
-        if isinstance(client, str) and isinstance(call, int) and isinstance(step, int):
-            if len(client) <= LONGEST_CLIENT and min(call, step) >= 0:
+        match (value.get("client"), value.get("call"), value.get("step")):
+            case (str() as client, int() as call, int() as step) if (
+                len(client) <= LONGEST_CLIENT and min(call, step) >= 0
+            ):
                 return Place(client, call), step
     raise WireError(f"{EPISODE_KEY} must be a map of client (a string), call and step (counts)")

@@ -10,10 +10,12 @@ import pytest
 from assay_points import PointEnv
 
 from harness.backends.inline import run_inline
-from harness.contracts.errors import UsageError
+from harness.contracts.errors import PolicyCrashed, UsageError
 from harness.contracts.policy import Query
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import keyed_stream
+from harness.inference.batcher import Batcher, Request
+from harness.inference.memories import Place
 from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.serving.server import PolicyServer, Serving
 from policies.seeded import seeded
@@ -48,8 +50,45 @@ misnamed = lambda observation: None
 misnamed.name = "a/b"
 one_camera = lambda observation: None
 one_camera.cameras = "main"
+one_file = lambda observation: None
+one_file.files = "no.pt"
 number = 5
+
+class Step:
+    files = ["weights.txt"]
+    def __init__(self, checkpoint="", gain=1):
+        self.gain = gain
+    def __call__(self, observation):
+        return np.tile(-self.gain * observation["state"], (6, 1)).astype(np.float32)
+
+class Lost(Step):
+    files = ["no.pt"]
+
+class Mean:
+    def __call__(self, observation, memory):
+        seen = memory.setdefault("seen", [])
+        seen.append(observation["state"])
+        return np.tile(np.clip(-0.2 * sum(seen), -1, 1), (6, 1)).astype(np.float32)
+
+class NoisyMean(Mean):
+    def __call__(self, observation, rng, memory):
+        return super().__call__(observation, memory) + 0.01 * rng.normal(size=2)
+
+class Batched:
+    sizes = []
+    def __call__(self, observation):
+        return self.batch([observation])[0]
+    def batch(self, observations):
+        self.sizes.append(len(observations))
+        return np.stack([np.tile(-o["state"], (6, 1)) for o in observations])
+
+class Blind:
+    cameras = ("main",)
+    def __call__(self, observation):
+        return observation["image"]["wrist"]
 """
+
+KEY = np.array([1, 2], np.uint64)
 
 LEROBOT = """
 from collections import deque
@@ -87,6 +126,7 @@ class Broken:
 @pytest.fixture
 def plain(tmp_path: Path) -> str:
     (tmp_path / "my_policy.py").write_text(PLAIN)
+    (tmp_path / "weights.txt").write_text("1")
     return f"python:{tmp_path}/my_policy.py"
 
 
@@ -120,7 +160,9 @@ def test_function_with_two_arguments_gets_the_random_stream(plain: str) -> None:
     np.testing.assert_array_equal(chunk, expected)
 
 
-@pytest.mark.parametrize("name", ["act", "careless", "Loaded"])
+@pytest.mark.parametrize(
+    "name", ["act", "careless", "Loaded", "Step,gain=0.5", "Mean", "NoisyMean", "Batched"]
+)
 def test_records_do_not_depend_on_the_order_of_episodes(plain: str, name: str) -> None:
     plan = work(f"{plain}:{name}")
     assert in_order(plan, range(7, -1, -1)) == inline(plan)
@@ -146,7 +188,12 @@ def test_edited_file_is_another_policy(plain: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("atc", "unknown name in .*my_policy.py 'atc'; did you mean act"),
+        ("atc", "unknown class or function in .*my_policy.py 'atc'; did you mean act"),
+        ("Step,chekpoint=a", r"unknown argument of .* 'chekpoint'; did you mean checkpoint"),
+        ("Step,checkpoint", r"'checkpoint' in .* is not ARGUMENT=VALUE"),
+        ("Step,gain=1,gain=2", "gives gain twice"),
+        ("Lost", "names .*no.pt in files, and it does not exist"),
+        ("one_file", r"write files = \['no.pt'\]"),
         ("number", "number in .* must be a class or a function"),
         ("misnamed", "the name 'a/b' of .* may only have letters"),
         ("one_camera", r"write cameras = \('main',\)"),
@@ -161,10 +208,10 @@ def test_error_for_a_wrong_name_names_the_fix(plain: str, name: str, message: st
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("python:", r"needs FILE.py:NAME: write python:FILE.py:NAME"),
+        ("python:", r"needs FILE.py:NAME\[,ARGUMENT=VALUE,...\]: write python:FILE.py:NAME"),
         ("python:mine.py", "'mine.py' is not FILE.py:NAME"),
         ("python:/nowhere/mine.py:act", "there is no file /nowhere/mine.py"),
-        ("python:no.such.module:act", "cannot import no.such.module: ModuleNotFoundError"),
+        ("python:no.such.module:act", "cannot import no.such.module: No module named"),
     ],
 )
 def test_error_for_a_wrong_file_or_module_names_it(reference: str, message: str) -> None:
@@ -175,8 +222,69 @@ def test_error_for_a_wrong_file_or_module_names_it(reference: str, message: str)
 def test_failed_import_shows_the_error_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("raise OSError('no weights')")
     for _ in range(2):
-        with pytest.raises(UsageError, match=r"cannot import .*mine.py: OSError: no weights"):
+        with pytest.raises(PolicyCrashed, match=r"OSError: no weights \(mine.py:1\)"):
             make_policy(f"python:{tmp_path}/mine.py:act")
+
+
+def test_identity_contains_arguments_and_the_files_that_are_named(
+    plain: str, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "20k.pt"
+    checkpoint.write_text("1")
+
+    def name(arguments: str) -> str:
+        return make_policy(f"{plain}:Step{arguments}").spec.name
+
+    plain_name, stepped = name(""), name(f",checkpoint={checkpoint},gain=2")
+    assert stepped.startswith("Step,checkpoint=20k.pt,gain=2@")
+    assert len({plain_name, stepped, name(",gain=2"), name(",gain=2.0")}) == 4
+    checkpoint.write_text("2")
+    assert name(f",checkpoint={checkpoint},gain=2") != stepped
+    (tmp_path / "weights.txt").write_text("2")
+    assert name("") != plain_name
+    files = make_policy(f"{plain}:Step,checkpoint={checkpoint}").files
+    assert sorted(Path(path).name for path in files) == ["20k.pt", "weights.txt"]
+
+
+def test_lerobot_policies_of_two_kinds_are_two_policies(lerobot: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    one, two = (make_policy(f"{k}:{lerobot}:Act").spec.name for k in ("lerobot", "lerobot-chunks"))
+    assert one != two
+
+
+def test_a_policy_that_executes_another_number_of_actions_than_the_protocol_is_refused(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    config = "    class config:\n        device, n_action_steps = 'cpu', 4\n"
+    code = LEROBOT.replace("    cameras = (", config + "    cameras = (", 1)
+    (tmp_path / "act.py").write_text(code)
+    plan = work(f"lerobot:{tmp_path}/act.py:Act", 1)
+    assert len(list(run_inline(plan, plan.specs, print))) == 2  # This card executes 4.
+    requests = (BenchmarkRequest("points_two", protocol="tenth"),)
+    plan = resolve(Plan((f"lerobot:{tmp_path}/act.py:Act",), requests, 1))
+    with pytest.raises(UsageError, match=r"executes 4 .* points/tenth says 10; add --replan 4"):
+        list(run_inline(plan, plan.specs, print))
+
+
+def test_batch_of_an_object_is_used_only_where_fast_batches_are_allowed(plain: str) -> None:
+    observation: Any = {"image": {}, "state": np.ones(2, np.float32), "instruction": ""}
+    chunks = {}
+    for batching in ("exact", "fast"):
+        batcher = Batcher(f"{plain}:Batched", 0.0, 4, 0.0, batching)
+        requests = [Request(Query(observation, keyed_stream(KEY)), Place(str(k), 0)) for k in "ab"]
+        answers: Any = batcher.infer_batch(requests)
+        chunks[batching] = [answer.chunk for answer in answers]
+        assert batcher._max_batch == (4 if batching == "fast" else 1)
+        assert [answer.inexact for answer in answers] == [True, True]
+    np.testing.assert_array_equal(chunks["exact"], chunks["fast"])
+
+
+def test_a_missing_image_names_the_cameras(plain: str) -> None:
+    plan = work(f"{plain}:Blind", 1)
+    (episode, _) = run_inline(plan, plan.specs, print)
+    hint = "'wrist' is not in the policy's cameras = ('main',); add it there"
+    assert hint in episode.record.reason
 
 
 def test_global_generators_are_seeded_from_the_stream_and_restored() -> None:

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
-import ray
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
+    import ray
+
     environment = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
     ray.init(
         "local",
