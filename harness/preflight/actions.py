@@ -177,11 +177,11 @@ def _gripper(answers: Answers, number: Number) -> Remark:
     if p < LEVEL:
         text = (
             f"opposite to the expert's in {opposite} of {n} states "
-            f"({len(balanced)} scenes, {chance_text(p)})"
+            f"({len(balanced)} scenes with both sides, {chance_text(p)})"
         )
         fix = f"flip its sign? The environment says: {number.part.meaning}"
         return Remark("problem", number.label, text, fix)
-    agree = f"on the expert's side in {same} of {n} states, {len(balanced)} scenes"
+    agree = f"on the expert's side in {same} of {n} states, {len(balanced)} scenes with both sides"
     return Remark("ok", number.label, f"no sign of an opposite sign: {agree}")
 
 

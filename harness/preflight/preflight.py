@@ -17,7 +17,7 @@ from harness.preflight.answers import Answers
 from harness.preflight.inputs import input_remarks
 from harness.preflight.interview import AGAIN, DRAW, PLAIN, Chunk, Interview, variants
 from harness.preflight.remark import Remark
-from harness.preflight.scenes import Moment, Scene, SceneReader
+from harness.preflight.scenes import Moment, SceneReader, SceneStates
 from harness.preflight.sizes import Loading, cost_remarks, resident_megabytes, size_remarks
 from harness.runs.plan import BenchmarkRequest, Plan, resolve
 
@@ -137,7 +137,7 @@ def _checked(
     setup, policy, seed = check.setup, check.policy, check.request.seed
     wanted = _wanted(setup, check.request.scenes)
     progress.begin("scenes", len(wanted))
-    scenes: list[Scene] = []
+    scenes: list[SceneStates] = []
     interview: Interview | None = None
     for task, episode in wanted:
         scene = reader.scene(setup, policy.spec, task, episode, seed, STATES)
@@ -170,7 +170,7 @@ def _wanted(setup: BenchmarkSetup, count: int) -> list[tuple[str, int]]:
 
 
 def _ask(
-    check: _Check, scenes: Sequence[Scene], interview: Interview, progress: PreflightProgress
+    check: _Check, scenes: Sequence[SceneStates], interview: Interview, progress: PreflightProgress
 ) -> tuple[Answers | None, list[Remark]]:
     """Ask everything; return the usable answers, and remarks on the others."""
     instructions = check.setup.instructions
@@ -223,7 +223,7 @@ def _failures(interview: Interview) -> list[Remark]:
 
 
 def _remarks(
-    check: _Check, scenes: Sequence[Scene], interview: Interview, answers: Answers | None
+    check: _Check, scenes: Sequence[SceneStates], interview: Interview, answers: Answers | None
 ) -> Iterator[Remark]:
     yield _scenes(scenes, answers)
     if any(interview.lengths):
@@ -240,7 +240,7 @@ def _remarks(
     yield from input_remarks(answers, check.policy.spec.cameras, len(told) > 1)
 
 
-def _scenes(scenes: Sequence[Scene], answers: Answers | None) -> Remark:
+def _scenes(scenes: Sequence[SceneStates], answers: Answers | None) -> Remark:
     tasks = len({scene.moments[0].task for scene in scenes})
     played = sum(scene.expert == "succeeded" for scene in scenes)
     if all(scene.expert == "none" for scene in scenes):

@@ -8,7 +8,7 @@ from ray.exceptions import RayTaskError
 from harness.backends.ray.backend import connect
 from harness.backends.ray.options import RayOptions
 from harness.backends.ray.remote_policy import cause
-from harness.preflight.scenes import Scene, SceneReader
+from harness.preflight.scenes import SceneReader, SceneStates
 
 
 class RemoteSceneReader:
@@ -20,10 +20,10 @@ class RemoteSceneReader:
         make: Any = ray.remote(SceneReader)
         self._actor = make.options(num_cpus=1, runtime_env={"py_executable": interpreter}).remote()
 
-    def scene(self, *values: Any) -> Scene:
+    def scene(self, *values: Any) -> SceneStates:
         """Return a scene as `SceneReader.scene` does."""
         try:
-            return Scene.from_plain(ray.get(self._actor.scene_plain.remote(*values)))
+            return SceneStates.from_plain(ray.get(self._actor.scene_plain.remote(*values)))
         except RayTaskError as error:
             raise cause(error) from error
 

@@ -48,7 +48,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneStates:
     """The states of one episode, and the environment they come from.
 
     Attributes:
@@ -76,7 +76,7 @@ class Scene:
         return plain
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Scene":
+    def from_plain(cls, plain: Mapping[str, Any]) -> "SceneStates":
         """Return the scene that `to_plain` converted."""
         values = {name: from_plain(value) for name, value in plain.items() if name != "moments"}
         moments = tuple(Moment(**from_plain(each)) for each in plain["moments"])
@@ -110,7 +110,7 @@ class SceneReader:
         episode: int,
         seed: int,
         states: int,
-    ) -> Scene:
+    ) -> SceneStates:
         """Return a scene with at most so many states.
 
         Raises:
@@ -143,7 +143,9 @@ class SceneReader:
         )
         space: Any = env.action_space
         seconds = {part: float(np.median(values)) for part, values in self._seconds.items()}
-        return Scene(moments, _env_spec(env), space.low, space.high, env.max_steps, expert, seconds)
+        return SceneStates(
+            moments, _env_spec(env), space.low, space.high, env.max_steps, expert, seconds
+        )
 
     def scene_plain(self, *values: Any) -> dict[str, Any]:
         """Do the same for a process with another numpy."""

@@ -13,7 +13,7 @@ from harness.contracts.policy import PolicySpec
 from harness.contracts.setup import BenchmarkSetup
 from harness.preflight.interview import Interview
 from harness.preflight.remark import Remark
-from harness.preflight.scenes import Scene
+from harness.preflight.scenes import SceneStates
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Loading:
     after: float
 
 
-def size_remarks(policy: PolicySpec, scene: Scene, interview: Interview) -> Iterator[Remark]:
+def size_remarks(policy: PolicySpec, scene: SceneStates, interview: Interview) -> Iterator[Remark]:
     """Yield what the policy sees and returns."""
     yield _cameras(policy, scene)
     declared = "" if policy.state_layout else ", which the policy does not state"
@@ -41,7 +41,7 @@ def size_remarks(policy: PolicySpec, scene: Scene, interview: Interview) -> Iter
     yield _chunks(interview)
 
 
-def _cameras(policy: PolicySpec, scene: Scene) -> Remark:
+def _cameras(policy: PolicySpec, scene: SceneStates) -> Remark:
     sizes = {role: scene.spec.cameras[role] for role in policy.cameras}
     seen = ", ".join(f"{role} {height}x{width}" for role, (height, width) in sizes.items())
     wanted = policy.image_size
@@ -69,7 +69,7 @@ def _chunks(interview: Interview) -> Remark:
 
 
 def cost_remarks(
-    setup: BenchmarkSetup, scenes: Sequence[Scene], interview: Interview, loading: Loading
+    setup: BenchmarkSetup, scenes: Sequence[SceneStates], interview: Interview, loading: Loading
 ) -> Iterator[Remark]:
     """Yield what the policy costs, and an estimate for the whole benchmark."""
     first, rest = interview.seconds[0], interview.seconds[1:] or interview.seconds
@@ -86,7 +86,7 @@ def cost_remarks(
 
 
 def _estimate(
-    setup: BenchmarkSetup, scenes: Sequence[Scene], interview: Interview, chunk: float
+    setup: BenchmarkSetup, scenes: Sequence[SceneStates], interview: Interview, chunk: float
 ) -> Remark:
     """Estimate the time of the protocol's number of episodes, if all reach the step limit."""
     limit = max(scene.limit for scene in scenes)
@@ -118,7 +118,7 @@ def resident_megabytes() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
-def _known(scenes: Sequence[Scene], part: str) -> float:
+def _known(scenes: Sequence[SceneStates], part: str) -> float:
     return scenes[-1].seconds.get(part, 0.0)
 
 

@@ -245,3 +245,13 @@ def test_the_command_needs_both_names(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["doctor", "--policy", "homing"]) == 2
     assert "--benchmark is missing" in capsys.readouterr().err
     assert main(["doctor", "--policy", "homing", "--benchmark", "points_two", "--scenes", "0"]) == 2
+
+
+@pytest.mark.slow
+def test_chance_seldom_names_a_policy_that_acts_at_random() -> None:
+    topics = ("gripper", "direction", "orientation")
+    named = 0
+    for seed in range(100):
+        found = check_policy(replace(request("Aimless"), seed=seed), Silent())
+        named += sum(r.level != "ok" for r in found.remarks if r.topic in topics)
+    assert named <= 6  # Two tests at 1 % each: 2 are expected, and over 6 in one of 200 runs.

@@ -10,7 +10,7 @@ from harness.contracts.policy import PolicySpec
 from harness.contracts.registry import families, find_benchmark
 from harness.contracts.setup import BenchmarkSetup
 from harness.preflight.preflight import PreflightRequest, check_policy
-from harness.preflight.scenes import STRIDE, Scene, SceneReader
+from harness.preflight.scenes import STRIDE, SceneReader, SceneStates
 from harness.venvs.build import build
 from tests.harness.preflight.test_preflight import Silent
 from tests.helpers.wheels import write_wheels
@@ -24,7 +24,7 @@ def setup_of(benchmark: str) -> BenchmarkSetup:
     return BenchmarkSetup(family, benchmark, tasks, family.protocols()["plain"])
 
 
-def scene(episode: int, states: int = 3) -> Scene:
+def scene(episode: int, states: int = 3) -> SceneStates:
     reader = SceneReader()
     try:
         return reader.scene(setup_of("points_seen"), POLICY, "red", episode, 7, states)
@@ -64,7 +64,7 @@ def test_a_failing_expert_leaves_the_first_state(monkeypatch: pytest.MonkeyPatch
 
 def test_a_plain_scene_is_the_same() -> None:
     found = scene(1)
-    back = Scene.from_plain(found.to_plain())
+    back = SceneStates.from_plain(found.to_plain())
     assert (back.spec, back.limit, back.expert) == (found.spec, found.limit, found.expert)
     for one, other in zip(found.moments, back.moments, strict=True):
         assert np.array_equal(one.expert, other.expert)
