@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("harness", "benchmarks", "policies")
+PACKAGES = ("assay", "harness", "benchmarks", "policies")
 FORBIDDEN = {
-    "harness": {"benchmarks", "policies"},
-    "benchmarks": {"policies"},
-    "policies": {"benchmarks"},
+    "assay": {"benchmarks"},
+    "harness": {"assay", "benchmarks", "policies"},
+    "benchmarks": {"assay", "policies"},
+    "policies": {"assay", "benchmarks"},
 }
 ROOMS = (
     "contracts",

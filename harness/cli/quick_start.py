@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.run import RunCommand, Videos
+from harness.cli.film import Videos
+from harness.cli.run import RunCommand
+from harness.cli.shipped import shipped
 
 if TYPE_CHECKING:
     from harness.runs.plan import Plan
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 _HEADS = ("e0", "flow", "fast", "masked")
 _TASKS = ("PushCube-v1", "PickCube-v1")
 _EPISODES = 5
-_LONGER_RUN = Path("results/action-heads/maniskill/tables")
+LONGER_RUN = "results/action-heads/maniskill/tables"
 """Results of all action heads over more episodes: `maniskill.md` and `heads.md`."""
 
 
@@ -32,11 +34,10 @@ class QuickStart:
         command = RunCommand(workers=self.workers, out=self.out, video=self.video)
         code = command.run(quick_start_plan())
         if code == 0:
-            print(
-                f"Reference: more heads and episodes ({_LONGER_RUN}, docs/action-head-results.md):"
-            )
+            tables = shipped(LONGER_RUN)
+            print(f"Reference: more heads and episodes ({tables}, docs/action-head-results.md):")
             for name in ("maniskill.md", "heads.md"):
-                print("\n" + (_LONGER_RUN / name).read_text(encoding="utf-8"))
+                print("\n" + (tables / name).read_text(encoding="utf-8"))
         return code
 
 
@@ -45,7 +46,7 @@ def quick_start_plan() -> "Plan":
     from harness.runs.plan import BenchmarkRequest, Plan
 
     return Plan(
-        policies=tuple(f"vla:checkpoints/maniskill/{head}" for head in _HEADS),
+        policies=tuple(f"vla:{shipped(f'checkpoints/maniskill/{head}')}" for head in _HEADS),
         benchmarks=(BenchmarkRequest("maniskill_rdt", _TASKS, "rdt-small"),),
         episodes=_EPISODES,
     )

@@ -1,0 +1,1 @@
+"""Evaluate robot policies from Python."""

@@ -1,0 +1,8 @@
+"""Starts the command line: python -m assay."""
+
+import sys
+
+from harness.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
