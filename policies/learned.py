@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import warnings
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from harness.demonstrations.resize import resize_images
 from policies.vla.checkpoint import Checkpoint
 from policies.vla.preparation import Preparation
 
+_FAR = 20.0
+"""Normalised distance from the training data at which a state has other units or another order."""
+_STILL = 1e-3
+"""Span of a number that hardly changed in the training data."""
 _LAST_OPTION = re.compile(r"(.+),([a-z_]+)=([A-Za-z0-9._+-]+)")
 """Splits the last ``,OPTION=VALUE`` from the text before it."""
 
@@ -46,8 +52,8 @@ def _option_text(value: Any) -> str:
 class LearnedPolicy(Policy):
     """Plays a checkpoint of the vision-language-action model; see docs/vla.md.
 
-    The size of a batch changes the last bits of an action, and nothing else: each row draws from
-    its own stream.
+    Each row of a batch draws from its own stream, so the batch changes only the last bits of the
+    network's outputs. Where a draw lies at the border of two tokens, they can decide for another one.
     """
 
     batching = "fast"
@@ -73,6 +79,7 @@ class LearnedPolicy(Policy):
             action_layout=contract.action_layout,
         )
         self.files = self._checkpoint.files
+        self._warned = False
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def load(self) -> None:
@@ -121,7 +128,28 @@ class LearnedPolicy(Policy):
                     f"{self.spec.name} was trained on states of {wanted[0]} numbers and gets "
                     f"{np.shape(seen['state'])}: choose the benchmark and protocol of its data"
                 )
-        return np.stack([seen["state"] for seen in observations]).astype(np.float32)
+        states = np.stack([seen["state"] for seen in observations]).astype(np.float32)
+        self._warn_of_far(states)
+        return states
+
+    def _warn_of_far(self, states: NDArray[np.float32]) -> None:
+        """Warn once of a state that is far from all states of the training data."""
+        normalization = self._checkpoint.contract.normalization
+        # A number that hardly changed in the data is far from it at once, and means nothing.
+        moved = np.array(normalization.state.span) > _STILL
+        distance = np.where(moved, np.abs(normalization.states(states)), 0)
+        row, number = np.unravel_index(distance.argmax(), distance.shape)
+        if distance[row, number] <= _FAR or self._warned:
+            return
+        self._warned = True
+        centre, span = (values[number] for values in astuple(normalization.state))
+        warnings.warn(
+            f"number {number} of a state is {states[row, number]:g}, but the training data of "
+            f"{self.spec.name} is about {centre - span:g} to {centre + span:g}: check the state's "
+            "units and the order of its numbers",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _stacked(images: Sequence[NDArray[np.uint8]], pixels: int) -> NDArray[np.uint8]:
