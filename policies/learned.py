@@ -53,7 +53,7 @@ class LearnedPolicy(Policy):
     """Plays a checkpoint of the vision-language-action model; see docs/vla.md.
 
     Each row of a batch draws from its own stream, so the batch changes only the last bits of the
-    network's outputs. Where a draw lies at the border of two tokens, they can decide for another one.
+    network's outputs. At the border of two tokens they can decide which one is drawn.
     """
 
     batching = "fast"
