@@ -85,7 +85,11 @@ class FolderPolicy:
 
     def predict_action_chunk(self, batch: Any) -> Any:
         """Return a chunk."""
-        return self._after(self.policy.predict_action_chunk(self._before(batch)))
+        import torch
+
+        chunk = self.policy.predict_action_chunk(self._before(batch))
+        # The processors take one action of each episode at a time.
+        return torch.stack([self._after(action) for action in chunk.unbind(1)], 1)
 
 
 def _config(path: Path) -> dict[str, Any]:
