@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any
 
 from harness.contracts.ablation import ABLATIONS
@@ -144,6 +145,8 @@ def resolve(*plans: Plan) -> Work:
         tuple(specs.values()),
     )
     _check_can_run(work)
+    for part in parts:
+        _check_fit(part)
     return work
 
 
@@ -257,13 +260,16 @@ def _check_can_run(work: Work) -> None:
     for problem in problems:
         if problem:
             raise UsageError(problem)
-    for setup in work.setups:
+
+
+def _check_fit(work: Work) -> None:
+    """Refuse a policy that would misread a task, before any simulator is built."""
+    for policy, setup in product(work.policies.values(), work.setups):
+        check_replan(policy, setup.protocol)
         for task in setup.tasks:
             env = setup.family.env_spec(setup.benchmark, task, setup.protocol)
-            for policy in work.policies.values():
-                check_replan(policy, setup.protocol)
-                if env is not None:
-                    check_compatible(policy.spec, env)
+            if env is not None:
+                check_compatible(policy.spec, env)
 
 
 def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:

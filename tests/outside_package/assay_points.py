@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from harness.contracts.benchmark import Benchmark, Task
-from harness.contracts.environment import Action, BenchmarkEnv, Observation, StepOutcome
+from harness.contracts.environment import Action, BenchmarkEnv, EnvSpec, Observation, StepOutcome
 from harness.contracts.errors import PolicyError
 from harness.contracts.policy import Policy, PolicySpec, Query
 from harness.contracts.protocol import Protocol
@@ -142,6 +142,11 @@ class Points(Benchmark):
 
     def episodes(self, benchmark: str, task: str) -> int | None:
         return 20 if benchmark == "points_two" else None
+
+    def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec:
+        filmed = benchmark.endswith("filmed")
+        cameras = dict.fromkeys(("main", "wrist"), (256, 256)) if filmed else {"main": (8, 8)}
+        return EnvSpec(cameras, STATE, ACTION)
 
     def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
         made = PointEnv if benchmark == "points_two" else FilmedEnv
@@ -391,6 +396,9 @@ class PointsSeen(Points):
 
     def episodes(self, benchmark: str, task: str) -> int | None:
         return 20
+
+    def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec:
+        return EnvSpec({"main": (32, 32)}, STATE, SEEN_ACTION)
 
     def make(self, benchmark: str, task: str, protocol: Protocol) -> BenchmarkEnv:
         return SeenEnv(task, protocol.limit(benchmark))

@@ -262,16 +262,15 @@ def test_actions_of_another_size_than_the_layout_stop_the_run() -> None:
             ask(policy)
 
 
-def test_policy_with_another_layout_is_refused_before_inference() -> None:
+def test_policy_with_another_layout_is_refused_before_a_simulator_is_built() -> None:
     other = Layout((Part("position", 2, "m"),))
     spec = {"policy": "p", "cameras": [], "image_size": None, "chunk_length": None}
     layouts = {"state_layout": [["position", 2, "m"]], "action_layout": [["torque", 2, "Nm"]]}
     keys = {"images": {}, "state": [{"key": "s", "size": None}], "prompt": "p"}
     with answering(dict, {"assay": spec | layouts | {"keys": keys}}) as port:
-        plan = work(remote(port), 1)
-        assert plan.policies["p"].spec.state_layout == other == STATE
+        assert make_policy(remote(port)).spec.state_layout == other == STATE
         with pytest.raises(UsageError, match=r"disagree about the action.*torque") as refused:
-            list(run_inline(plan, plan.specs, print))
+            work(remote(port), 1)
     assert str(ACTION) in str(refused.value)
 
 

@@ -29,6 +29,12 @@ RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
         ([*RUN, "--protocol", "plane"], "did you mean plain?"),
         ([*RUN, "--protocol", "libero/openpi"], "unknown protocol of points"),
         ([*RUN, "--workers", "-1"], "--workers must be"),
+        ([*RUN, "--replan", "0"], "--replan must be at least 1, got 0"),
+        ([*RUN[:4], "points_seen"], "homing and the environment disagree about the action"),
+        (
+            ["run", "--policy", "still", "--benchmark", "points_two"],
+            "unknown camera of still 'wrist'",
+        ),
         ([*RUN, "--out", "/proc/nowhere"], "cannot write to /proc/nowhere"),
         (["run", "--policy", "homing:x", "--benchmark", "points_two"], "takes no source"),
         (["run", "--plan", "missing.yaml"], "cannot read the plan missing.yaml"),
