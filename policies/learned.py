@@ -134,12 +134,14 @@ class LearnedPolicy(Policy):
 
     def _warn_of_far(self, states: NDArray[np.float32]) -> None:
         """Warn once of a state that is far from all states of the training data."""
+        if self._warned or not states.size:
+            return
         normalization = self._checkpoint.contract.normalization
         # A number that hardly changed in the data is far from it at once, and means nothing.
         moved = np.array(normalization.state.span) > _STILL
         distance = np.where(moved, np.abs(normalization.states(states)), 0)
         row, number = np.unravel_index(distance.argmax(), distance.shape)
-        if distance[row, number] <= _FAR or self._warned:
+        if distance[row, number] <= _FAR:
             return
         self._warned = True
         centre, span = (values[number] for values in astuple(normalization.state))
