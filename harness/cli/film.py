@@ -25,6 +25,16 @@ class Films:
     different: bool = False
 
 
+def require_video(video: Videos) -> None:
+    """Require the package that writes videos, before the run.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    if video != "none":
+        import imageio  # noqa: F401
+
+
 def film(run: "Run", work: "Work", video: Videos) -> Films:
     """Film the episodes that have no video yet, by replaying their actions."""
     films = Films()

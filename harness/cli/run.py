@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from harness.cli.codes import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_INTERRUPTED
-from harness.cli.film import Videos, film
+from harness.cli.film import Videos, film, require_video
 from harness.cli.output import TYPED
 from harness.contracts.errors import PolicyCrashed, StorageError, UsageError
 from harness.contracts.extras import install_hint, program_name
@@ -134,8 +134,10 @@ class RunCommand:
 
     def _given(self) -> list[str]:
         """Return the options that a plan file replaces and that were given."""
-        replaced = "policy benchmark tasks episodes seed protocol replan ablate".split()
+        replaced = ("policy", "benchmark", "tasks", "episodes", "seed", "protocol")
         given = [name for name in replaced if getattr(self, name) not in ((), None, "")]
+        given += ["replan"] if self.replan is not None else []
+        given += ["ablate"] if self.ablate else []
         given += ["stop-when-decided"] if self.stop_when_decided else []
         return [f"--{name}" for name in given]
 
@@ -183,6 +185,7 @@ def run_plans(
     from harness.runs.folder import RunWriter
     from harness.runs.plan import resolve
 
+    require_video(video)
     work = resolve(*plans)
     with RunWriter(out, work, TYPED.get()) as run, ProgressView(notes()) as view:
         for notice in run.notices:
@@ -205,7 +208,11 @@ def run_plans(
             return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
     formats, tables = _formats(), run.path / "tables"
     show_report(write_report([run], tables, formats))
-    films = film(run, work, video)
+    try:
+        films = film(run, work, video)
+    except KeyboardInterrupt:
+        notes().print("interrupted; the same command films the rest", markup=False)
+        return EXIT_INTERRUPTED
     if films.made:  # The page links them.
         write_report([run], tables, formats)
     if films.different:
