@@ -15,6 +15,7 @@ from harness.cli.doctor import DoctorCommand
 from harness.cli.env import EnvCommand
 from harness.cli.exit import exit_code
 from harness.cli.list import ListCommand
+from harness.cli.merge import MergeCommand
 from harness.cli.output import TYPED
 from harness.cli.power import PowerCommand
 from harness.cli.quick_start import QuickStart
@@ -33,6 +34,7 @@ Without arguments it runs the quick start: a small real evaluation that takes a 
 COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "quick-start": QuickStart,
     "run": RunCommand,
+    "merge": MergeCommand,
     "report": ReportCommand,
     "compare": CompareCommand,
     "power": PowerCommand,
