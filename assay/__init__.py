@@ -1,1 +1,21 @@
-"""Evaluate robot policies from Python."""
+"""Evaluate robot policies from Python; see docs/python-api.md."""
+
+from assay.comparison import Comparison, compare
+from assay.environments import make
+from assay.evaluation import evaluate
+from assay.results import Results, load
+from harness import __version__
+from harness.contracts.errors import PolicyCrashed, StorageError, UsageError
+
+__all__ = [
+    "Comparison",
+    "PolicyCrashed",
+    "Results",
+    "StorageError",
+    "UsageError",
+    "__version__",
+    "compare",
+    "evaluate",
+    "load",
+    "make",
+]

@@ -84,8 +84,9 @@ def find_imported(source: str, kind: str) -> Imported:
         raise UsageError(f"{name} in {location} must be a class or a function")
     _check_arguments(target, arguments, source)
     code = (Path(module.__file__),) if module.__file__ else ()
-    files = hash_files(_named_files(target, arguments, code, source))
-    spec = _spec(target, name, source, arguments, _identity(kind, code, arguments, files, location))
+    files = hash_files(named_files(target, arguments, code, source))
+    identity = _identity(kind, code, arguments, files, location)
+    spec = spec_of(target, getattr(target, "name", name), source, arguments, identity)
     return Imported(target, arguments, spec, files, code)
 
 
@@ -143,10 +144,14 @@ def _check_arguments(target: Any, arguments: Mapping[str, Any], source: str) -> 
         require_known(f"argument of {source}", argument, parameters)
 
 
-def _named_files(
+def named_files(
     target: Any, arguments: Mapping[str, Any], code: tuple[Path, ...], source: str
 ) -> list[Path]:
-    """Return the files and folders that the policy or its arguments name."""
+    """Return the files and folders that the policy or its arguments name.
+
+    Raises:
+        UsageError: A file does not exist, or the attribute is wrong.
+    """
     stated = getattr(target, "files", ())
     if isinstance(stated, str | Path):
         raise UsageError(f"files of {source} must be a list; write files = [{str(stated)!r}]")
@@ -172,10 +177,21 @@ def _identity(
     return found.hexdigest()[:10]
 
 
-def _spec(
-    target: Any, name: str, source: str, arguments: Mapping[str, Any], identity: str
+def spec_of(
+    target: Any, label: Any, source: str, arguments: Mapping[str, Any], identity: str
 ) -> PolicySpec:
-    label = getattr(target, "name", name)
+    """Return the spec in the attributes of a class, function or object.
+
+    Args:
+        target: The class, function or object.
+        label: Its name.
+        source: How messages name it.
+        arguments: What its identity shows between name and digest.
+        identity: The digest.
+
+    Raises:
+        UsageError: An attribute is wrong.
+    """
     if not isinstance(label, str) or not SAFE_NAME.fullmatch(label):
         raise UsageError(f"the name {label!r} of {source} may only have letters, digits and ._+-")
     cameras = getattr(target, "cameras", ())

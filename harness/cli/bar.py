@@ -1,5 +1,6 @@
-"""A progress bar on a terminal, plain lines elsewhere."""
+"""A progress bar on a terminal and in a notebook, plain lines elsewhere."""
 
+import importlib.util
 import time
 from types import TracebackType
 from typing import Self
@@ -24,7 +25,7 @@ class Bar:
     """Shows how much is done, a few figures, and the time that remains.
 
     Attributes:
-        console: Where to draw. A terminal gets a bar, anything else gets lines.
+        console: Where to draw. A terminal or notebook gets a bar, anything else gets lines.
     """
 
     def __init__(self, console: Console, unit: str, label: str = "") -> None:
@@ -61,7 +62,7 @@ class Bar:
         """
         self._total, self._done = total, done
         self._started = time.monotonic()
-        if self.console.is_terminal and done < total:
+        if done < total and _can_draw(self.console):
             self._bar = Progress(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
@@ -96,3 +97,10 @@ class Bar:
         seconds = (time.monotonic() - self._started) / self._fresh
         left = int(seconds * (self._total - self._done))
         return f"{left // 60}:{left % 60:02d}"
+
+
+def _can_draw(console: Console) -> bool:
+    """Return whether this is a terminal, or a notebook with the package that draws bars there."""
+    return console.is_terminal or (
+        console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
+    )

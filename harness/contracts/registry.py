@@ -12,6 +12,8 @@ from harness.contracts.policy import Policy
 
 BENCHMARK_GROUP = "assay.benchmarks"
 POLICY_GROUP = "assay.policies"
+OBJECT = "object:"
+"""Begins the reference of a policy that was an object in a Python program, not a name."""
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """Names of policies reach file names and tables, so they hold only these characters."""
 
@@ -101,6 +103,10 @@ def make_policy(reference: str) -> Policy:
     Raises:
         UsageError: The name is unknown, or the source is missing, unwanted or does not exist.
     """
+    if reference.startswith(OBJECT):
+        raise UsageError(
+            f"{reference.removeprefix(OBJECT)} was an object in Python; evaluate it there again"
+        )
     name, colon, source = reference.partition(":")
     made = policy_class(name)
     wants_source = getattr(made, "source", None)

@@ -8,7 +8,7 @@ from typing import Any
 from harness.contracts.ablation import ABLATIONS
 from harness.contracts.errors import UsageError, require_known
 from harness.contracts.policy import Policy, check_compatible
-from harness.contracts.registry import find_benchmark, make_policy
+from harness.contracts.registry import OBJECT, find_benchmark, make_policy
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
 from harness.play.worker import check_replan
@@ -118,14 +118,23 @@ class Work:
                 return setup
         raise KeyError(spec.key)
 
+    def origin(self, policy: str) -> str | Policy:
+        """Return what another process gets a policy from: its reference, or the object itself."""
+        reference = self.references[policy]
+        return self.policies[policy] if reference.startswith(OBJECT) else reference
+
     def interpreter(self, spec: EpisodeSpec) -> str:
         """Return the Python program that plays an episode; empty for this process's own."""
         venv = self.setup(spec).family.venv
         return "" if venv is None else str(venv.interpreter)
 
 
-def resolve(*plans: Plan) -> Work:
+def resolve(*plans: Plan, objects: Mapping[str, Policy] | None = None) -> Work:
     """Check every name and number of some plans and list their episodes, each once.
+
+    Args:
+        plans: The plans.
+        objects: Policies that exist already, by the references with which the plans name them.
 
     Raises:
         UsageError: Something in a plan is unknown, out of range or cannot run here.
@@ -134,7 +143,7 @@ def resolve(*plans: Plan) -> Work:
         raise UsageError("the plans have several seeds; run each with its own --out")
     if len(plans) > 1 and any(plan.stop_when_decided for plan in plans):
         raise UsageError("a plan with stop_when_decided cannot be run together with another one")
-    built: dict[str, Policy] = {}
+    built = dict(objects or {})
     parts = [_resolve_plan(plan, built) for plan in plans]
     specs = {spec.key: spec for part in parts for spec in part.specs}
     work = Work(
@@ -161,7 +170,7 @@ def _resolve_plan(plan: Plan, built: dict[str, Policy]) -> Work:
         raise UsageError(f"a policy is named twice: {', '.join(plan.policies)}")
     _check_identities(plan, tuple(policies))
     last = plan.episode_range.stop
-    setups = tuple(_resolve_setup(request, last) for request in _gathered(plan.benchmarks))
+    setups = tuple(resolve_setup(request, last) for request in _gathered(plan.benchmarks))
     if len({(setup.benchmark, setup.protocol.label) for setup in setups}) < len(setups):
         raise UsageError("a benchmark is named twice with the same protocol")
     _check_ablations(plan.ablations, policies, setups)
@@ -292,7 +301,12 @@ def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:
     return gathered
 
 
-def _resolve_setup(request: BenchmarkRequest, episodes: int) -> BenchmarkSetup:
+def resolve_setup(request: BenchmarkRequest, episodes: int) -> BenchmarkSetup:
+    """Return the benchmark, tasks and protocol of a request.
+
+    Raises:
+        UsageError: A name is unknown, or the benchmark has fewer than `episodes` episodes.
+    """
     family = find_benchmark(request.name)
     protocol = find_protocol_of(family, request.name, request.protocol)
     names = [task.name for task in family.tasks(request.name)]

@@ -66,8 +66,8 @@ class WorkerGroup:
         }
         # New objects: those of the plan may hold an environment of this process.
         self._local = {
-            name: make_policy(reference)
-            for name, reference in work.references.items()
+            name: make_policy(origin) if isinstance(origin, str) else origin
+            for name, origin in ((name, work.origin(name)) for name in work.policies)
             if name not in self._remote
         }
         self._group: PlacementGroup | None = None
@@ -119,7 +119,7 @@ class WorkerGroup:
             max_concurrency=self.slots + 1,
             scheduling_strategy=strategy,
         ).remote(
-            self._work.references[policy],
+            self._work.origin(policy),
             self._gpus,
             options.max_batch,
             options.policy_deadline,
