@@ -10,8 +10,12 @@ import gymnasium
 
 from harness.contracts.benchmark import Benchmark, Task
 from harness.contracts.environment import BenchmarkEnv
+from harness.contracts.errors import UsageError
 from harness.contracts.protocol import Protocol
 from harness.contracts.registry import find_benchmark
+
+LARGEST_IMAGE = 4096
+"""Pixels of an image's side, at most."""
 
 
 class SuiteFamily(Benchmark):
@@ -48,6 +52,16 @@ class SuiteFamily(Benchmark):
             benchmark, self.task_data(benchmark)[task], protocol
         )
         return env
+
+
+def require_image_size(name: str, size: tuple[int, int]) -> None:
+    """Refuse a protocol's images without pixels, and images that fill the memory.
+
+    Raises:
+        UsageError: Height or width is not from 1 to 4096.
+    """
+    if not all(1 <= side <= LARGEST_IMAGE for side in size):
+        raise UsageError(f"camera_size of {name} must be 1 to {LARGEST_IMAGE} pixels, got {size}")
 
 
 def make_env(

@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 from benchmarks.libero import catalog
+from benchmarks.suites import require_image_size
 from harness.contracts.environment import EnvSpec
+from harness.contracts.errors import UsageError
 from harness.contracts.protocol import Protocol
 from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION
 
 CARDS = Path(__file__).parent / "protocols"
 CAMERAS = {"main": "agentview", "wrist": "robot0_eye_in_hand"}
 """LIBERO's camera for each role."""
+_CONTROL = {"controller": "OSC_POSE", "hz": 20, "absolute": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +47,25 @@ class LiberoProtocol(Protocol):
 
     wait_steps: int
     wait_action: tuple[float, ...]
-    env_seed: int | str
-    init_states: str
+    env_seed: int | Literal["run", "run+episode", "run+episode+task"]
+    init_states: Literal["official", "drawn"]
     camera_size: tuple[int, int]
-    flip: str
+    flip: Literal["rotate180", "none"]
     control: Mapping[str, Any]
-    instruction: str
-    success: str
+    instruction: Literal["filename"]
+    success: Literal["any_step"]
     gripper: str = field(metadata={"scored": False})
     seed_before_reset: bool = field(metadata={"scored": False})
     upstream_simulator: str = field(metadata={"scored": False})
+
+    def check(self) -> None:
+        """Refuse another controller than LIBERO's own, and wait actions of another length."""
+        super().check()
+        require_image_size(self.name, self.camera_size)
+        if dict(self.control) != _CONTROL:
+            raise UsageError(f"control of {self.name} must be {_CONTROL}; there is no other here")
+        if len(self.wait_action) != EEF_DELTA_ACTION.size or self.wait_steps < 0:
+            raise UsageError(f"{self.name} needs a wait_action of 7 numbers and wait_steps from 0")
 
     @property
     def env_spec(self) -> EnvSpec:

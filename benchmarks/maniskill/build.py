@@ -55,8 +55,8 @@ def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
 def _options(protocol: ManiSkillProtocol) -> dict[str, Any]:
     """Return the protocol's fields under ManiSkill's names."""
     camera: dict[str, Any] = {"shader_pack": protocol.shader}
-    if protocol.image_size:
-        camera["height"], camera["width"] = protocol.image_size
+    if protocol.camera_size:
+        camera["height"], camera["width"] = protocol.camera_size
     options: dict[str, Any] = {
         "control_mode": protocol.control_mode,
         "sensor_configs": camera,

@@ -35,7 +35,7 @@ def env_spec(task: TaskFacts, protocol: ManiSkillProtocol) -> EnvSpec | None:
     sensors, renders = task.cameras
     sizes = {**sensors, **_PANDA_CAMERAS[robot], **renders}
     names = assign(protocol.cameras, sizes)
-    cameras = {role: protocol.image_size or sizes[name] for role, name in names.items()}
+    cameras = {role: protocol.camera_size or sizes[name] for role, name in names.items()}
     state = state_layout(protocol.state, ("",), _PANDA_JOINTS)
     return EnvSpec(cameras, state, Layout((*arm, _PANDA_GRIPPER)))
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from benchmarks.maniskill import catalog
+from benchmarks.suites import require_image_size
 from harness.contracts.protocol import Protocol
 
 CARDS = Path(__file__).parent / "protocols"
@@ -41,16 +42,22 @@ class ManiSkillProtocol(Protocol):
     first_seed: int | None
     control_mode: str
     robot: str = ""
-    state: str
+    state: Literal["qpos", "qpos[:-1]", "eef"]
     cameras: Mapping[str, str]
-    camera_size: tuple[int, ...] = ()
+    camera_size: tuple[int, int] | tuple[()] = ()
     shader: str
     show_hidden: bool
     undrawn: tuple[str, ...] = ()
     instructions: Mapping[str, str] = field(default_factory=dict)
-    success: str
+    success: Literal["once", "at_end"]
     stop_at_success: bool
     upstream_simulator: str = field(metadata={"scored": False})
+
+    def check(self) -> None:
+        """Refuse sizes that no image has."""
+        super().check()
+        if self.camera_size:
+            require_image_size(self.name, self.camera_size)
 
     @property
     def rules(self) -> dict[str, Any]:
@@ -59,14 +66,6 @@ class ManiSkillProtocol(Protocol):
         if not self.undrawn:
             del rules["undrawn"]
         return rules
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """Height and width of all images; None for each camera's own."""
-        if not self.camera_size:
-            return None
-        height, width = self.camera_size
-        return height, width
 
     def scene_seed(self, seed: int, episode: int) -> int:
         """Return the seed of an episode's scene."""

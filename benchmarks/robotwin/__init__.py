@@ -1,6 +1,7 @@
 """RoboTwin 2.0: five tasks with blocks that run anywhere, and all 50 with the user's files."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,7 +12,12 @@ from benchmarks.robotwin.cameras import IMAGE_SIZE
 from benchmarks.robotwin.catalog import BLOCKS, EPISODES, TASKS
 from benchmarks.robotwin.layouts import arm_joints, layout
 from benchmarks.robotwin.needs import SIMULATOR, VENV
-from benchmarks.robotwin.protocol import RoboTwinProtocol, full_protocols, protocols
+from benchmarks.robotwin.protocol import (
+    RoboTwinProtocol,
+    card_of_scenes,
+    full_protocols,
+    protocols,
+)
 from benchmarks.suites import SuiteFamily
 from harness.contracts.environment import EnvSpec
 from harness.contracts.errors import UsageError
@@ -37,6 +43,13 @@ class RoboTwinBlocks(SuiteFamily):
     def protocols(self) -> Mapping[str, Protocol]:
         """Return the protocol cards by short name."""
         return protocols()
+
+    def protocol_from(self, card: Path) -> Protocol:
+        """Return the protocol of a card by file; its scenes must be those of a bundled card."""
+        protocol = super().protocol_from(card)
+        assert isinstance(protocol, RoboTwinProtocol)
+        card_of_scenes(protocol, assets.identity())
+        return protocol
 
     def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec | None:
         """Return the cameras and the layouts, which all tasks share; None without the robot."""

@@ -26,7 +26,7 @@ from benchmarks.robotwin.expert import expert_for, targets
 from benchmarks.robotwin.instructions import instruction
 from benchmarks.robotwin.milestones import Milestones
 from benchmarks.robotwin.panda import NAME, make_embodiment
-from benchmarks.robotwin.protocol import RoboTwinProtocol
+from benchmarks.robotwin.protocol import RoboTwinProtocol, card_of_scenes
 from benchmarks.robotwin.seeds import find_scene
 from benchmarks.robotwin.source import source
 from benchmarks.spaces import image_space
@@ -77,8 +77,9 @@ class RoboTwinEnv(BenchmarkEnv):
 
     def _begin(self, episode: int, seed: int) -> StepOutcome:
         start = self.protocol.first_scene(seed)
+        card = card_of_scenes(self.protocol, assets.identity())
         command = (
-            f"python -m benchmarks.robotwin.verify --protocol {self.protocol.name} "
+            f"python -m benchmarks.robotwin.verify --protocol {card} "
             f"--tasks {self._name} --seed {seed} --episodes {episode + 1}"
         )
         scenes, prefix = self.protocol.scenes, Path(sys.prefix)

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.robotwin import panda
 from benchmarks.robotwin.needs import SIMULATOR
-from harness.contracts.errors import require_known
+from harness.contracts.errors import UsageError, require_known
 from harness.contracts.protocol import Protocol
 from harness.contracts.spec import digest
 
 _CARDS = Path(__file__).parent / "protocols"
 BLOCKS, FULL = "robotwin-blocks", "robotwin"
 """The first part of the protocols' labels. Numbers of the two are not comparable."""
+_DECIDING = ("settings", "randomization", "robot", "arms_apart", "planner", "simulator")
 _NOTE = "dual-panda, default shader, not comparable to the leaderboard"
 
 
@@ -42,9 +43,9 @@ class RoboTwinProtocol(Protocol):
     randomization: Mapping[str, Any]
     robot: str
     arms_apart: float | None
-    planner: str
-    control: str
-    instructions: str
+    planner: Literal["curobo", "mplib"]
+    control: Literal["qpos", "ee"]
+    instructions: Literal["seen", "unseen"]
     first_seed: int
     cameras: Mapping[str, str]
     shader: str
@@ -61,8 +62,7 @@ class RoboTwinProtocol(Protocol):
     @property
     def scenes(self) -> str:
         """A hash of the fields that decide whether the expert can solve a scene."""
-        deciding = ("settings", "randomization", "robot", "arms_apart", "planner", "simulator")
-        return digest({name: self.rules[name] for name in deciding})[:10]
+        return digest({name: self.rules[name] for name in _DECIDING})[:10]
 
 
 def protocols() -> dict[str, RoboTwinProtocol]:
@@ -84,6 +84,21 @@ def find_card(name: str, files: str) -> RoboTwinProtocol:
     cards = {card.name: card for card in (*protocols().values(), *full_protocols(files).values())}
     require_known("protocol of RoboTwin", name, cards)
     return cards[name]
+
+
+def card_of_scenes(protocol: RoboTwinProtocol, files: str) -> str:
+    """Return the name of a bundled card with the same scenes.
+
+    Raises:
+        UsageError: There is none, so no list of solved scenes either.
+    """
+    for card in (*protocols().values(), *full_protocols(files).values()):
+        if card.scenes == protocol.scenes:
+            return card.name
+    raise UsageError(
+        f"{protocol.name} has other scenes than any bundled card; no expert has solved them: leave "
+        f"{', '.join(_DECIDING[:-1])} as they are"
+    )
 
 
 @cache

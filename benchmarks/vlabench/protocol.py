@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from benchmarks.suites import require_image_size
 from benchmarks.vlabench import catalog
 from benchmarks.vlabench.layouts import ACTIONS, STATES
 from benchmarks.vlabench.scene import Scene
@@ -50,7 +51,7 @@ class LiteProtocol(Protocol):
 
     task_steps: Mapping[str, int]
     settle_steps: int
-    scenes: str
+    scenes: Literal["seen", "unseen", "track"]
     track: int = 0
     track_sha256: str = ""
     rehearsal: bool = False
@@ -60,9 +61,18 @@ class LiteProtocol(Protocol):
     shadow_size: int
     action: str
     state: str
-    process_score: str
+    process_score: Literal["code", "paper"]
     upstream_simulator: str = field(metadata={"scored": False})
     folder: str = field(default="", metadata={"scored": False})
+
+    def check(self) -> None:
+        """Refuse unknown layouts, and a track, whose file only the bundled cards find."""
+        super().check()
+        require_image_size(self.name, self.camera_size)
+        require_known(f"action of {self.name}", self.action, ACTIONS)
+        require_known(f"state of {self.name}", self.state, STATES)
+        if self.scenes == "track" or self.track:
+            raise UsageError(f"{self.name} plays a track; only the card track1,tracks=FOLDER can")
 
     def task_limit(self, benchmark: str, task: str) -> int:
         """Return the step limit of a task."""

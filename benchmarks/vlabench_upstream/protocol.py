@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from benchmarks.suites import require_image_size
 from benchmarks.vlabench_upstream import checkout
+from benchmarks.vlabench_upstream.catalog import TRACKS
 from harness.contracts.environment import EnvSpec
+from harness.contracts.errors import require_known
 from harness.contracts.protocol import Protocol
 from harness.contracts.vectors import Layout, Part
 
@@ -53,6 +56,12 @@ class UpstreamProtocol(Protocol):
     open_from: float
     cameras: Mapping[str, int]
     camera_size: tuple[int, int]
+
+    def check(self) -> None:
+        """Refuse a track that upstream does not have, and sizes that no image has."""
+        super().check()
+        require_image_size(self.name, self.camera_size)
+        require_known(f"track of {self.name}", self.track, [each.file for each in TRACKS.values()])
 
     @property
     def env_spec(self) -> EnvSpec:

@@ -1,5 +1,6 @@
 """Plays recorded actions again, to check a record or to make a video of it."""
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 
 from harness.contracts.ablation import Ablation
 from harness.contracts.environment import BenchmarkEnv
+from harness.contracts.errors import StorageError
 from harness.contracts.record import EpisodeRecord
 from harness.contracts.setup import BenchmarkSetup
 from harness.play.rollout import finish_episode
 from harness.play.worker import SimulatorCache
 from harness.runs.folder import Run
 from harness.runs.plan import BenchmarkRequest, Plan, resolve
+from harness.runs.protocols import with_kept_card
 
 FrameSink = Callable[[NDArray[np.uint8]], None]
 
@@ -46,14 +49,15 @@ class Replayer:
         self._simulators.close()
 
 
-def recorded_setup(record: EpisodeRecord) -> BenchmarkSetup:
-    """Return the benchmark and protocol of a recorded episode.
+def recorded_setup(run: Run, record: EpisodeRecord) -> BenchmarkSetup:
+    """Return the benchmark and protocol of an episode of a run.
 
     Raises:
         UsageError: The protocol or the simulator differs from the record's.
     """
     spec = record.spec
-    request = BenchmarkRequest(spec.benchmark, (spec.task,), spec.protocol)
+    protocol = with_kept_card(run.path, spec.protocol)
+    request = BenchmarkRequest(spec.benchmark, (spec.task,), protocol)
     return resolve(Plan((), (request,), spec.episode + 1, spec.seed)).setups[0]
 
 
@@ -89,17 +93,43 @@ def replay_episode(
 
 @contextmanager
 def video_file(path: Path, env: BenchmarkEnv) -> Iterator[FrameSink]:
-    """Open an mp4 file that browsers play; yield the function that adds a frame."""
+    """Open an mp4 file that browsers play; yield the function that adds a frame.
+
+    Raises:
+        StorageError: The disk is full or gone.
+    """
     import imageio.v2 as imageio
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.mp4")
-    writer: Any = imageio.get_writer(
-        partial, fps=env.metadata["render_fps"], codec="libx264", quality=7, macro_block_size=2
-    )
-    with writer:
-        yield writer.append_data
-    partial.replace(path)
+    with _storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer: Any = imageio.get_writer(
+            partial, fps=env.metadata["render_fps"], codec="libx264", quality=7, macro_block_size=2
+        )
+
+    def show(frame: NDArray[np.uint8]) -> None:
+        with _storing(path):
+            writer.append_data(frame)
+
+    try:
+        yield show
+    finally:
+        with _storing(path):
+            writer.close()
+    with _storing(path):
+        # FFmpeg writes this part last, and imageio does not say when it failed.
+        if b"moov" not in partial.read_bytes():
+            raise OSError(errno.ENOSPC, "the video is incomplete; the disk may be full")
+        partial.replace(path)
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error).partition("\n")[0]
+        raise StorageError(f"cannot write {path}: {why}") from error
 
 
 def _frame(env: BenchmarkEnv) -> NDArray[np.uint8]:

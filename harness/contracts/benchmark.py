@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.contracts.environment import BenchmarkEnv, EnvSpec
 from harness.contracts.errors import UsageError, require_known
@@ -62,6 +63,23 @@ class Benchmark(ABC):
         cards = self.protocols()
         require_known(f"protocol of {self.name}", short, cards)
         return cards[short]
+
+    def protocol_from(self, card: Path) -> Protocol:
+        """Return the protocol of a card by file, for this family's installed simulator.
+
+        Raises:
+            UsageError: The file is no card of this family, or has the name of a bundled card.
+        """
+        bundled = self.protocols()
+        model = bundled[self.default_protocol]
+        family = model.name.partition("/")[0]
+        made = type(model).load(
+            card, family, simulator=model.simulator, note=model.note, file=str(card.absolute())
+        )
+        short = made.name.removeprefix(f"{family}/")
+        if short in bundled:
+            raise UsageError(f"{card} has the name of a bundled card, {short}; give it another one")
+        return made
 
     def protocol_of(self, benchmark: str) -> str:
         """Return the card of a benchmark's default protocol."""

@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
-import yaml
-
-from harness.contracts.errors import UsageError
+from harness.contracts.cards import described, fits, read_card
+from harness.contracts.errors import UsageError, require_known
 from harness.contracts.spec import digest
 
 HASH_LENGTH = 10
+CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
+_SET_WHEN_LOADED = ("name", "summary", "sources", "simulator", "note", "file")
+"""Fields that are not written in a card as a value with its source."""
 LABEL = re.compile(r"([^/@]+)/([^@]+)@([0-9a-f]+)")
 
 
@@ -58,6 +60,7 @@ class Protocol:
         replan: Actions executed before the policy is asked again; None executes the whole chunk.
         episodes_per_task: The number of episodes that the protocol prescribes.
         simulator: The versions of the installed simulator, set when the card is loaded.
+        file: The card's file, if a request named it; empty for a bundled card.
         note: Printed with every result, if the results compare with no published numbers. Tables
             then show no published numbers beside them.
     """
@@ -70,6 +73,7 @@ class Protocol:
     episodes_per_task: int = field(default=50, metadata={"scored": False})
     simulator: str = ""
     note: str = field(default="", metadata={"scored": False})
+    file: str = field(default="", metadata={"scored": False})
 
     @cached_property
     def label(self) -> str:
@@ -103,20 +107,51 @@ class Protocol:
         """Read a card: a YAML mapping of ``field: {value, source}``.
 
         Raises:
-            UsageError: The card lacks a field, has an unknown one, or gives no source.
+            UsageError: The file is no card, lacks a field, has an unknown one, gives no source for
+                one, or has a value of another type than the field.
         """
-        card = yaml.safe_load(path.read_text())
-        name, summary = card.pop("name"), card.pop("summary")
-        known = {f.name for f in fields(cls)}
+        card = read_card(path)
+        name, summary = _text(card, "name", path), _text(card, "summary", path)
+        if not CARD_NAME.fullmatch(name):
+            raise UsageError(f"{path}: name {name!r} may hold letters, digits, dots and hyphens")
+        hints = get_type_hints(cls)
+        known = {f.name: f for f in fields(cls) if f.name not in _SET_WHEN_LOADED}
+        values, sources = {}, {}
         for key, entry in card.items():
-            if key not in known:
-                raise UsageError(f"{path.name}: unknown field {key!r}")
-            if set(entry) != {"value", "source"} or not entry["source"]:
-                raise UsageError(f"{path.name}: {key} needs a value and a source")
-        values = {key: frozen(entry["value"]) for key, entry in card.items()}
-        sources = {key: entry["source"] for key, entry in card.items()}
+            require_known(f"field in {path.name}", key, known)
+            if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
+                raise UsageError(f"{path}: {key} needs a value and a source, and nothing else")
+            values[key], sources[key] = frozen(entry["value"]), _text(entry, "source", path)
+            if not fits(values[key], hints[key]):
+                wanted = described(hints[key])
+                raise UsageError(f"{path}: {key} must be {wanted}, got {entry['value']!r}")
+        required = [f.name for f in known.values() if f.default is f.default_factory is MISSING]
+        if missing := [field_name for field_name in required if field_name not in values]:
+            raise UsageError(f"{path} lacks the fields {', '.join(missing)}")
         made = cls(name=f"{family}/{name}", summary=summary, sources=sources, **values)
+        made.check()
         return replace(made, **overrides)
+
+    def check(self) -> None:
+        """Refuse values that no episode can be played with; a family may refuse more.
+
+        Raises:
+            UsageError: A value is out of range, or nothing here implements it.
+        """
+        numbers = {"episodes_per_task": self.episodes_per_task, "replan": self.replan}
+        for key, number in numbers.items():
+            if number is not None and number < 1:
+                raise UsageError(f"{key} of {self.name} must be at least 1, got {number}")
+        if min(self.max_steps.values(), default=0) < 0:
+            raise UsageError(f"max_steps of {self.name} must not be negative")
+
+
+def _text(entry: dict[str, Any], key: str, path: Path) -> str:
+    """Take a required text out of a mapping."""
+    value = entry.pop(key, None)
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"{path}: a {key} is missing, or is not text")
+    return value
 
 
 def plain(value: Any) -> Any:

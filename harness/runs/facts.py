@@ -11,6 +11,7 @@ from typing import Any
 from harness import __version__
 from harness.runs.growth import Facts, players_of
 from harness.runs.plan import Work
+from harness.runs.protocols import card_copy
 
 LARGEST_SOURCE = 2**20
 """Bytes of a source file that a run copies, at most."""
@@ -62,7 +63,7 @@ def git_state() -> str | None:
 
 
 def keep_sources(folder: Path, work: Work) -> list[str]:
-    """Copy the source of each policy to FOLDER/code/POLICY, unless it is there.
+    """Copy each policy's source to FOLDER/code, and each card by file to FOLDER/protocols.
 
     Returns:
         A notice for each file that was not copied.
@@ -71,6 +72,11 @@ def keep_sources(folder: Path, work: Work) -> list[str]:
         OSError: A file cannot be written.
     """
     notices = []
+    for setup in work.setups:
+        card = card_copy(folder, setup.protocol.label)
+        if setup.protocol.file and not card.exists():
+            card.parent.mkdir(parents=True, exist_ok=True)
+            card.write_bytes(Path(setup.protocol.file).read_bytes())
     for name, policy in work.policies.items():
         for path, target in _places(policy.code).items():
             copy = folder / "code" / safe_name(name) / target

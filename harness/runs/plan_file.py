@@ -9,7 +9,7 @@ import yaml
 
 from harness.contracts.errors import UsageError, require_known
 from harness.runs.plan import BenchmarkRequest, Plan
-from harness.runs.protocols import with_replan_option
+from harness.runs.protocols import with_kept_card, with_replan_option
 
 _FIELDS = (
     "policies",
@@ -73,7 +73,11 @@ def _recorded(plan: Any, facts: dict[str, Any], path: Path) -> Plan:
         return Plan(
             policies=tuple(str(facts["policies"][name]["reference"]) for name in identities),
             benchmarks=tuple(
-                BenchmarkRequest(each["name"], tuple(each["tasks"]), each["protocol"])
+                BenchmarkRequest(
+                    each["name"],
+                    tuple(each["tasks"]),
+                    with_kept_card(path.parent, each["protocol"]),
+                )
                 for each in plan["benchmarks"]
             ),
             episodes=_whole(plan["episodes"], "episodes", str(path)),

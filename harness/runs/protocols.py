@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from harness.contracts.benchmark import Benchmark
+from harness.contracts.cards import CARD_SUFFIXES
 from harness.contracts.errors import UsageError
 from harness.contracts.protocol import Protocol, ProtocolLabel
 
-_REPLAN = "replan"
+_REPLAN, _CARD = "replan", "card"
 _LABEL = re.compile(r"[^/@,]+/[^@,]+(,replan=\d+)?@[0-9a-f]+(?=,|$)")
 """The label of a recorded run, before the options of a request."""
 
@@ -19,7 +21,8 @@ def find_protocol_of(family: Benchmark, benchmark: str, request: str) -> Protoco
         family: The benchmark's family.
         benchmark: The benchmark's name.
         request: ``CARD,OPTION=VALUE,...``, or the label of a recorded run in place of the card.
-            The option ``replan`` works for every family. Empty for the benchmark's default.
+            The card is a bundled one's name or a YAML file. The options ``replan`` and ``card``,
+            the file of a label's card, work for every family. Empty for the default.
 
     Raises:
         UsageError: The card or an option is unknown, or the protocol differs from the label's.
@@ -27,13 +30,19 @@ def find_protocol_of(family: Benchmark, benchmark: str, request: str) -> Protoco
     found = _LABEL.match(request)
     label = None if found is None else ProtocolLabel.parse(found[0])
     if label is not None:
-        request = label.name + request[len(str(label)) :]
+        request = label.card + request[len(str(label)) :]
     card, options = _split(request)
+    file = options.pop(_CARD, card if card.endswith(CARD_SUFFIXES) else None)
     card = card.removeprefix(f"{family.name}/") or family.protocol_of(benchmark)
-    if "@" in card:
+    if "@" in card and file is None:
         raise UsageError(f"{card!r} is not a protocol's label, family/card@hash")
     replan = options.pop(_REPLAN, None)
-    protocol = family.protocol(card, options)
+    if file is None and label is not None and card not in family.protocols():
+        raise UsageError(
+            f"{family.name} has no bundled card {card!r}; if it came from a file, give that: "
+            f"--protocol FILE, or in a plan: {label},{_CARD}=FILE"
+        )
+    protocol = family.protocol(card, options) if file is None else _loaded(family, file, options)
     if replan is not None:
         protocol = _with_replan(protocol, replan)
     if label is not None and protocol.label != str(label):
@@ -43,6 +52,18 @@ def find_protocol_of(family: Benchmark, benchmark: str, request: str) -> Protoco
         )
     protocol.limit(benchmark)
     return protocol
+
+
+def card_copy(folder: Path, label: str) -> Path:
+    """Return where a run keeps the card of a protocol that came from a file."""
+    name = ProtocolLabel.parse(label).name.partition(f",{_REPLAN}=")[0]
+    return folder / "protocols" / f"{name}.yaml"
+
+
+def with_kept_card(folder: Path, label: str) -> str:
+    """Return a request for a recorded protocol; it names the run's copy of the card, if any."""
+    copy = card_copy(folder, label)
+    return f"{label},{_CARD}={copy}" if copy.is_file() else label
 
 
 def with_replan_option(protocol: str, replan: int | None) -> str:
@@ -60,10 +81,22 @@ def _with_replan(protocol: Protocol, text: str) -> Protocol:
     number = int(text)
     if number == protocol.replan:
         return protocol
-    sources = {**protocol.sources, _REPLAN: "--replan"}
+    says = "the whole chunk" if protocol.replan is None else f"{protocol.replan}"
+    note = f"executes {number} actions before the policy infers again, the card says {says}"
     return replace(
-        protocol, name=f"{protocol.name},{_REPLAN}={number}", replan=number, sources=sources
+        protocol,
+        name=f"{protocol.name},{_REPLAN}={number}",
+        replan=number,
+        sources={**protocol.sources, _REPLAN: "--replan"},
+        note="; ".join(filter(None, (protocol.note, note))),
     )
+
+
+def _loaded(family: Benchmark, file: str, options: dict[str, str]) -> Protocol:
+    """Return the protocol of a card by file; such a card has no options."""
+    for option in options:
+        raise UsageError(f"a card by file has no option {option}; write it into {file}")
+    return family.protocol_from(Path(file))
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:
