@@ -16,7 +16,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from harness.statistics.interval import CONFIDENCE, Floats, Interval, mean_interval
 
-_RESAMPLES = 9999
+RESAMPLES = 9999
 """Random permutations if there are more than these; p = 0.05 then has an error of about 0.002."""
 
 BOSCHLOO_LIMIT = 200
@@ -57,8 +57,8 @@ def paired_success(
 ) -> Comparison:
     """Compare successes on the same scenes: exact McNemar test, Tango's interval.
 
-    Only scenes on which the policies disagree count in the test. For a suite, pass the scenes of
-    all tasks together. If tasks favour different policies, the test is then conservative.
+    Only scenes on which the policies disagree count in the test. For several tasks, see
+    `harness.statistics.means`.
 
     Args:
         a: Successes of A, one per scene.
@@ -196,8 +196,12 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * float(stats.binom.cdf(fewer, discordant, 0.5)))
 
 
-def tango_interval(only_a: int, only_b: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+def tango_interval(
+    only_a: float, only_b: float, n: float, confidence: float = CONFIDENCE
+) -> Interval:
     """Return Tango's (1998) score interval for the difference of two paired rates.
+
+    The counts may be fractions if n is an effective number of scenes.
 
     Args:
         only_a: Scenes on which only A succeeded.
@@ -205,14 +209,14 @@ def tango_interval(only_a: int, only_b: int, n: int, confidence: float = CONFIDE
         n: All scenes.
         confidence: Confidence level of the interval.
     """
-    if min(only_a, only_b) < 0 or only_a + only_b > n or n == 0:
+    if min(only_a, only_b) < 0 or only_a + only_b > n * (1 + 1e-9) or n == 0:
         raise ValueError(f"impossible counts: {only_a} and {only_b} discordant pairs of {n}")
     low = _tango_lower(only_a, only_b, n, confidence)
     high = -_tango_lower(only_b, only_a, n, confidence)
     return Interval((only_a - only_b) / n, low, high)
 
 
-def _tango_lower(only_a: int, only_b: int, n: int, confidence: float) -> float:
+def _tango_lower(only_a: float, only_b: float, n: float, confidence: float) -> float:
     z = float(stats.norm.ppf((1 + confidence) / 2))
     estimate = (only_a - only_b) / n
 
@@ -245,11 +249,20 @@ def _permutation_p(
         difference,
         permutation_type=kind,
         vectorized=True,
-        n_resamples=_RESAMPLES,
+        n_resamples=RESAMPLES,
         batch=1000,
         rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
+
+
+def checked_values(values: npt.ArrayLike, success: bool) -> Floats:
+    """Return successes or scores as an array.
+
+    Raises:
+        ValueError: There are none, or one is not a success or not a score from 0 to 1.
+    """
+    return _successes(values) if success else _scores(values)
 
 
 def _scores(values: npt.ArrayLike) -> Floats:

@@ -47,6 +47,10 @@ class Interval:
         """Return whether a value lies in the interval."""
         return self.low <= value <= self.high
 
+    def around(self, estimate: float) -> "Interval":
+        """Return the interval with another estimate of the same number, widened to contain it."""
+        return Interval(estimate, min(self.low, estimate), max(self.high, estimate))
+
 
 def rate_interval(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
     """Return Wilson's interval of a success rate.

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from scipy import optimize
+import numpy as np
+from scipy import optimize, special, stats
 from statsmodels.stats.power import normal_sample_size_one_tail
 from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
 
@@ -122,6 +123,81 @@ def detectable_difference(
         smallest(lambda plan: plan.paired_worst),
         smallest(lambda plan: plan.unpaired),
     )
+
+
+def detectable_drop(
+    baseline: float,
+    episodes: int,
+    discordant: float | None = None,
+    power: float = POWER,
+    alpha: float = ALPHA,
+) -> float:
+    """Return the smallest drop from a baseline's success rate that a comparison detects.
+
+    It is nan if even a policy that always fails is not significantly worse.
+
+    Args:
+        baseline: The success rate of the baseline.
+        episodes: Episodes per policy.
+        discordant: For the same scenes, how often equal policies disagree; the power is then that
+            of the exact McNemar test. None for different scenes.
+        power: The probability of detecting the drop.
+        alpha: The level of the two-sided test.
+    """
+    if discordant is None:
+        won = round(baseline * episodes)
+        if stats.fisher_exact([[0, episodes], [won, episodes - won]]).pvalue >= alpha:
+            return math.nan
+        # A drop of successes is a rise of failures.
+        return detectable_difference(1 - baseline, episodes, power, alpha).unpaired
+    wins = np.arange(episodes + 1)
+    # The most wins of the worse policy with which the test still rejects.
+    most = stats.binom.ppf(alpha / 2, wins, 0.5) - 1
+
+    def excess(drop: float) -> float:
+        rate = discordant + drop
+        found = stats.binom.cdf(most, wins, discordant / 2 / rate)
+        return float(stats.binom.pmf(wins, episodes, rate) @ found) - power
+
+    largest = min(baseline, 1 - discordant)
+    if largest <= 0 or excess(largest) < 0:
+        return math.nan
+    return float(optimize.brentq(excess, largest * 1e-6, largest, xtol=1e-6))
+
+
+def detectable_score_drop(
+    baseline: float,
+    episodes: int,
+    spread: float,
+    paired: bool,
+    power: float = POWER,
+    alpha: float = ALPHA,
+) -> float:
+    """Return the smallest drop of a mean score that a permutation test detects.
+
+    It is nan if there is none down to 0, or if the test has too few permutations.
+
+    Args:
+        baseline: The mean score of the baseline.
+        episodes: Episodes per policy.
+        spread: Standard deviation of one episode's difference.
+        paired: Whether both policies play the same scenes.
+        power: The probability of detecting the drop.
+        alpha: The level of the two-sided test.
+    """
+    chance = 0.5**episodes if paired else 1 / float(special.comb(2 * episodes, episodes))
+    # One episode of the largest difference keeps the spread above zero.
+    spread = math.sqrt((episodes * spread**2 + 1) / (episodes + 1))
+
+    def excess(drop: float) -> float:
+        return episodes - episodes_for(drop, math.hypot(spread, drop), spread, power, alpha) + 0.5
+
+    least = 1e-4
+    if 2 * chance >= alpha or baseline <= least or excess(baseline) < 0:
+        return math.nan
+    if excess(least) > 0:
+        return least
+    return float(optimize.brentq(excess, least, baseline, xtol=1e-6))
 
 
 def _independent(baseline: float, difference: float) -> float:

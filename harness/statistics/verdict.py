@@ -1,11 +1,16 @@
 """States the conclusion of a comparison, as a word for programs and a sentence for people."""
 
 import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.statistics.compare import Comparison, compare_rates
-from harness.statistics.interval import ALPHA, CONFIDENCE, rate_interval
+from harness.statistics.interval import ALPHA, CONFIDENCE, fixed_tasks_interval
 from harness.statistics.power import POWER, episodes_for
 
 _ROUNDING = 1e-9
@@ -48,6 +53,7 @@ def verdict(
     names: tuple[str, str] = ("A", "B"),
     alpha: float = ALPHA,
     power: float = POWER,
+    points: bool = False,
 ) -> Verdict:
     """State which policy is better, or how many more episodes are needed.
 
@@ -58,11 +64,16 @@ def verdict(
         names: The names of A and B in the sentence.
         alpha: The significance level.
         power: The power that the additional episodes should give.
+        points: Whether to state the difference in points of 100.
     """
     a, b = names
     gap = comparison.difference
+    scale, digits, unit = (100, 1, " points") if points else (1, 3, "")
+    estimate, low, high = (
+        f"{scale * value:+.{digits}f}" for value in (gap.estimate, gap.low, gap.high)
+    )
     numbers = (
-        f"difference {gap.estimate:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], "
+        f"difference {estimate}{unit} [{low}, {high}], "
         f"p = {comparison.p:.2g}, {comparison.test}, n = {comparison.episodes}"
     )
     seen = abs(gap.estimate) > _ROUNDING
@@ -84,17 +95,21 @@ def verdict(
 
 
 def compare_with_published(
-    successes: int,
-    n: int,
+    successes: npt.ArrayLike,
+    tasks: Sequence[Hashable],
     published: float,
     published_n: int | None = None,
     confidence: float = CONFIDENCE,
 ) -> PublishedVerdict:
     """Compare our success rate with a published one.
 
+    Our rate is the mean over the tasks of each task's rate, with an interval for these tasks. The
+    test is one of two rates. If the tasks have unequal n, ours enters it with the number of
+    episodes that would be as precise, and the sentence says so.
+
     Args:
-        successes: Our successes.
-        n: Our episodes.
+        successes: Our successes, one per episode.
+        tasks: The task of each episode.
         published: The published rate, from 0 to 1.
         published_n: Its episodes. If they are unknown, the published rate is taken as exact. This
             finds differences too easily, and the sentence says so.
@@ -102,7 +117,8 @@ def compare_with_published(
     """
     if not 0 <= published <= 1:
         raise ValueError(f"the published rate {published} is not between 0 and 1")
-    ours = rate_interval(successes, n, confidence)
+    ours = fixed_tasks_interval(successes, tasks, confidence=confidence)
+    n, sizes = len(tasks), np.array(list(Counter(tasks).values()))
     p = None
     if published_n is None:
         compatible = published in ours
@@ -110,13 +126,18 @@ def compare_with_published(
     else:
         # Published rates are rounded: no count of 500 gives exactly 96.9 %.
         theirs = math.floor(published * published_n + 0.5)
-        test = compare_rates(successes, n, theirs, published_n, confidence)
+        effective = math.floor(len(sizes) / float(np.mean(1 / sizes)) + 1e-9)
+        won = math.floor(ours.estimate * effective + 0.5)
+        test = compare_rates(won, effective, theirs, published_n, confidence)
         p, compatible = test.p, test.p >= 1 - confidence
         basis = f"n = {published_n}, {test.test} p = {p:.2g}"
+        if effective != n:
+            basis += f" with {effective} for our n, because our tasks have unequal n"
+    mean = f"; mean over {len(sizes)} tasks, interval for these tasks" if len(sizes) > 1 else ""
     says = "is compatible with" if compatible else "differs from"
     return PublishedVerdict(
         compatible,
         p,
-        f"Our {100 * ours.estimate:.1f} % [{100 * ours.low:.1f}, {100 * ours.high:.1f}] (n = {n}) "
-        f"{says} the published {100 * published:.1f} % ({basis}).",
+        f"Our {100 * ours.estimate:.1f} % [{100 * ours.low:.1f}, {100 * ours.high:.1f}] "
+        f"(n = {n}{mean}) {says} the published {100 * published:.1f} % ({basis}).",
     )

@@ -4,19 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
-from harness.report.paper.best import shared_scenes
+from harness.report.compare import compare_samples
 from harness.report.paper.layout import MINUS, matches
 from harness.report.paper.lookup import CellLookup, Measurement
 from harness.report.summary import FEWEST_TASKS
-from harness.statistics.compare import newcombe_interval, paired_success
-from harness.statistics.interval import (
-    Interval,
-    fixed_tasks_interval,
-    mean_interval,
-    sampled_tasks_interval,
-)
+from harness.statistics.interval import Interval
 
-_BOUNDS = (-1.0, 1.0)
 _PAIRED, _UNPAIRED = "pairs on the same scenes", "different scenes"
 
 
@@ -71,12 +64,12 @@ def _subtract(
         return None, ""
     interval, how = _interval(lookup, a, b)
     # An error removes a pair, but the estimate stays the difference of the two printed numbers.
-    estimate = a.estimate - b.estimate
+    interval = interval.around(a.estimate - b.estimate)
     difference = replace(
         a,
-        estimate=estimate,
-        low=min(interval.low, estimate),
-        high=max(interval.high, estimate),
+        estimate=interval.estimate,
+        low=interval.low,
+        high=interval.high,
         n=min(a.n, b.n),
         errors=a.errors + b.errors,
         missing=a.missing + b.missing,
@@ -85,16 +78,12 @@ def _subtract(
 
 
 def _interval(lookup: CellLookup, a: Measurement, b: Measurement) -> tuple[Interval, str]:
-    paired = shared_scenes([lookup.sample(a), lookup.sample(b)])
-    if paired is None:
-        one, two = (Interval(each.estimate, each.low, each.high) for each in (a, b))
-        return newcombe_interval(one, two), _UNPAIRED
-    (first, second), tasks = paired
-    if len(a.keys) == 1 and lookup.metric == "success":
-        return paired_success(first, second).difference, _PAIRED
-    if len(a.keys) == 1:
-        return mean_interval(first - second, _BOUNDS), _PAIRED
-    clusters = lookup.task_clusters(a)[tasks].tolist()
-    enough = len(set(clusters)) >= FEWEST_TASKS
-    several = sampled_tasks_interval if enough else fixed_tasks_interval
-    return several(first - second, clusters, _BOUNDS), _PAIRED
+    """Return the interval that `compare` gives, of the kind that the cells of this table have."""
+    clusters = lookup.task_clusters(a)
+    one, two = (replace(s, tasks=clusters[s.tasks]) for s in map(lookup.sample, (a, b)))
+    found, _ = compare_samples(one, two, lookup.metric == "success", test=False)
+    if found.similar and len(set(clusters.tolist())) >= FEWEST_TASKS:
+        interval = found.similar
+    else:
+        interval = found.comparison.difference
+    return interval, _PAIRED if found.paired else _UNPAIRED

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.cli.main import main
-from harness.statistics.power import detectable_difference, episodes_needed
+from harness.statistics.compare import mcnemar_p
+from harness.statistics.power import (
+    detectable_difference,
+    detectable_drop,
+    detectable_score_drop,
+    episodes_needed,
+)
 
 
 def test_unpaired_plans_agree_with_a_textbook() -> None:
@@ -124,3 +130,39 @@ def test_the_command_rejects_numbers_outside_their_range(
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
     assert expected in printed.err
+
+
+@pytest.mark.parametrize(("episodes", "discordant"), [(12, 0.0), (30, 0.1), (60, 0.3)])
+def test_the_detectable_drop_has_its_power(episodes: int, discordant: float) -> None:
+    drop = detectable_drop(0.9, episodes, discordant)
+    wins, losses = discordant / 2, discordant / 2 + drop
+    cells = [(w, lost) for w in range(episodes + 1) for lost in range(episodes + 1 - w)]
+    counts = np.array([(w, lost, episodes - w - lost) for w, lost in cells])
+    chances = stats.multinomial.pmf(counts, episodes, [wins, losses, 1 - wins - losses])
+    found = np.array([lost > w and mcnemar_p(w, lost) < 0.05 for w, lost in cells])
+    assert chances @ found == pytest.approx(0.8, abs=1e-4)
+    assert detectable_drop(0.9, 2 * episodes, discordant) < drop
+    assert not detectable_drop(0.9, episodes, discordant, alpha=0.01) <= drop
+
+
+def test_few_episodes_detect_no_drop() -> None:
+    # Five pairs that all favour one policy have p = 0.0625.
+    assert np.isnan(detectable_drop(1.0, 5, 0.0))
+    assert detectable_drop(1.0, 6, 0.0) == pytest.approx(0.8 ** (1 / 6), abs=1e-5)
+    assert np.isnan(detectable_drop(1.0, 3))
+    assert np.isnan(detectable_drop(0.0, 100))
+    assert np.isnan(detectable_drop(0.0, 100, 0.1))
+    assert np.isnan(detectable_score_drop(1.0, 5, 0.1, paired=True))
+    assert np.isnan(detectable_score_drop(1.0, 3, 0.1, paired=False))
+    assert np.isnan(detectable_score_drop(0.0, 50, 0.1, paired=True))
+
+
+def test_a_drop_on_different_scenes_is_a_rise_of_failures() -> None:
+    assert detectable_drop(0.9, 200) == detectable_difference(0.1, 200).unpaired
+
+
+def test_the_detectable_drop_of_a_score_is_that_of_a_t_test() -> None:
+    drop = detectable_score_drop(0.8, 200, 0.3, paired=True)
+    z = stats.norm.ppf([0.975, 0.8]).sum()
+    assert drop == pytest.approx(z * 0.3 / np.sqrt(200), rel=0.05)
+    assert detectable_score_drop(0.8, 10**9, 0.0, paired=True) <= 1e-4

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -18,7 +18,7 @@ from harness.statistics.compare import (
     unpaired_success,
 )
 from harness.statistics.family import best_set, holm
-from harness.statistics.interval import rate_interval
+from harness.statistics.interval import fixed_tasks_interval, rate_interval
 from harness.statistics.power import episodes_needed
 from harness.statistics.verdict import compare_with_published, verdict
 
@@ -127,22 +127,52 @@ def test_without_a_difference_no_episodes_are_planned() -> None:
         assert "no difference was observed" in found.sentence
 
 
+def outcomes(successes: int, n: int) -> tuple[list[int], list[str]]:
+    return [1] * successes + [0] * (n - successes), ["t"] * n
+
+
+def test_a_difference_is_stated_in_points_if_asked() -> None:
+    compared = paired_success(*column(9, 0, 21))
+    low, high = 100 * compared.difference.low, 100 * compared.difference.high
+    assert verdict(compared, ("one", "two"), points=True).sentence == (
+        f"one is better than two (difference +30.0 points [{low:+.1f}, {high:+.1f}], p = 0.0039, "
+        "exact McNemar, n = 30)."
+    )
+
+
 def test_a_published_rate_is_compared_by_test_or_by_interval() -> None:
-    agrees = compare_with_published(485, 500, 0.969, 500)
+    agrees = compare_with_published(*outcomes(485, 500), 0.969, 500)
     assert agrees.compatible
     assert agrees.p == pytest.approx(compare_rates(485, 500, 485, 500).p)
     assert agrees.sentence == (
         "Our 97.0 % [95.1, 98.2] (n = 500) is compatible with the published 96.9 % "
         "(n = 500, Fisher p = 1)."
     )
-    differs = compare_with_published(92, 100, 0.995, 200)
+    differs = compare_with_published(*outcomes(92, 100), 0.995, 200)
     assert not differs.compatible
     assert differs.p == pytest.approx(compare_rates(92, 100, 199, 200).p)
     assert "differs from the published 99.5 % (n = 200, Boschloo p = 0.0" in differs.sentence
-    unknown = compare_with_published(485, 500, 0.969)
+    unknown = compare_with_published(*outcomes(485, 500), 0.969)
     assert unknown.compatible
     assert unknown.p is None
     assert "its n is unknown" in unknown.sentence
+
+
+def test_a_published_rate_is_compared_with_the_mean_over_tasks() -> None:
+    # Pooled, 10 of 12 episodes succeeded; the mean over the two tasks is one half.
+    successes, tasks = [1] * 10 + [0] * 2, ["t"] * 10 + ["u"] * 2
+    found = compare_with_published(successes, tasks, 0.5, 100)
+    ours = fixed_tasks_interval(successes, tasks)
+    assert found.compatible
+    assert found.p == pytest.approx(compare_rates(3, 6, 50, 100).p)
+    assert found.sentence == (
+        f"Our 50.0 % [{100 * ours.low:.1f}, {100 * ours.high:.1f}] (n = 12; mean over 2 tasks, "
+        "interval for these tasks) is compatible with the published 50.0 % (n = 100, Boschloo "
+        "p = 1 with 6 for our n, because our tasks have unequal n)."
+    )
+    even = compare_with_published([1, 1, 0, 0], ["t", "t", "u", "u"], 0.5, 100)
+    assert even.p == pytest.approx(compare_rates(2, 4, 50, 100).p)
+    assert "unequal" not in even.sentence
 
 
 @given(st.integers(0, 50), st.floats(0, 1))
@@ -150,10 +180,11 @@ def test_a_published_rate_without_n_must_lie_in_our_interval(
     successes: int, published: float
 ) -> None:
     ours = rate_interval(successes, 50)
-    found = compare_with_published(successes, 50, published)
+    assume(min(abs(published - ours.low), abs(published - ours.high)) > 1e-9)
+    found = compare_with_published(*outcomes(successes, 50), published)
     assert found.compatible == (ours.low <= published <= ours.high)
 
 
 def test_an_invalid_published_rate_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"96\.9 is not between 0 and 1"):
-        compare_with_published(485, 500, 96.9)
+        compare_with_published(*outcomes(485, 500), 96.9)

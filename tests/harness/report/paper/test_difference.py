@@ -10,12 +10,8 @@ from harness.report.paper.grid import make_grid
 from harness.report.paper.latex import latex
 from harness.report.paper.layout import load_layout
 from harness.statistics.compare import newcombe_interval, paired_success
-from harness.statistics.interval import (
-    Interval,
-    fixed_tasks_interval,
-    mean_interval,
-    sampled_tasks_interval,
-)
+from harness.statistics.interval import Interval, mean_interval, sampled_tasks_interval
+from harness.statistics.means import paired_means
 from tests.helpers.runs import Score, summary_of, write_run
 
 SUITES = {"fam_one": ["t0", "t1"], "fam_two": list("abcde")}
@@ -67,22 +63,21 @@ def test_shared_scenes_are_paired(tmp_path: Path) -> None:
     task, few, many, mean = row(grid, "Diff")
     won = {name: [float(s == 1) for s in scores(name, "t0")] for name in ("new", "old")}
     assert limits(task) == pytest.approx(limits(paired_success(won["new"], won["old"]).difference))
-    gaps = {
-        suite: [
-            float(a == 1) - float(b == 1)
-            for a, b in zip(scores("new", *tasks), scores("old", *tasks), strict=True)
-        ]
+    played = {
+        suite: [[float(s == 1) for s in scores(name, *tasks)] for name in ("new", "old")]
         for suite, tasks in SUITES.items()
     }
     names = {suite: [t for t in tasks for _ in range(10)] for suite, tasks in SUITES.items()}
-    bounds = (-1.0, 1.0)
-    fixed = fixed_tasks_interval(gaps["fam_one"], names["fam_one"], bounds)
+    one, two = played["fam_one"]
+    fixed = paired_means(one, two, names["fam_one"], success=True).comparison.difference
     assert limits(few) == pytest.approx(limits(fixed))
-    sampled = sampled_tasks_interval(gaps["fam_two"], names["fam_two"], bounds)
+    gaps = [a - b for a, b in zip(*played["fam_two"], strict=True)]
+    sampled = sampled_tasks_interval(gaps, names["fam_two"], (-1.0, 1.0))
     assert limits(many) == pytest.approx(limits(sampled))
     places = [suite for suite, tasks in names.items() for _ in tasks]
-    both = fixed_tasks_interval([*gaps["fam_one"], *gaps["fam_two"]], places, bounds)
-    assert limits(mean) == pytest.approx(limits(both))
+    one, two = ([*played["fam_one"][k], *played["fam_two"][k]] for k in (0, 1))
+    by_place = paired_means(one, two, places, success=True).comparison.difference
+    assert limits(mean) == pytest.approx(limits(by_place))
     assert (task.n, many.n, mean.n) == (10, 50, 70)
     assert not any(cell.bold for cell in (task, few, many, mean))
     text = "Diff: new - old, with 95 % intervals from pairs on the same scenes."
