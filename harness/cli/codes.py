@@ -8,5 +8,7 @@ EXIT_INCOMPLETE = 3
 """Episodes are missing."""
 EXIT_DIFFERENT = 4
 """A replay differs from its record."""
+EXIT_REGRESSION = 5
+"""A policy is significantly worse than the baseline."""
 EXIT_INTERRUPTED = 130
 """Interrupted by the user."""
