@@ -1,6 +1,7 @@
 """Joins or starts a Ray cluster and hands the episodes to the driver."""
 
 import os
+import socket
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from ray._private import ray_constants
 
 from harness.backends.ray.driver import Driver
 from harness.backends.ray.options import RayOptions
-from harness.contracts.errors import UsageError
+from harness.contracts.errors import LONGEST_MESSAGE, UsageError
 from harness.contracts.record import Episode
 from harness.contracts.spec import EpisodeSpec
 from harness.play.threads import ONE_CORE
@@ -21,6 +22,9 @@ FRAMES_GO_DIRECTLY = {"RAY_max_direct_call_object_size": str(4 * 2**20)}
 Ray's default of 100 KiB sends pictures through the object store, at twice the CPU time per call:
 see `perf/overhead.py`.
 """
+
+LISTENER_TIMEOUT = 10.0
+"""Seconds in which the head of a cluster must accept a connection."""
 
 
 def run_ray(
@@ -48,7 +52,7 @@ def connect(options: RayOptions) -> bool:
     """Join a cluster or start one on loopback; return False if Ray is connected already.
 
     Raises:
-        UsageError: There is no cluster at the address.
+        UsageError: There is no cluster at the address, or Ray cannot start here.
     """
     if ray.is_initialized():
         return False
@@ -56,19 +60,40 @@ def connect(options: RayOptions) -> bool:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if options.address:
         try:
+            _require_listener(options.address)
             ray.init(options.address, runtime_env=runtime, **quiet)
-        except ConnectionError as error:
-            raise UsageError(f"no Ray cluster answers at {options.address}: {error}") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            why = " ".join(str(error).split())[:LONGEST_MESSAGE]
+            raise UsageError(f"no Ray cluster answers at {options.address}: {why}") from error
         return True
     _stay_on_loopback()
-    ray.init(
-        "local",  # Without this Ray would join whatever `ray start` has left running here.
-        num_cpus=max(options.workers, os.cpu_count() or 1),
-        include_dashboard=False,
-        runtime_env=runtime,
-        **quiet,
-    )
+    try:
+        ray.init(
+            "local",  # Without this Ray would join whatever `ray start` has left running here.
+            num_cpus=max(options.workers, os.cpu_count() or 1),
+            include_dashboard=False,
+            runtime_env=runtime,
+            **quiet,
+        )
+    except Exception as error:
+        ray.shutdown()
+        why = " ".join(str(error).split())[:LONGEST_MESSAGE]
+        raise UsageError(
+            f"Ray cannot start here ({type(error).__name__}: {why}); leave out --workers to play "
+            f"the episodes in this process"
+        ) from error
     return True
+
+
+def _require_listener(address: str) -> None:
+    """Require that something listens at HOST:PORT; Ray itself would try for five minutes.
+
+    Raises:
+        OSError: Nothing does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), LISTENER_TIMEOUT).close()
 
 
 def _stay_on_loopback() -> None:
