@@ -29,5 +29,5 @@ def test_ray_that_cannot_start_is_one_line(tmp_path: Path) -> None:
 
 
 def test_address_without_a_cluster_is_named() -> None:
-    with pytest.raises(UsageError, match="no Ray cluster answers at 127.0.0.1:1"):
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
         connect(RayOptions(workers=1, address="127.0.0.1:1"))
