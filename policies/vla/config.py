@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from harness.contracts.errors import require_known
+from harness.contracts.errors import UsageError, require_known
 
 State = Literal["token", "text", "none"]
 Acting = Literal["expert", "language"]
@@ -127,7 +127,7 @@ class VLAConfig:
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
         if len(set(self.cameras)) != len(self.cameras):
-            raise ValueError("cameras must have different names")
+            raise UsageError("cameras must have different names")
         shared = ("depth", "heads", "kv_heads", "head_size")
         if any(getattr(self.language, name) != getattr(self.expert, name) for name in shared):
             raise ValueError(f"expert and language must have the same {', '.join(shared)}")

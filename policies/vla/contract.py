@@ -35,6 +35,10 @@ class Contract:
     state_layout: Layout | None = None
     action_layout: Layout | None = None
 
+    def __post_init__(self) -> None:
+        """Check that the fields do not contradict each other."""
+        _require_consistent(self)
+
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return asdict(self)
@@ -55,13 +59,13 @@ class Contract:
         }
         try:
             network = VLAConfig.from_json(written["network"])
-        except ValueError as error:
+        except (ValueError, UsageError) as error:
             raise UsageError(f"contract.network: {error}") from error
         try:
             normalization = Normalization.from_json(written["normalization"])
         except UsageError as error:
             raise UsageError(f"contract.normalization: {error}") from error
-        contract = cls(
+        return cls(
             network=network,
             head=written["head"],
             options=written["options"],
@@ -69,8 +73,6 @@ class Contract:
             replan=written.get("replan"),
             **layouts,
         )
-        _require_consistent(contract)
-        return contract
 
     def new_model(self) -> VLA:
         """Return a model with random weights."""
@@ -87,8 +89,8 @@ def _require_consistent(contract: Contract) -> None:
     head = head_config(contract.head, contract.options)
     adaptive = getattr(head, "adaptive", False)
     _require(network.adaptive == adaptive, "network.adaptive", f"{adaptive}, as the head's")
-    most = contract.replan or 1
-    _require(most <= head.horizon, "replan", f"at most the horizon, {head.horizon}")
+    executed = 1 if contract.replan is None else contract.replan
+    _require(1 <= executed <= head.horizon, "replan", f"from 1 to the horizon, {head.horizon}")
     sizes = normalization.state.size, normalization.action.size
     _require(
         sizes[0] <= network.state_size,

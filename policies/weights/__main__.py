@@ -148,6 +148,8 @@ class ConvertCommand:
             raise UsageError(
                 f"{self.statistics} has no {error}, which --normalization {kind} needs"
             ) from error
+        except (ValueError, UsageError) as error:
+            raise UsageError(f"{self.statistics}: {error}") from error
         absolute = (None,) * (action.size - self.relative)
         relative = (*range(self.relative), *absolute) if self.relative else ()
         return Normalization(state, action, relative)

@@ -183,7 +183,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("replan", 0, "from 1 to 10000, not 0"),
     ("replan", -3, "not -3"),
     ("replan", "x", "not 'x'"),
-    ("replan", 5, "replan must be at most the horizon, 4"),
+    ("replan", 5, "replan must be from 1 to the horizon, 4"),
     ("head", "flwo", "did you mean flow"),
     ("options", None, "options must be an object"),
     ("options.bins", 2_000_000_000, "bins must be from 2 to 1048576"),

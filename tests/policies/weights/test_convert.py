@@ -291,3 +291,33 @@ def test_a_wrong_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "given/norm_stats.json").write_text("{}")
     assert main(arguments) == 2
     assert "norm_stats.json" in capsys.readouterr().err
+
+
+def test_what_cannot_be_played_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = files(tmp_path / "given", "pi0")
+    for option, value, message in (
+        ("--replan", "99", "contract.replan must be from 1 to the horizon"),
+        ("--relative", "9", "`relative` needs an entry"),
+        ("--state-size", "3", "contract.normalization.relative must be indices of a state of 3"),
+    ):
+        relative = [] if option == "--relative" else ["--relative", "6"]
+        assert main([*arguments, option, value, *relative]) == 2
+        assert message in capsys.readouterr().err.replace("\n", " ")
+    stats = json.loads((tmp_path / "given/norm_stats.json").read_text())
+    stats["norm_stats"]["state"]["std"][0] = float("nan")
+    (tmp_path / "given/norm_stats.json").write_text(json.dumps(stats))
+    assert main(arguments) == 2
+    assert "norm_stats.json: a scaling needs" in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "given/out").exists()
+
+
+def test_weights_that_are_not_finite_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, given = files(tmp_path / "given", "pi0"), weights("pi0")
+    given["action_in_proj.weight"][3, 4] = float("inf")
+    save_file(given, tmp_path / "given/model.safetensors")
+    assert main(arguments) == 2
+    assert "head.action_in_proj.weight holds NaN" in capsys.readouterr().err.replace("\n", " ")
