@@ -3,9 +3,12 @@
 Commands import what they need when they run, so that `--help` and `list` start fast.
 """
 
+import difflib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Annotated, Any, Union
 
 import tyro
 
@@ -24,6 +27,7 @@ from harness.cli.replay import ReplayCommand
 from harness.cli.report import ReportCommand
 from harness.cli.run import RunCommand
 from harness.cli.serve import ServeCommand
+from harness.contracts.errors import UsageError, require_known
 from harness.contracts.extras import program_name
 from harness.play.threads import use_one_core
 
@@ -57,7 +61,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(arguments: Sequence[str]) -> Callable[[], int]:
-    command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog=program_name(), description=DESCRIPTION, args=arguments
+    name = arguments[0]
+    if not name.startswith("-"):
+        require_known("command", name, COMMANDS)
+    commands: Any = Union[  # noqa: UP007 - made at run time
+        tuple(
+            Annotated[Any, tyro.conf.subcommand(name, constructor=made)]
+            for name, made in COMMANDS.items()
+        )
+    ]
+    parsed: tuple[Callable[[], int], list[str]] = tyro.cli(
+        commands,
+        prog=program_name(),
+        description=DESCRIPTION,
+        args=arguments,
+        return_unknown_args=True,
     )
+    command, unknown = parsed
+    if unknown:
+        raise _unknown(unknown[0], name, [field.name for field in fields(command)])  # type: ignore[arg-type]
     return command
+
+
+def _unknown(argument: str, command: str, names: Sequence[str]) -> UsageError:
+    """Return the error for an argument that a command does not know; it names the nearest one."""
+    if not argument.startswith("-"):
+        return UsageError(
+            f"{command} does not take {argument!r}; see: {program_name()} {command} --help"
+        )
+    given = argument.partition("=")[0].lstrip("-")
+    near = difflib.get_close_matches(given, [name.replace("_", "-") for name in names], 1)
+    hint = f"did you mean --{near[0]}?" if near else f"see: {program_name()} {command} --help"
+    return UsageError(f"{command} has no option --{given}; {hint}")

@@ -108,6 +108,9 @@ def make_policy(reference: str) -> Policy:
             f"{reference.removeprefix(OBJECT)} was an object in Python; evaluate it there again"
         )
     name, colon, source = reference.partition(":")
+    if name.endswith(".py"):
+        whole = f"python:{reference}" if source else f"python:{name}:NAME"
+        raise UsageError(f"{name} is a file, not the name of a policy; did you mean {whole}?")
     made = policy_class(name)
     wants_source = getattr(made, "source", None)
     if wants_source and not source:

@@ -29,6 +29,15 @@ RUN = ["run", "--policy", "homing", "--benchmark", "points_two"]
         ([*RUN, "--protocol", "plane"], "did you mean plain?"),
         ([*RUN, "--protocol", "libero/openpi"], "unknown protocol of points"),
         ([*RUN, "--workers", "-1"], "--workers must be"),
+        ([*RUN, "--epsiodes", "3"], "run has no option --epsiodes; did you mean --episodes?"),
+        ([*RUN, "--zzz=8"], "run has no option --zzz; see: run_eval.py run --help"),
+        (["run", "homing"], "run does not take 'homing'"),
+        (["rum", "--policy", "homing"], "unknown command 'rum'; did you mean run?"),
+        (
+            ["run", "--policy", "cnn.py:CNN,step=2", *RUN[3:]],
+            "did you mean python:cnn.py:CNN,step=2?",
+        ),
+        (["run", "--policy", "a/cnn.py", *RUN[3:]], "did you mean python:a/cnn.py:NAME?"),
         ([*RUN, "--replan", "0"], "--replan must be at least 1, got 0"),
         ([*RUN[:4], "points_seen"], "homing and the environment disagree about the action"),
         (

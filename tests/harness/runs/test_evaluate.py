@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -348,6 +349,41 @@ def test_video_that_differs_from_its_record_sets_the_exit_code(
     shown = " ".join(capsys.readouterr().err.split())
     assert re.search(r"replay differs: homing (left|right) episode \d: state_sha256", shown)
     assert "5/5 videos" in shown
+
+
+def test_tables_are_written_before_films(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path) == 0
+    shutil.rmtree(tmp_path / "tables")
+    shutil.move(tmp_path / "actions", tmp_path / "kept")
+    capsys.readouterr()
+    assert run(tmp_path, "--video", "failures") == 2
+    shown = capsys.readouterr()
+    assert "written to" in shown.out
+    assert "cannot read the actions" in shown.err
+    assert "<video" not in (tmp_path / "tables" / "report.html").read_text()
+    shutil.rmtree(tmp_path / "actions")
+    shutil.move(tmp_path / "kept", tmp_path / "actions")
+    assert run(tmp_path, "--video", "failures") == 0
+    assert "<video" in (tmp_path / "tables" / "report.html").read_text()
+    assert "5/5 videos" in capsys.readouterr().err
+
+
+def test_full_disk_at_a_video_is_one_line(tmp_path: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+    run(tmp_path, episodes=1)
+    key = outcomes(tmp_path)[0]["key"]
+    command = [sys.executable, "run_eval.py", "replay", str(tmp_path), key]
+    command += ["--video", str(tmp_path / "film.mp4")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, preexec_fn=small_files
+    )
+    assert done.returncode == 3, done.stderr
+    assert f"error: cannot write {tmp_path / 'film.mp4'}: " in done.stderr
+    assert not (tmp_path / "film.mp4").exists()
 
 
 def test_report_formats_may_be_separated_by_spaces(tmp_path: Path) -> None:
