@@ -118,6 +118,13 @@ def test_simultaneous_clients_get_the_same_answers_as_single_ones() -> None:
             "must have 2 numbers, got 3: position[2] (m)",
         ),
         (REQUEST | {"observation/state": "0 0"}, "observation/state must be numbers, got str"),
+        (REQUEST | {"observation/state": np.array([0, np.nan])}, "number 1 of observation/state"),
+        (
+            REQUEST | {"observation/state": np.array([0, -np.inf])},
+            "is -inf; a state must be finite",
+        ),
+        (REQUEST | {"observation/state": np.array([2e6, 0])}, "is 2e+06; a state must be finite"),
+        ({"observation/state": np.zeros(2)}, "prompt is missing; sent: observation/state"),
         (REQUEST | {"prompt": 5}, "prompt must be a string"),
         (REQUEST | {"assay/stream": 5}, "assay/stream must be a uint64 array"),
         ("text", "binary frame"),
@@ -146,9 +153,12 @@ def test_policy_exception_is_reported_and_the_next_client_is_served() -> None:
         (np.array([[object()]]), "expected float32, got object"),
         ({1}, "expected an array, got set"),
         (np.array([[0.0, np.inf]]), "the actions are not finite"),
+        (np.array([[0.0, 0.0], [np.nan, 0.0]], np.float32), "the actions are not finite"),
+        (np.zeros((3, 2), np.int64), "expected float32, got int64"),
+        (np.zeros((0, 2), np.float32), "got (0, 2)"),
         (np.zeros(2), "got (2,)"),
     ],
-    ids=["objects", "set", "infinite", "one action"],
+    ids=["objects", "set", "infinite", "NaN", "integers", "empty", "one action"],
 )
 def test_wrong_chunk_is_reported_and_never_sent_to_a_robot(
     answer: Any, problem: str, monkeypatch: pytest.MonkeyPatch
@@ -156,6 +166,31 @@ def test_wrong_chunk_is_reported_and_never_sent_to_a_robot(
     monkeypatch.setattr(Broken, "answer", answer)
     with served("broken") as port:
         assert problem in ask(port, REQUEST)[1]
+
+
+def test_served_chunk_has_the_size_of_its_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Broken, "spec", PolicySpec("broken", action_layout=ACTION))
+    for size, reply in ((3, "expected (length, 2), got (5, 3)"), (2, "")):
+        monkeypatch.setattr(Broken, "answer", np.zeros((5, size), np.float32))
+        with served("broken") as port:
+            answer = ask(port, REQUEST)[1]
+        assert reply in answer if reply else answer["actions"].shape == (5, 2)
+
+
+def test_error_frame_is_short_and_printable_and_so_is_the_screen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hostile = "\x1b[2J\x07\u202e" * 50_000
+    requests = [{hostile: 1}, REQUEST | {"observation/state": [hostile]}, {f"{hostile}\n": 1}]
+    with served("homing") as port:
+        frames = [ask(port, request)[1] for request in requests]
+    screen = capsys.readouterr().out
+    for frame in frames:
+        assert len(frame) <= 2000
+        assert frame.isprintable()
+    assert "\\x1b[2J\\x07\\u202e" in frames[0]
+    assert len(screen) < 3 * 2100
+    assert screen.replace("\n", "").isprintable()
 
 
 def test_observation_uses_the_message_keys_of_the_robot() -> None:
