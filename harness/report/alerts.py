@@ -29,8 +29,11 @@ class Alert:
 
 
 def find_alerts(episodes: pd.DataFrame) -> list[Alert]:
-    """Return the warnings about the episodes, in the order of the policies."""
-    policies = episodes.groupby("policy", sort=False, observed=True)
+    """Return the warnings about the episodes, in the tables' order of the policies.
+
+    They do not depend on the order in which the episodes were played.
+    """
+    policies = episodes.groupby("policy", observed=True)
     return [alert for policy, mine in policies for alert in _alerts(str(policy), mine)]
 
 
@@ -76,7 +79,7 @@ def _alerts(policy: str, episodes: pd.DataFrame) -> Iterator[Alert]:
         if len(found):
             yield Alert(
                 f"{len(found)} of {len(episodes)} episodes of {policy} {what}"
-                f"{_most_frequent(found)}. {meaning}",
+                f"{_reason(found)}. {meaning}",
                 _traceback(found),
             )
     clipped = _clipped_share(episodes)
@@ -88,15 +91,22 @@ def _alerts(policy: str, episodes: pd.DataFrame) -> Iterator[Alert]:
 
 
 def _most_frequent(episodes: pd.DataFrame) -> str:
-    counts = episodes["reason"].value_counts()
-    reason = " ".join(str(counts.index[0]).removeprefix(_CRASH).split())[:_LONGEST].rstrip(".")
-    return f" ({reason})" if len(counts) == 1 else f", most often ({counts.iloc[0]}): {reason}"
+    """Return the most frequent reason; of equally frequent ones, the first in the alphabet."""
+    counts = episodes["reason"].value_counts().sort_index()
+    return str(counts[counts == counts.max()].index[0])
+
+
+def _reason(episodes: pd.DataFrame) -> str:
+    reason = _most_frequent(episodes)
+    count = int((episodes["reason"] == reason).sum())
+    text = " ".join(reason.removeprefix(_CRASH).split())[:_LONGEST].rstrip(".")
+    return f" ({text})" if count == len(episodes) else f", most often ({count}): {text}"
 
 
 def _traceback(episodes: pd.DataFrame) -> Path | None:
     """Return the traceback of an episode with the most frequent reason, if the run kept it."""
-    frequent = episodes["reason"] == episodes["reason"].value_counts().index[0]
-    for run, key in episodes.loc[frequent, ["run", "key"]].itertuples(index=False):
+    frequent = episodes[episodes["reason"] == _most_frequent(episodes)].sort_values("key")
+    for run, key in frequent[["run", "key"]].itertuples(index=False):
         if path := traceback_file(run, key):
             return path
     return None

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.contracts.errors import StorageError, UsageError, require_known
 from harness.report.cost import Cost, make_cost
 from harness.report.markdown import alerts_markdown, summary_markdown
+from harness.report.paper.cells import Grid
 from harness.report.paper.formats import TABLES, grid_markdown, summary_tex
 from harness.report.paper.grid import make_grid
 from harness.report.paper.layout import TableLayout
@@ -69,16 +70,7 @@ def write_report(
     summary = summarise(runs, labels, mean)
     cost = make_cost(summary.episodes)
     grid = None if layout is None else make_grid(summary, layout, reference)
-    if grid is None:
-        shown = {"summary.md": summary_markdown(summary)}
-        if cost is not None:
-            shown["cost.md"] = cost.markdown()
-        files = _summary_files(summary, cost, formats, mean)
-    else:
-        shown = {f"{grid.name}.md": grid_markdown(grid)}
-        files = {f"{grid.name}.{name}": TABLES[name](grid) for name in formats if name in TABLES}
-    if "md" in formats:
-        files |= shown
+    shown, files = _tables(summary, cost, grid, formats, mean)
     names = list(files)
     with _storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +107,21 @@ def _storing(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"{what}; make room and write the report again") from error
         raise UsageError(f"{what}; choose another --out") from error
+
+
+def _tables(
+    summary: Summary, cost: Cost | None, grid: Grid | None, formats: Sequence[str], mean: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the tables to print, and those to write, by file name."""
+    if grid is None:
+        shown = {"summary.md": summary_markdown(summary)}
+        if cost is not None:
+            shown["cost.md"] = cost.markdown()
+        files = _summary_files(summary, cost, formats, mean)
+    else:
+        shown = {f"{grid.name}.md": grid_markdown(grid)}
+        files = {f"{grid.name}.{name}": TABLES[name](grid) for name in formats if name in TABLES}
+    return shown, files | (shown if "md" in formats else {})
 
 
 def _summary_files(

@@ -68,6 +68,19 @@ def test_the_most_frequent_reason_is_told(tmp_path: Path) -> None:
     assert ", most often (3): RuntimeError: EGL is lost. They have" in alert.text
 
 
+def test_the_order_of_the_episodes_does_not_matter(tmp_path: Path) -> None:
+    runs = [
+        listed_run(tmp_path / f"{n}{policy}", {policy: {"left": [ERROR]}}, 1, reason=n, seed=k)
+        for k, n in enumerate("ab")
+        for policy in ("one", "two")
+    ]
+    frame = read_frame(runs)
+    alerts = find_alerts(frame)
+    assert [alert.text[:20] for alert in alerts] == ["2 of 2 episodes of o", "2 of 2 episodes of t"]
+    assert all(", most often (1): a. " in alert.text for alert in alerts)
+    assert find_alerts(frame.iloc[::-1]) == alerts
+
+
 def test_ordinary_failures_need_no_warning(tmp_path: Path) -> None:
     run = listed_run(tmp_path / "run", {"mine": {"left": [GOOD, BAD]}}, 2)
     assert alerts_of(run) == []
@@ -105,22 +118,38 @@ def test_fast_batches_are_counted(tmp_path: Path) -> None:
     assert list(fast_batches(read_frame([exact]))) == []
 
 
-BROKEN = """
+POLICIES = """
 import numpy as np
 
 class Broken:
     def __call__(self, observation):
         return np.full((1, 2), np.nan, np.float32)
+
+class Wild:
+    def __call__(self, observation):
+        return np.full((1, 2), 9, np.float32)
+
+class Typo:
+    def __call__(self, observation):
+        return observation["stat"]
 """
 
 
 @pytest.mark.usefixtures("points")
-def test_a_run_of_a_broken_policy_says_so_on_the_screen(
+def test_a_run_of_faulty_policies_says_so_on_the_screen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "broken.py").write_text(BROKEN)
-    command = ["run", "--policy", f"python:{tmp_path}/broken.py:Broken", "--benchmark"]
-    assert run_eval.main([*command, "points_two", "--episodes", "2", "--out", str(tmp_path)]) == 0
-    printed = capsys.readouterr().out
-    assert "> WARNING: 4 of 4 episodes of Broken@" in printed
-    assert "failed because of the policy's own answers (policy_nan: " in printed
+    (tmp_path / "faulty.py").write_text(POLICIES)
+    names = [f"python:{tmp_path}/faulty.py:{name}" for name in ("Broken", "Wild", "Typo")]
+    command = ["run", "--policy", *names, "--benchmark", "points_two", "--episodes", "2"]
+    assert run_eval.main([*command, "--keep-going", "--out", str(tmp_path / "run")]) == 3
+    # The tables are sorted by policy.
+    broken, typo, wild = capsys.readouterr().out.split("> WARNING: ")[1:]
+    assert broken.startswith("4 of 4 episodes of Broken@")
+    assert "failed because of the policy's own answers (policy_nan: " in broken
+    assert wild.startswith("100.0 % of the actions of Wild@")
+    assert typo.startswith("4 of 4 episodes of Typo@")
+    assert "the policy's code raised an exception (KeyError: 'stat' (faulty.py:14))" in typo
+    path = Path(typo.partition("Traceback: `")[2].partition("`")[0])
+    assert "KeyError: 'stat'" in path.read_text()
+    assert "simulator" not in "".join((broken, typo, wild))

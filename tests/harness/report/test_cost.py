@@ -61,7 +61,9 @@ def test_costs_add_up(tmp_path: Path) -> None:
     assert parts["cpu_s"].sum() == 8
     assert parts["gpu_s"].sum() == parts.loc["policy", "gpu_s"] == 2
     workers, actors, slow = cost.lines
-    assert workers == "4 episodes took 28.0 s of worker time on 2 worker processes, 8.6 a minute on each worker."
+    assert workers == (
+        "4 episodes took 28.0 s of worker time on 2 worker processes, 8.6 a minute on each worker."
+    )
     assert "1 policy actor, busy 20% of the time; batch sizes 2 to 2, mean 2.0" in actors
     assert "episode 3" in slow
     assert "took 16.0 s, 4.0 times" in slow
@@ -71,7 +73,9 @@ def test_clocks_of_two_machines_do_not_matter(tmp_path: Path) -> None:
     late = [record(0, started=100.0, timing={"total": 30.0}, worker="near:1")]
     late += [record(1, started=-5000.0, timing={"total": 30.0}, worker="far:1")]
     (line,) = cost_of(tmp_path, late).lines
-    assert line == "2 episodes took 60.0 s of worker time on 2 worker processes, 2.0 a minute on each worker."
+    assert line == (
+        "2 episodes took 60.0 s of worker time on 2 worker processes, 2.0 a minute on each worker."
+    )
 
 
 def test_a_crash_of_the_policy_is_no_error_of_the_simulator(tmp_path: Path) -> None:
