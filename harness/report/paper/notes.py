@@ -158,10 +158,13 @@ class Footnotes:
                 how if len(tests) == 1 else f"{how} ({_listed(places)})"
                 for how, places in tests.items()
             ]
-            yield (
-                "Bold: the best policy and those not significantly worse (p < 0.05, "
-                f"Holm-corrected). Test: {'; '.join(named)}."
-            )
+            plain = {*self._equal, *self._few}
+            bold = any(label not in plain for places in tests.values() for label in places)
+            test, level = f"Test: {'; '.join(named)}", "(p < 0.05, Holm-corrected)"
+            if bold:
+                yield f"Bold: the best policy and those not significantly worse {level}. {test}."
+            else:
+                yield f"{test} {level}."
         if self._equal:
             yield (
                 f"No bold in {_listed(self._equal)}: no policy is significantly worse than the "

@@ -151,6 +151,8 @@ def test_nothing_is_bold_where_no_policy_is_worse(tmp_path: Path) -> None:
     assert bold(grid, "Two") == set()
     assert "No bold in Two: no policy is significantly worse than the best." in notes(grid)
     assert "\\textbf" not in latex(grid)
+    assert "Bold:" not in notes(grid), "there is none to explain"
+    assert "Test: exact McNemar on the same scenes (p < 0.05, Holm-corrected)." in notes(grid)
 
 
 @pytest.mark.parametrize("metric", ["success", "progress"])
