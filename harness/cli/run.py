@@ -60,8 +60,8 @@ class RunCommand:
     """Policy actors for each policy with a model. Default: one on each node."""
     policy_gpus: float | None = None
     """GPUs for each policy actor; a fraction shares one. Default: shared evenly."""
-    max_batch: int = 8
-    """Observations that a policy actor infers at once, at most."""
+    max_batch: int | None = None
+    """Observations that a policy actor infers at once, at most. Default: 8."""
     batching: Literal["auto", "exact", "fast"] = "auto"
     """exact: infer together only what gives the same bits in any batch. fast: infer any
     observations together; the last bits of an action then depend on the batch, and every table
@@ -89,7 +89,10 @@ class RunCommand:
         require_at_least("max_batch", self.max_batch, 1)
         if self.workers == 0:
             from harness.backends.inline import run_inline
+            from harness.cli.output import notes
 
+            if given := self._given_for_ray():
+                notes().print(f"notice: {' '.join(given)} has no effect without --workers")
             return run_inline
         from harness.backends.ray.backend import run_ray
         from harness.backends.ray.options import RayOptions
@@ -131,6 +134,13 @@ class RunCommand:
             ablations=self.ablate,
         )
         return (plan,)
+
+    def _given_for_ray(self) -> list[str]:
+        """Return the options that were given and that only Ray uses."""
+        names = ("ray_address", "policy_replicas", "policy_gpus", "max_batch")
+        given = [name for name in names if getattr(self, name) not in (None, "")]
+        given += ["batching"] if self.batching == "fast" else []
+        return [f"--{name.replace('_', '-')}" for name in given]
 
     def _given(self) -> list[str]:
         """Return the options that a plan file replaces and that were given."""

@@ -36,8 +36,8 @@ class ServeCommand:
     """The message key of the instruction."""
     seed: int = 0
     """The seed of the random streams for clients that send none."""
-    max_batch: int = 8
-    """Observations of several clients that are inferred at once, at most."""
+    max_batch: int | None = None
+    """Observations of several clients that are inferred at once, at most. Default: 8."""
     batching: Literal["exact", "fast"] = "exact"
     """fast: infer any observations together; the last bits of an action then depend on the
     batch. exact: only if no bit can change."""

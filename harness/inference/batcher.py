@@ -27,6 +27,9 @@ from harness.play.worker import process_name
 Batching = Literal["auto", "exact", "fast"]
 """Which batches are allowed: those that change no bit, or any. `auto` is `fast` on a GPU."""
 
+LARGEST_BATCH = 8
+"""The default limit of a batch."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -70,6 +73,20 @@ class Request:
     result: Answer | Exception | None = None
 
 
+def most_at_once(policy: Policy, batching: Batching, gpus: float, limit: int | None) -> int:
+    """Return how many queries a policy may get at once.
+
+    Args:
+        policy: The policy.
+        batching: Which batches are allowed.
+        gpus: GPUs of the process that infers.
+        limit: The user's limit; None for the default.
+    """
+    any_batch = batching == "fast" or (batching == "auto" and gpus > 0)
+    allowed = ("exact", "fast") if any_batch else ("exact",)
+    return (LARGEST_BATCH if limit is None else limit) if policy.batching in allowed else 1
+
+
 class Batcher:
     """Answers the requests of many clients with one policy.
 
@@ -81,7 +98,7 @@ class Batcher:
         self,
         policy: str | Policy,
         gpus: float,
-        max_batch: int,
+        max_batch: int | None,
         deadline: float,
         batching: Batching = "exact",
     ) -> None:
@@ -90,7 +107,7 @@ class Batcher:
         Args:
             policy: The policy, or its name as on the command line.
             gpus: GPUs that this process holds.
-            max_batch: Queries in a batch, at most.
+            max_batch: Queries in a batch, at most; None for the default.
             deadline: Seconds after which an inference counts as hung and the process is killed;
                 0 for no deadline.
             batching: Which batches are allowed.
@@ -105,9 +122,7 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - `ready` raises it where the user sees it
             self._failure = error
             return
-        any_batch = batching == "fast" or (batching == "auto" and gpus > 0)
-        allowed = ("exact", "fast") if any_batch else ("exact",)
-        self._max_batch = max_batch if self._policy.batching in allowed else 1
+        self._max_batch = most_at_once(self._policy, batching, gpus, max_batch)
         Thread(target=self._serve, daemon=True).start()
 
     def ready(self) -> None:

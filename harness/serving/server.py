@@ -56,7 +56,7 @@ class Serving:
     port: int = 8000
     api_key: str = ""
     seed: int = 0
-    max_batch: int = 8
+    max_batch: int | None = None
     batching: Batching = "exact"
 
 

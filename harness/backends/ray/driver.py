@@ -17,6 +17,7 @@ from harness.backends.ray.worker_group import Replica, WorkerGroup, WorkerHandle
 from harness.contracts.errors import UsageError
 from harness.contracts.record import Episode
 from harness.contracts.spec import EpisodeSpec
+from harness.inference.batcher import most_at_once
 from harness.play.worker import failed_episode
 from harness.runs.plan import Work
 
@@ -83,6 +84,7 @@ class Driver:
         gpus = _gpus(self._options, actors)
         workers = min(self._options.workers, len(self._schedule))
         groups = min(workers, _group_count(self._options, gpus)) if actors else 1
+        self._tell_what_has_no_effect(gpus)
         for index in range(groups):
             slots = workers // groups + (index < workers % groups)
             self._groups.append(WorkerGroup(self._work, self._options, gpus, slots))
@@ -199,6 +201,19 @@ class Driver:
         idle, self._idle = self._idle, []
         for worker in idle:
             self._send(worker)
+
+    def _tell_what_has_no_effect(self, gpus: float) -> None:
+        """Name the options for batches that change nothing for these policies."""
+        options, policies = self._options, self._work.policies.values()
+        batched = [
+            policy
+            for policy in policies
+            if not policy.needs_env and most_at_once(policy, options.batching, gpus, 2) > 1
+        ]
+        if options.max_batch is not None and not batched:
+            self._tell("--max-batch has no effect: every policy gets one observation at a time")
+        if options.batching == "fast" and not any(p.batching == "fast" for p in batched):
+            self._tell("--batching fast has no effect: no policy takes batches that change bits")
 
     def _tell_what_is_missing(self) -> None:
         total = _resources()

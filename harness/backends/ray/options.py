@@ -14,7 +14,7 @@ class RayOptions:
         address: The cluster to join; empty starts a local one, bound to loopback.
         replicas: Policy actors for each policy with a model; None for one on each node.
         gpus: GPUs for each policy actor, a fraction shares one; None shares them evenly.
-        max_batch: Queries in a batch, at most.
+        max_batch: Queries in a batch, at most; None for the default.
         batching: Which batches are allowed.
         deadline: Seconds after which a step counts as hung.
         policy_deadline: Seconds after which an inference counts as hung. The first may compile.
@@ -26,7 +26,7 @@ class RayOptions:
     address: str = ""
     replicas: int | None = None
     gpus: float | None = None
-    max_batch: int = 8
+    max_batch: int | None = None
     batching: Batching = "auto"
     deadline: float = 120.0
     policy_deadline: float = 600.0

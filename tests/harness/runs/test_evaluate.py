@@ -396,3 +396,11 @@ def test_report_formats_may_be_separated_by_spaces(tmp_path: Path) -> None:
 def test_inline_backend_plays_the_specs_in_order() -> None:
     work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 2))
     assert [e.record.spec for e in run_inline(work, work.specs, print)] == list(work.specs)
+
+
+def test_options_for_ray_are_named_without_workers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--batching", "fast", "--max-batch", "4", episodes=1) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "notice: --max-batch --batching has no effect without --workers" in shown

@@ -222,3 +222,22 @@ def test_policy_on_a_server_gives_the_inline_records() -> None:
         episodes = list(run_ray(plan, plan.specs, print, options=options))
     assert played(iter(episodes), plan) == inline(work("slow"))
     assert any("2" in episode.record.batches for episode in episodes)
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("policy", "options", "expected"),
+    [
+        ("ragged", RayOptions(workers=1, max_batch=16), ["--max-batch has no effect"]),
+        ("homing", RayOptions(workers=1, max_batch=16), []),
+        ("homing", RayOptions(workers=1, batching="fast"), ["--batching fast has no effect"]),
+        ("homing", RayOptions(workers=1), []),
+    ],
+)
+def test_options_without_effect_are_named(
+    policy: str, options: RayOptions, expected: list[str]
+) -> None:
+    notices: list[str] = []
+    plan = work(policy, 1)
+    list(run_ray(plan, plan.specs, notices.append, options=options))
+    assert [notice.partition(":")[0] for notice in notices] == expected
