@@ -29,7 +29,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 from tabulate import tabulate
 
-from harness.statistics import compare, family, interval, power, sequential
+from harness.statistics import compare, family, interval, means, power, sequential
 from harness.statistics.interval import Floats, Interval
 
 Draw = Callable[[np.random.Generator, int], Floats]
@@ -223,6 +223,34 @@ def paired_successes() -> list[Row]:
     return show("Paired successes: coverage of Tango's interval, size of McNemar's tests", rows)
 
 
+def unequal_tasks(repeats: int) -> list[Row]:
+    """Simulate the comparison of two means over three tasks of unequal n, and the pooled one.
+
+    The policies are equal on average over the tasks. B is better on one task by as much as A is on
+    another.
+    """
+    rows = []
+    sizes = np.array([60, 15, 8])
+    tasks = np.repeat(np.arange(3), sizes)
+    for discordant, apart in ((0.1, 0.0), (0.3, 0.0), (0.5, 0.0), (0.5, 0.2), (0.5, 0.4)):
+        random = np.random.default_rng(0)
+        only_a = discordant / 2 + np.array([apart, -apart, 0.0])[tasks] / 2
+        found, pooled = [], []
+        for _ in range(repeats):
+            u, same = random.random(len(tasks)), random.random(len(tasks)) < 0.5
+            a = np.where(u < discordant, u < only_a, same)
+            b = np.where(u < discordant, u >= only_a, same)
+            found.append(means.paired_means(a, b, tasks.tolist(), success=True).comparison)
+            pooled.append(compare.paired_success(a, b))
+        row: Row = {"disagreement": discordant, "difference on two tasks": apart}
+        for name, each in (("by task", found), ("pooled", pooled)):
+            row[f"{name}, size"] = round(float(np.mean([one.p < 0.05 for one in each])), 3)
+            gaps = [one.difference for one in each]
+            row[f"{name}, coverage"], row[f"{name}, width"] = coverage(gaps, [0.0] * len(gaps))
+        rows.append(row)
+    return show("Equal policies on three tasks of 60, 15 and 8 scenes", rows)
+
+
 def paired_scores(repeats: int) -> list[Row]:
     """Simulate the coverage of a paired difference of scores, and the permutation test."""
     rows = []
@@ -384,6 +412,7 @@ def main() -> None:
         "scores": scores(repeats),
         "suites": suites(repeats),
         "paired_successes": paired_successes(),
+        "unequal_tasks": unequal_tasks(repeats),
         "paired_scores": paired_scores(repeats),
         "best_sets": best_sets(repeats),
         "watched": watched(repeats),

@@ -117,6 +117,16 @@ def test_tasks_of_one_policy_and_early_stops_are_noted(tmp_path: Path, capsys: O
     assert "stops as soon as a policy is significantly better" in capsys.readouterr().out
 
 
+def test_fast_batches_are_noted(tmp_path: Path, capsys: Output) -> None:
+    ends = {"left": [1.0] * 20}
+    listed_run(tmp_path / "new", {"new": ends}, 20, batching="fast")
+    listed_run(tmp_path / "old", {"old": ends}, 20)
+    assert main(["compare", str(tmp_path / "new"), str(tmp_path / "old")]) == 0
+    out = capsys.readouterr().out
+    assert "- new: 20 of 20 episodes ran with fast batching" in out
+    assert "- old:" not in out
+
+
 def test_a_check_needs_two_runs(tmp_path: Path, capsys: Output) -> None:
     run_of(tmp_path / "new", new=18)
     command = ["compare", str(tmp_path / "new"), "published:π0", "--fail-on-regression"]
