@@ -56,7 +56,8 @@ class EpisodeRecord:
         evaluations: Forward passes of the network for them.
         batches: The number of observations by the size of their batch.
         batching: ``fast`` if a batch may have changed the last bits of an action, otherwise empty.
-        clipped: The share of the executed actions with a number outside the action space.
+        clipped: The share of the executed actions with a number outside the action space by more
+            than 5 % of its range.
         retries: How often the episode was played again after an error.
         worker: The process that stepped the environment.
         replica: The process that inferred, if it was another one.

@@ -85,8 +85,8 @@ def _alerts(policy: str, episodes: pd.DataFrame) -> Iterator[Alert]:
     clipped = _clipped_share(episodes)
     if clipped > MOST_CLIPPED:
         yield Alert(
-            f"{100 * clipped:.1f} % of the actions of {policy} had a number outside the action "
-            "space and were clipped by the benchmark; check the scale of your actions."
+            f"{100 * clipped:.1f} % of the actions of {policy} had a number clearly outside the "
+            "action space and were clipped by the benchmark; check the scale of your actions."
         )
 
 

@@ -62,7 +62,7 @@ def episodes_frame(runs: Sequence[Run]) -> pd.DataFrame:
         progress: The process score from 0 to 1; nan if the task defines none.
         steps: Executed actions.
         reason: Why the episode ended: ``success``, ``step_limit``, ``policy_...`` or the error.
-        clipped: The share of the actions with a number outside the action space.
+        clipped: The share of the actions with a number clearly outside the action space.
         seconds: Wall seconds, retries included.
         key: The episode's key, as in the log.
 

@@ -94,8 +94,8 @@ def test_clipped_actions_are_told_above_a_tenth_of_a_percent(
     run = listed_run(tmp_path / "run", {"mine": {"left": [GOOD]}}, 1, clipped=clipped)
     texts = [alert.text for alert in alerts_of(run)]
     assert texts == [
-        f"{shown} of the actions of mine had a number outside the action space and were clipped "
-        "by the benchmark; check the scale of your actions."
+        f"{shown} of the actions of mine had a number clearly outside the action space and were "
+        "clipped by the benchmark; check the scale of your actions."
     ] * bool(shown)
 
 
