@@ -12,7 +12,7 @@ import tyro
 from harness.cli.codes import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from harness.cli.film import Videos, film, require_video
 from harness.cli.output import TYPED
-from harness.contracts.errors import PolicyCrashed, StorageError, UsageError
+from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.extras import install_hint, program_name
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def run_plans(
     from harness.cli.progress import ProgressView
     from harness.cli.report import show_report
     from harness.report.write import write_report
-    from harness.runs.evaluate import evaluate
+    from harness.runs.evaluate import EpisodeCrashed, evaluate
     from harness.runs.folder import RunWriter
     from harness.runs.plan import resolve
 
@@ -202,7 +202,7 @@ def run_plans(
             view.tell(notice)
         try:
             complete = evaluate(run, work, backend, view, workers, keep_going)
-        except PolicyCrashed as crash:
+        except EpisodeCrashed as crash:
             view.console.print(f"\n{crash.traceback}", markup=False, highlight=False)
             raise UsageError(
                 f"the policy raised an exception: {crash}. Tracebacks are in {out}/errors. Mend "

@@ -18,6 +18,10 @@ Backend = Callable[
 """Plays episodes and yields each once, in any order. The last argument shows a notice."""
 
 
+class EpisodeCrashed(PolicyCrashed):
+    """The policy's code raised an exception in an episode; the run's folder has the traceback."""
+
+
 class View(Protocol):
     """Shows how a run goes."""
 
@@ -45,7 +49,7 @@ def evaluate(
         Whether every wanted episode has a score, or the comparison is decided without the rest.
 
     Raises:
-        PolicyCrashed: The policy's code raised an exception, unless `keep_going`.
+        EpisodeCrashed: The policy's code raised an exception, unless `keep_going`.
     """
     records = run.records()
     scored = {key for key, record in records.items() if record.outcome != "error"}
@@ -64,7 +68,7 @@ def evaluate(
             run.append(episode)
             view.add(episode.record)
             if episode.crashed and not keep_going:
-                raise PolicyCrashed(_where(episode.record), episode.traceback)
+                raise EpisodeCrashed(_where(episode.record), episode.traceback)
             missing -= episode.record.outcome != "error"
             if decision is not None and _decides(decision, episode.record):
                 break

@@ -393,6 +393,16 @@ def test_report_formats_may_be_separated_by_spaces(tmp_path: Path) -> None:
     assert {path.suffix for path in out.iterdir()} == {".md", ".csv"}
 
 
+def test_policy_that_cannot_be_loaded_is_said_with_its_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, policy="unloadable") == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert 'raise FileNotFoundError("no weights here")' in error
+    assert "error: the policy's code raised FileNotFoundError: no weights here" in error
+    assert "errors" not in error
+
+
 def test_inline_backend_plays_the_specs_in_order() -> None:
     work = resolve(Plan(("homing",), (BenchmarkRequest("points_two"),), 2))
     assert [e.record.spec for e in run_inline(work, work.specs, print)] == list(work.specs)
