@@ -135,8 +135,13 @@ def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def _check_arguments(target: Any, arguments: Mapping[str, Any], source: str) -> None:
-    if not arguments:
-        return
+    if isinstance(target, type) or arguments:
+        missing = [name for name in required_positional(target) if name not in arguments]
+        if missing:
+            raise UsageError(
+                f"{source} needs {', '.join(missing)}; write "
+                f"{source}{''.join(f',{name}=VALUE' for name in missing)}"
+            )
     parameters = _parameters(target)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return

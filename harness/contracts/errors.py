@@ -19,8 +19,19 @@ class UsageError(Exception):
     """
 
 
-class StorageError(Exception):
-    """A run's folder cannot be written any more. Its content is valid, so the run can continue."""
+class RunStopped(Exception):  # noqa: N818 - an event, as a message says it
+    """What a run needs is gone. Its folder's content is valid, so the run can continue.
+
+    The command line prints the message and exits with code 3.
+    """
+
+
+class StorageError(RunStopped):
+    """A run's folder cannot be written any more."""
+
+
+class RayLost(RunStopped):
+    """A process of Ray that no run can do without has died."""
 
 
 class PolicyError(Exception):
@@ -47,11 +58,18 @@ class PolicyCrashed(Exception):  # noqa: N818 - an event, as the log says it
     @classmethod
     def of(cls, error: BaseException) -> Self:
         """Return the crash for an exception that the policy raised."""
-        last = traceback.extract_tb(error.__traceback__)[-1:]
-        where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in last)
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [frame for frame in frames if not _is_ours(frame.filename)] or frames
+        where = "".join(f" ({Path(f.filename).name}:{f.lineno})" for f in theirs[-1:])
         text = " ".join(str(error).split())[:LONGEST_MESSAGE]
         lines = "".join(traceback.format_exception(error))
         return cls(f"{type(error).__name__}: {text}{where}", lines[-LONGEST_TRACEBACK:])
+
+
+def _is_ours(filename: str) -> bool:
+    """Return whether a file belongs to the engine or to its policies, not to the user."""
+    home = Path(__file__).parents[2]
+    return any((home / package) in Path(filename).parents for package in ("harness", "policies"))
 
 
 class MemoryLost(Exception):  # noqa: N818 - the engine handles it

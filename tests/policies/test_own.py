@@ -61,6 +61,10 @@ class Step:
     def __call__(self, observation):
         return np.tile(-self.gain * observation["state"], (6, 1)).astype(np.float32)
 
+class Needy(Step):
+    def __init__(self, weights, gain):
+        pass
+
 class Lost(Step):
     files = ["no.pt"]
 
@@ -190,6 +194,8 @@ def test_edited_file_is_another_policy(plain: str, tmp_path: Path) -> None:
     [
         ("atc", "unknown class or function in .*my_policy.py 'atc'; did you mean act"),
         ("Step,chekpoint=a", r"unknown argument of .* 'chekpoint'; did you mean checkpoint"),
+        ("Needy", r"needs weights, gain; write .*:Needy,weights=VALUE,gain=VALUE"),
+        ("Needy,gain=1", r"needs weights; write .*:Needy,gain=1,weights=VALUE"),
         ("Step,checkpoint", r"'checkpoint' in .* is not ARGUMENT=VALUE"),
         ("Step,gain=1,gain=2", "gives gain twice"),
         ("Lost", "names .*no.pt in files, and it does not exist"),
@@ -285,6 +291,7 @@ def test_a_missing_image_names_the_cameras(plain: str) -> None:
     (episode, _) = run_inline(plan, plan.specs, print)
     hint = "'wrist' is not in the policy's cameras = ('main',); add it there"
     assert hint in episode.record.reason
+    assert "(my_policy.py:" in episode.record.reason
 
 
 def test_global_generators_are_seeded_from_the_stream_and_restored() -> None:
