@@ -1,9 +1,9 @@
-"""Benchmarks: one folder per family; families import neither each other nor any policy.
+"""Benchmarks: one folder per family; families import neither each other nor any policy."""
 
-Importing this package registers the tasks with Gymnasium, for
-``gymnasium.make("libero/object-3-v0")``.
-"""
+import os
 
-from benchmarks import libero as libero
-from benchmarks import maniskill as maniskill
-from benchmarks import vlabench as vlabench
+from benchmarks import gl
+
+# MuJoCo and robosuite read MUJOCO_GL at import and fail if that backend is missing. ManiSkill
+# imports MuJoCo, too, so the variable is set before any family is imported.
+os.environ["MUJOCO_GL"] = gl.choose_gl()

@@ -1,4 +1,4 @@
-"""What the families of benchmarks share: a base class, and their Gymnasium ids."""
+"""What the families of benchmarks share: a base class and small helpers."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,13 +6,10 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import gymnasium
-
 from harness.contracts.benchmark import Benchmark, Task
 from harness.contracts.environment import BenchmarkEnv
 from harness.contracts.errors import UsageError
 from harness.contracts.protocol import Protocol
-from harness.contracts.registry import find_benchmark
 
 LARGEST_IMAGE = 4096
 """Pixels of an image's side, at most."""
@@ -64,34 +61,16 @@ def require_image_size(name: str, size: tuple[int, int]) -> None:
         raise UsageError(f"camera_size of {name} must be 1 to {LARGEST_IMAGE} pixels, got {size}")
 
 
-def make_env(
-    benchmark: str, task: str, protocol: str = "", render_mode: str | None = None
-) -> BenchmarkEnv:
-    """Build a task for `gymnasium.make`.
+def indexed_names(family: Benchmark) -> dict[str, tuple[str, str]]:
+    """Return a family's tasks by names like ``object-3``: benchmark and index.
 
-    Args:
-        benchmark: The benchmark's name.
-        task: The task's name.
-        protocol: The short name of a protocol card; the benchmark's default if empty.
-        render_mode: None, or ``rgb_array`` for the main camera's images.
-
-    Raises:
-        UsageError: There is no such protocol, or the task cannot run here.
+    It is for families whose benchmarks have different tasks of the same name.
     """
-    family = find_benchmark(benchmark)
-    card = family.protocol(protocol or family.protocol_of(benchmark), {})
-    env = family.make(benchmark, task, card)
-    env.render_mode = render_mode
-    return env
-
-
-def register_env(gymnasium_id: str, benchmark: str, task: str) -> None:
-    """Give a task its Gymnasium id."""
-    gymnasium.register(
-        id=gymnasium_id,
-        entry_point="benchmarks.suites:make_env",
-        kwargs={"benchmark": benchmark, "task": task},
-    )
+    return {
+        f"{benchmark.removeprefix(f'{family.name}_')}-{index}": (benchmark, task.name)
+        for benchmark in family.benchmarks()
+        for index, task in enumerate(family.tasks(benchmark))
+    }
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:

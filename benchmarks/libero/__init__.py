@@ -1,20 +1,15 @@
 """LIBERO and LIBERO-PRO: every suite whose files are installed."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks import gl
 from benchmarks.libero import catalog
 from benchmarks.libero.protocol import LiberoProtocol, protocols
-from benchmarks.suites import SuiteFamily, register_env
+from benchmarks.suites import SuiteFamily, indexed_names
 from harness.contracts.environment import EnvSpec
 from harness.contracts.extras import install_command
 from harness.contracts.protocol import Protocol
-
-# MuJoCo and robosuite read MUJOCO_GL at import and fail if that backend is missing. ManiSkill
-# imports MuJoCo, too, so the variable is set before any benchmark is built.
-os.environ["MUJOCO_GL"] = gl.choose_gl()
 
 
 class Libero(SuiteFamily):
@@ -43,6 +38,10 @@ class Libero(SuiteFamily):
     def episodes(self, benchmark: str, task: str) -> int:
         """Return the number of official initial states."""
         return len(catalog.tasks(benchmark)[task].states)
+
+    def gymnasium_names(self) -> Mapping[str, tuple[str, str]]:
+        """Return the tasks by suite and index, e.g. ``object-3``; the suites share names."""
+        return indexed_names(self)
 
     def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec:
         """Return the two cameras and the layouts, which all tasks share."""
@@ -73,8 +72,3 @@ class Libero(SuiteFamily):
     def versions(self) -> Mapping[str, str]:
         """Return the versions of LIBERO, robosuite and mujoco."""
         return catalog.versions()
-
-
-for _suite in catalog.suites():
-    for _index, _task in enumerate(catalog.tasks(_suite)):
-        register_env(f"libero/{_suite.removeprefix('libero_')}-{_index}-v0", _suite, _task)

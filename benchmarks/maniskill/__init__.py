@@ -7,7 +7,7 @@ from benchmarks import vulkan
 from benchmarks.maniskill import catalog
 from benchmarks.maniskill.layouts import env_spec
 from benchmarks.maniskill.protocol import ManiSkillProtocol, protocols
-from benchmarks.suites import SuiteFamily, register_env
+from benchmarks.suites import SuiteFamily
 from harness.contracts.environment import EnvSpec
 from harness.contracts.extras import install_command
 from harness.contracts.protocol import Protocol
@@ -41,6 +41,14 @@ class ManiSkill(SuiteFamily):
         """Return the protocol cards by short name."""
         return protocols()
 
+    def step_limit(self, benchmark: str, task: str, protocol: Protocol) -> int:
+        """Return the protocol's limit, or else the task's registered one."""
+        return protocol.limit(benchmark) or catalog.tasks()[task].max_steps
+
+    def gymnasium_names(self) -> Mapping[str, tuple[str, str]]:
+        """Return the tasks of the benchmark of all tasks, by id."""
+        return {task: (self.name, task) for task in catalog.tasks()}
+
     def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec | None:
         """Return a task's cameras and layouts; None for another robot than a Panda."""
         assert isinstance(protocol, ManiSkillProtocol)
@@ -67,7 +75,3 @@ class ManiSkill(SuiteFamily):
     def versions(self) -> Mapping[str, str]:
         """Return the versions of ManiSkill and SAPIEN."""
         return catalog.versions()
-
-
-for _task in catalog.tasks():
-    register_env(f"maniskill/{_task}", "maniskill", _task)

@@ -44,6 +44,11 @@ class RoboTwinBlocks(SuiteFamily):
         """Return the protocol cards by short name."""
         return protocols()
 
+    def step_limit(self, benchmark: str, task: str, protocol: Protocol) -> int:
+        """Return the task's own limit, or else the benchmark's."""
+        assert isinstance(protocol, RoboTwinProtocol)
+        return protocol.steps(benchmark, task)
+
     def protocol_from(self, card: Path) -> Protocol:
         """Return the protocol of a card by file; its scenes must be those of a bundled card."""
         protocol = super().protocol_from(card)

@@ -1,19 +1,15 @@
 """VLABench's selection tasks with procedural assets: the lite backend."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks import gl
-from benchmarks.suites import SuiteFamily, register_env
+from benchmarks.suites import SuiteFamily
 from benchmarks.vlabench import catalog
 from benchmarks.vlabench.protocol import FAMILY, LiteProtocol, find_protocol, protocols
 from harness.contracts.environment import EnvSpec
 from harness.contracts.extras import install_command
 from harness.contracts.protocol import Protocol
-
-# MuJoCo reads MUJOCO_GL at import and fails if that backend is missing.
-os.environ["MUJOCO_GL"] = gl.choose_gl()
 
 
 class VLABenchLite(SuiteFamily):
@@ -43,6 +39,11 @@ class VLABenchLite(SuiteFamily):
     def protocol(self, short: str, options: Mapping[str, str]) -> Protocol:
         """Return a card; the option ``tracks`` names the folder of the track files."""
         return find_protocol(short, options)
+
+    def step_limit(self, benchmark: str, task: str, protocol: Protocol) -> int:
+        """Return the task's own limit, or else the benchmark's."""
+        assert isinstance(protocol, LiteProtocol)
+        return protocol.task_limit(benchmark, task)
 
     def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec:
         """Return a task's cameras and layouts."""
@@ -76,9 +77,3 @@ class VLABenchLite(SuiteFamily):
     def versions(self) -> Mapping[str, str]:
         """Return the versions of mujoco and robosuite."""
         return catalog.versions()
-
-
-if catalog.is_installed():
-    for _task in catalog.TASKS:
-        _suite = next(name for name, tasks in catalog.SUITES.items() if _task in tasks)
-        register_env(f"{FAMILY}/{_task}-v0", _suite, _task)

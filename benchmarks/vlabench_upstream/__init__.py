@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks.gl import choose_gl
-from benchmarks.suites import SuiteFamily
+from benchmarks.suites import SuiteFamily, indexed_names
 from benchmarks.vlabench_upstream import checkout
 from benchmarks.vlabench_upstream.catalog import BENCHMARKS, short_name
 from benchmarks.vlabench_upstream.needs import VENV
@@ -40,6 +40,15 @@ class VLABenchUpstream(SuiteFamily):
     def protocol_of(self, benchmark: str) -> str:
         """Return the track's own card."""
         return short_name(benchmark)
+
+    def step_limit(self, benchmark: str, task: str, protocol: Protocol) -> int:
+        """Return the task's own limit, or else the track's."""
+        assert isinstance(protocol, UpstreamProtocol)
+        return protocol.steps(benchmark, task)
+
+    def gymnasium_names(self) -> Mapping[str, tuple[str, str]]:
+        """Return the tasks by track and index, e.g. ``track1-3``; the tracks share names."""
+        return indexed_names(self)
 
     def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec:
         """Return the cameras and the layouts, which all tasks share."""

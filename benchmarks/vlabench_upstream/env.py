@@ -49,7 +49,7 @@ class UpstreamEnv(BenchmarkEnv):
         self._source = source()
         self._episodes = self._source.episodes(protocol.track, task)
         self.episodes = len(self._episodes)
-        self.max_steps = protocol.task_steps.get(task, protocol.limit(benchmark))
+        self.max_steps = protocol.steps(benchmark, task)
         self.metadata = self.metadata | {"render_fps": 10}
         self.instruction = task.replace("_", " ")
         spec = protocol.env_spec

@@ -57,6 +57,10 @@ class UpstreamProtocol(Protocol):
     cameras: Mapping[str, int]
     camera_size: tuple[int, int]
 
+    def steps(self, benchmark: str, task: str) -> int:
+        """Return the step limit of a task."""
+        return self.task_steps.get(task, self.limit(benchmark))
+
     def check(self) -> None:
         """Refuse a track that upstream does not have, and sizes that no image has."""
         super().check()

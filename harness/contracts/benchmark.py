@@ -89,6 +89,21 @@ class Benchmark(ABC):
     def episodes(self, benchmark: str, task: str) -> int | None:
         """Return the number of distinct episodes of a task; None if unlimited."""
 
+    def step_limit(self, benchmark: str, task: str, protocol: Protocol) -> int:
+        """Return a task's step limit; a family whose tasks have their own overrides this."""
+        return protocol.limit(benchmark)
+
+    def gymnasium_names(self) -> Mapping[str, tuple[str, str]]:
+        """Return a benchmark and a task by the name that Gymnasium's id has for them.
+
+        By default it is the task's name, in the first benchmark that has the task.
+        """
+        names: dict[str, tuple[str, str]] = {}
+        for benchmark in self.benchmarks():
+            for task in self.tasks(benchmark):
+                names.setdefault(task.name, (benchmark, task.name))
+        return names
+
     def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec | None:
         """Return a task's cameras and layouts without building its simulator.
 

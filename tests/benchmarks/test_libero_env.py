@@ -10,7 +10,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-import benchmarks  # noqa: F401 - registers the ids
+import assay  # noqa: F401 - registers the ids
 from benchmarks.libero import Libero, catalog
 from benchmarks.libero.env import SENSORS, LiberoEnv, axis_angle
 from benchmarks.libero.protocol import LiberoProtocol, protocols

@@ -10,7 +10,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-import benchmarks  # noqa: F401 - registers the ids
+import assay  # noqa: F401 - registers the ids
 from benchmarks.maniskill import catalog
 from benchmarks.maniskill.build import build_sim
 from benchmarks.maniskill.env import ManiSkillEnv

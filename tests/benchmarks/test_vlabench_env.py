@@ -11,7 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-import benchmarks  # noqa: F401 - registers the ids
+import assay  # noqa: F401 - registers the ids
 from benchmarks.vlabench import VLABenchLite
 from benchmarks.vlabench.catalog import TASKS
 from benchmarks.vlabench.control import CONTROLS
