@@ -78,7 +78,9 @@ class LearnedPolicy(Policy):
             state_layout=contract.state_layout,
             action_layout=contract.action_layout,
         )
-        self.files = self._checkpoint.files
+        # By the path as it was typed, which holds on other machines, too.
+        hashes = self._checkpoint.all_hashes
+        self.files = {str(folder / name): hashed for name, hashed in hashes.items()}
         self._warned = False
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

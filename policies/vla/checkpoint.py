@@ -53,10 +53,9 @@ class Checkpoint:
     hashes: Mapping[str, str]
 
     @property
-    def files(self) -> dict[str, str]:
-        """The SHA-256 of every file, by path."""
-        hashes = {CONFIG_FILE: self.identity, **self.hashes}
-        return {str(self.folder / name): hashed for name, hashed in hashes.items()}
+    def all_hashes(self) -> dict[str, str]:
+        """The SHA-256 of every file, by name."""
+        return {CONFIG_FILE: self.identity, **self.hashes}
 
     @classmethod
     def open(cls, folder: Path) -> "Checkpoint":
