@@ -48,8 +48,9 @@ def test_scalings_are_the_paper_s() -> None:
 def test_constant_numbers_are_not_scaled_up() -> None:
     stats = number_statistics(np.ones((10, 1), np.float32))
     assert abs(Scaling.of("quantile", stats, floor=0.1).normalize(np.array([[1.01]]))) < 0.2
-    with pytest.raises(UsageError, match="positive span"):
-        Scaling((0.0,), (0.0,))
+    for centre, span in ((0.0, 0.0), (0.0, np.inf), (0.0, np.nan), (np.nan, 1.0), (np.inf, 1.0)):
+        with pytest.raises(UsageError, match="finite centre and a positive span"):
+            Scaling((centre,), (span,))
 
 
 def test_relative_actions_are_offsets_from_the_state() -> None:
