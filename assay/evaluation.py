@@ -67,15 +67,14 @@ def evaluate(
     for option, value, least in (("workers", workers, 0), ("replan", replan, 1)):
         if value is not None and value < least:
             raise UsageError(f"{option} must be at least {least}, got {value}")
-    request = with_replan_option(protocol, replan)
+    card = with_replan_option(protocol, replan)
     benchmarks = [benchmark] if isinstance(benchmark, str) else benchmark
     with untouched():
         objects, references = _policies(policy, name)
+        requests = [BenchmarkRequest(each, tuple(map(str, tasks)), card) for each in benchmarks]
         plan = Plan(
             policies=tuple(references),
-            benchmarks=tuple(
-                BenchmarkRequest(each, tuple(map(str, tasks)), request) for each in benchmarks
-            ),
+            benchmarks=tuple(requests),
             episodes=episodes,
             seed=seed,
             ablations=tuple(ablate),

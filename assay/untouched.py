@@ -24,8 +24,9 @@ def untouched() -> Iterator[None]:
     Inside, libraries use one thread, as on the command line, so the actions have the same bits.
     """
     with ExitStack() as restored:
-        restored.callback(_restore_variables, {name: os.environ.get(name) for name in ONE_CORE})
         restored.callback(_restore_threads, _threads())
+        # The last callback runs first: the usual threads follow from the restored variables.
+        restored.callback(_restore_variables, {name: os.environ.get(name) for name in ONE_CORE})
         restored.callback(random.setstate, random.getstate())
         restored.callback(np.random.set_state, np.random.get_state())
         if threading.current_thread() is threading.main_thread():

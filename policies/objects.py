@@ -96,7 +96,7 @@ def _source(known: Any) -> tuple[Path, ...]:
     """Return the source file of a class or function of the user, if there is one."""
     try:
         file = Path(inspect.getsourcefile(known) or "")
-    except TypeError:  # It was typed into an interpreter.
+    except (TypeError, OSError):  # It was typed into an interpreter.
         return ()
     return (file,) if file.is_file() and not is_library(known) else ()
 

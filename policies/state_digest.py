@@ -158,8 +158,8 @@ class _Hasher:
 
     def _add_value(self, value: Any, where: str) -> None:
         """Add a container, or any other object as a copy in another process would be made."""
-        if isinstance(value, enum.Enum | PurePath):
-            self._feed(type(value).__name__, str(value).encode())
+        if isinstance(value, enum.Enum | PurePath | np.ufunc):
+            self._feed("named", repr((type(value), str(value))).encode())
         elif type(value) in (list, tuple):
             self._feed("sequence", f"{type(value).__name__} {len(value)}".encode())
             self._add_parts(value, where)

@@ -136,3 +136,22 @@ print(*quick_start_plan().policies, sep="\\n")
     code, shown, error = started(tmp_path, *run, *words, *out)
     assert code == 0, error
     assert "masked@" in shown
+
+
+def test_the_python_api(installed: Path, tmp_path: Path) -> None:
+    source = """
+import assay, harness
+print(assay.__file__, harness.__file__)
+run = assay.evaluate("random", "maniskill_rdt", tasks=["PushCube-v1"], episodes=1, progress=False)
+print(run.path, len(run.episodes()), run.summary()["n"].tolist())
+try:
+    assay.load("nothing")
+except assay.UsageError as error:
+    print(error)
+"""
+    code, shown, error = started(tmp_path, str(installed / "python"), "-c", source)
+    assert code == 0, error
+    files, run, message = shown.splitlines()
+    assert files.count(str(installed.parent)) == 2
+    assert run == "results/random-maniskill_rdt 1 [1, 1]"
+    assert message == "nothing holds no run (no run.json); see: assay run --help"
