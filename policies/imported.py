@@ -12,11 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 from harness.contracts.errors import PolicyCrashed, UsageError, require_known
 from harness.contracts.policy import PolicySpec
 from harness.contracts.registry import SAFE_NAME
+from harness.contracts.yaml_files import parse_yaml
 from policies.weight_files import hash_files
 
 SOURCE = re.compile(r"(?P<location>[^,]+):(?P<name>\w+)(?P<arguments>(,.*)?)", re.DOTALL)
@@ -104,8 +103,8 @@ def read_arguments(text: str, source: str) -> dict[str, Any]:
         if argument in arguments:
             raise UsageError(f"{source} gives {argument} twice")
         try:
-            read = yaml.safe_load(value)
-        except yaml.YAMLError:
+            read = parse_yaml(value)
+        except ValueError:
             read = value
         arguments[argument] = read if isinstance(read, int | float | bool) else value
     return arguments

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
 from harness.contracts.environment import Observation
 from harness.contracts.errors import PolicyError, UsageError
 from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
+from harness.contracts.yaml_files import parse_yaml
 from harness.demonstrations.resize import resize_images
 from policies.vla.checkpoint import Checkpoint
 from policies.vla.preparation import Preparation
@@ -33,14 +33,17 @@ def split_options(source: str) -> tuple[Path, dict[str, Any]]:
     """Split ``FOLDER,OPTION=VALUE,...`` into the folder and its options, parsed as YAML.
 
     Raises:
-        UsageError: An option is given twice.
+        UsageError: An option is given twice, or its value is not YAML.
     """
     changes: dict[str, Any] = {}
     while match := _LAST_OPTION.fullmatch(source):
         source, option, value = match.groups()
         if option in changes:
             raise UsageError(f"the option {option} of {source} is given twice; give it once")
-        changes[option] = yaml.safe_load(value)
+        try:
+            changes[option] = parse_yaml(value)
+        except ValueError as error:
+            raise UsageError(f"the option {option} of {source}: {error}") from error
     return Path(source), dict(sorted(changes.items()))
 
 

@@ -18,6 +18,7 @@ from harness.contracts.errors import (
     UsageError,
     require_known,
 )
+from harness.contracts.foreign_text import error_line
 from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
 from harness.contracts.registry import SAFE_NAME
 from harness.contracts.spec import stream_key
@@ -35,6 +36,8 @@ from harness.serving.greeting import (
 from harness.serving.keys import ObservationKeys
 
 _CONNECTION_OPTIONS = ("timeout", "patience", "api-key-file")
+_MOST_EVALUATIONS = 10**6
+"""Forward passes that a server may state for an answer; a wrong number counts as one pass."""
 _SPEC_OPTIONS = ("name", "cameras", "layout", "state", "prompt", "image.ROLE")
 """Options that describe the policy of an openpi server, which sends no spec."""
 
@@ -182,9 +185,10 @@ class ServedPolicy(Policy):
         if isinstance(reply, dict) and reply.get(MEMORY_LOST) is True:
             raise MemoryLost(f"{self._endpoint.address} has lost the memory of the episode")
         if isinstance(reply, dict) and isinstance(reply.get(POLICY_ERROR), str):
-            raise PolicyError(reply[POLICY_ERROR][:LONGEST_MESSAGE])
+            raise PolicyError(error_line(reply[POLICY_ERROR], LONGEST_MESSAGE))
         if not isinstance(reply, dict) or "actions" not in reply:
-            has = sorted(reply) if isinstance(reply, dict) else type(reply).__name__
+            few = [key[:40] for key in sorted(reply)[:5]] if isinstance(reply, dict) else None
+            has = type(reply).__name__ if few is None else few
             raise PolicyError(f"policy_reply: no actions in the server's reply, but {has}")
         if not self._repeatable:
             self._require_action_size(reply["actions"])
@@ -207,7 +211,7 @@ def _evaluations(reply: Mapping[str, Any]) -> int:
     """Return the server's count of forward passes; 1 from openpi's server, which sends none."""
     timing = reply.get("policy_timing")
     ran = timing.get("evaluations") if isinstance(timing, dict) else None
-    return ran if type(ran) is int else 1
+    return ran if type(ran) is int and 0 <= ran <= _MOST_EVALUATIONS else 1
 
 
 def _inexact(reply: Mapping[str, Any]) -> bool:

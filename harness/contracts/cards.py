@@ -5,23 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-import yaml
-
 from harness.contracts.errors import UsageError
+from harness.contracts.yaml_files import read_yaml
 
-LARGEST_CARD = 2**18
-"""Bytes of a card, at most; the longest bundled card has 2% of them."""
 CARD_SUFFIXES = (".yaml", ".yml")
-
-
-class _CardLoader(yaml.SafeLoader):
-    """A safe loader without references, which could make a small file huge."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Refuse an alias."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has a reference (*name); write the value out")
-        return super().compose_node(parent, index)
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -30,17 +17,8 @@ def read_card(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: The file cannot be read, is too large, or is no such mapping.
     """
-    try:
-        if path.stat().st_size > LARGEST_CARD:
-            raise UsageError(f"{path} is no protocol card: it has more than {LARGEST_CARD} bytes")
-        content = yaml.load(path.read_text(encoding="utf-8"), _CardLoader)  # noqa: S506 - a safe one
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the protocol card {path}: {error}") from error
-    except RecursionError as error:
-        raise UsageError(f"{path} is no protocol card: it is nested too deeply") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+    content: Any = read_yaml(path, "protocol card")
+    if not isinstance(content, dict):
         raise UsageError(f"{path} is no protocol card: it must hold a mapping of fields")
     return content
 

@@ -113,7 +113,9 @@ class Protocol:
         card = read_card(path)
         name, summary = _text(card, "name", path), _text(card, "summary", path)
         if not CARD_NAME.fullmatch(name):
-            raise UsageError(f"{path}: name {name!r} may hold letters, digits, dots and hyphens")
+            raise UsageError(
+                f"{path}: name {name!r:.80} may hold letters, digits, dots and hyphens"
+            )
         hints = get_type_hints(cls)
         known = {f.name: f for f in fields(cls) if f.name not in _SET_WHEN_LOADED}
         values, sources = {}, {}
@@ -124,7 +126,7 @@ class Protocol:
             values[key], sources[key] = frozen(entry["value"]), _text(entry, "source", path)
             if not fits(values[key], hints[key]):
                 wanted = described(hints[key])
-                raise UsageError(f"{path}: {key} must be {wanted}, got {entry['value']!r}")
+                raise UsageError(f"{path}: {key} must be {wanted}, got {entry['value']!r:.80}")
         required = [f.name for f in known.values() if f.default is f.default_factory is MISSING]
         if missing := [field_name for field_name in required if field_name not in values]:
             raise UsageError(f"{path} lacks the fields {', '.join(missing)}")

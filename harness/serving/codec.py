@@ -2,7 +2,7 @@
 
 Every message from the network is checked before an array is made: the type must be plain numbers,
 and the shape must need exactly the bytes that came. Only arrays, numbers, strings, lists and maps
-are accepted.
+are accepted, a bounded number of them. An error says what is wrong and repeats no content.
 """
 
 import math
@@ -13,10 +13,14 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from harness.contracts.foreign_text import outline
+
 LARGEST_MESSAGE = 64 * 2**20
 """Bytes of a message, at most. Three full HD images are 18 MiB."""
-LONGEST_ERROR = 2000
-"""Characters of an error frame, at most."""
+MOST_ELEMENTS = 10_000
+"""Values in the lists and maps of a message, at most; an array counts as about ten."""
+DEEPEST_MESSAGE = 16
+"""Lists and maps within each other, at most."""
 MOST_DIMENSIONS = 8
 PLAIN_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])")
 PLAIN = (str, int, float, bool, list, dict, np.ndarray, np.generic, type(None))
@@ -32,52 +36,82 @@ def pack(value: Any) -> bytes:
     Raises:
         WireError: The value holds something else than plain values and arrays of numbers.
     """
-    packed: bytes = msgpack.packb(value, default=_encoded)
+    try:
+        packed: bytes = msgpack.packb(value, default=_encoded)
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise WireError(f"a value cannot be sent: {type(error).__name__}") from error
     return packed
-
-
-def printable(text: str) -> str:
-    """Return a text with its control characters escaped, except line ends.
-
-    An error may quote what a stranger sent, and no stranger may write to a terminal.
-    """
-    return "".join(
-        letter
-        if letter == "\n" or letter.isprintable()
-        else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-
-
-def error_line(text: str) -> str:
-    """Return an error's text as one bounded line of printable letters."""
-    start = " ".join(text[: 2 * LONGEST_ERROR].split())
-    line = printable(start)
-    if len(line) <= LONGEST_ERROR and len(text) <= 2 * LONGEST_ERROR:
-        return line
-    return line[: LONGEST_ERROR - 4] + " ..."
 
 
 def unpack(message: bytes) -> Any:
     """Decode a message; its arrays are writable copies.
 
     Raises:
-        WireError: The message is too long, truncated, or holds something that is not allowed.
+        WireError: The message is too long, too deep, truncated, or holds something that is not
+            allowed.
     """
     if len(message) > LARGEST_MESSAGE:
         raise WireError(
             f"a message of {len(message)} bytes; at most {LARGEST_MESSAGE} are accepted"
         )
+    values = _Values()
     try:
         value = msgpack.unpackb(
-            message, object_hook=_decoded, list_hook=_checked_list, ext_hook=_refused_extension
+            message,
+            object_pairs_hook=values.take_map,  # With object_hook it would intern keys, for ever.
+            list_hook=values.take_list,
+            ext_hook=_refused_extension,
+            max_array_len=MOST_ELEMENTS,
+            max_map_len=MOST_ELEMENTS,
         )
     except WireError:
         raise
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
-        raise WireError(f"not a message of openpi's protocol: {error!r}") from error
+        # Not the exception's text, which may hold all of the message.
+        raise WireError(
+            f"not a message of openpi's protocol ({type(error).__name__} in {len(message)} bytes; "
+            f"at most {MOST_ELEMENTS} values are accepted)"
+        ) from error
     _require_plain(value)
+    _require_shallow(value)
     return value
+
+
+class _Values:
+    """Decodes the lists and maps of one message, and counts their elements."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def take_list(self, values: list[Any]) -> list[Any]:
+        """Check a list."""
+        self._add(len(values))
+        for value in values:
+            _require_plain(value)
+        return values
+
+    def take_map(self, pairs: list[tuple[Any, Any]]) -> Any:
+        """Check a map, and make the array that it may describe."""
+        self._add(len(pairs))
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            raise WireError("a map has a key twice")
+        return _decoded(fields)
+
+    def _add(self, count: int) -> None:
+        self._count += count + 1  # An empty list counts, too.
+        if self._count > MOST_ELEMENTS:
+            raise WireError(f"a message has more than {MOST_ELEMENTS} values")
+
+
+def _require_shallow(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST_MESSAGE + 1):
+        groups = [each for each in level if isinstance(each, dict | list)]
+        if not groups:
+            return
+        level = [v for g in groups for v in (g.values() if isinstance(g, dict) else g)]
+    raise WireError(f"a message has more than {DEEPEST_MESSAGE} lists and maps within each other")
 
 
 def _encoded(value: Any) -> dict[bytes, Any]:
@@ -102,7 +136,7 @@ def _decoded(fields: dict[Any, Any]) -> Any:
         return _number(fields)
     for key, value in fields.items():
         if not isinstance(key, str):
-            raise WireError(f"a key must be a string, got {key!r}")
+            raise WireError(f"a key must be a string, got {outline(key)}")
         _require_plain(value)
     return fields
 
@@ -110,9 +144,9 @@ def _decoded(fields: dict[Any, Any]) -> Any:
 def _number(fields: Mapping[bytes, Any]) -> np.generic:
     dtype, number = _dtype(fields), fields.get(b"data")
     if not isinstance(number, int if dtype.kind in "iu" else int | float):
-        raise WireError(f"a number of {dtype} is expected, got {number!r}")
+        raise WireError(f"a number of {dtype} is expected, got {outline(number)}")
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
-        raise WireError(f"{number} is not a number of {dtype}")
+        raise WireError(f"{outline(number)} is not a number of {dtype}")
     value: np.generic = dtype.type(number)
     return value
 
@@ -122,7 +156,7 @@ def _array(fields: Mapping[bytes, Any]) -> np.ndarray[Any, Any]:
     if not isinstance(data, bytes) or not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS:
         raise WireError("an array lacks its bytes or its shape")
     if not all(type(size) is int and 0 <= size <= LARGEST_MESSAGE for size in shape):
-        raise WireError(f"{shape} is not the shape of an array")
+        raise WireError("the shape of an array must hold its sizes, whole numbers")
     if math.prod(shape) * dtype.itemsize != len(data):
         raise WireError(f"{len(data)} bytes are not an array of {dtype} with shape {shape}")
     return np.ndarray(tuple(shape), dtype, data).copy()
@@ -131,14 +165,8 @@ def _array(fields: Mapping[bytes, Any]) -> np.ndarray[Any, Any]:
 def _dtype(fields: Mapping[bytes, Any]) -> np.dtype[Any]:
     name = fields.get(b"dtype")
     if not isinstance(name, str) or not PLAIN_DTYPE.fullmatch(name):
-        raise WireError(f"{name!r} is not a type of plain numbers")
+        raise WireError(f"the type of an array must be one of plain numbers, not {outline(name)}")
     return np.dtype(name)
-
-
-def _checked_list(values: list[Any]) -> list[Any]:
-    for value in values:
-        _require_plain(value)
-    return values
 
 
 def _require_plain(value: Any) -> None:

@@ -1,6 +1,8 @@
 """A client's connection to a policy server; it survives a restart of the server."""
 
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from harness.contracts.errors import LONGEST_MESSAGE, LONGEST_TRACEBACK, PolicyCrashed, UsageError
 from harness.contracts.extras import program_name
-from harness.serving.codec import LARGEST_MESSAGE, WireError, error_line, pack, printable, unpack
+from harness.contracts.foreign_text import error_line, printable
+from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+from harness.serving.greeting import FIELD, QUESTION_KEY
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between attempts to reach a lost server; each pause doubles the one before."""
@@ -44,10 +48,12 @@ class Endpoint:
 
 
 class Connection:
-    """Sends one request at a time.
+    """Sends one request at a time, and takes an answer only to that request.
 
     After a lost connection it connects again and repeats the request, since an answer changes
-    nothing in the server. It never repeats a request that was answered.
+    nothing in the server. It never repeats a request that was answered. Assay's server repeats the
+    number of the request in its answer. openpi's protocol has no numbers, so a frame that has
+    already come before a request is sent is an error.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -58,6 +64,7 @@ class Connection:
         """
         self._endpoint = endpoint
         self._given_up = False
+        self._asked = 0
         self._socket: ClientConnection | None
         try:
             self._socket, self.metadata = self._open()
@@ -67,15 +74,17 @@ class Connection:
                 f"e.g. {program_name()} serve --policy NAME, or correct the address"
             ) from error
 
-    def ask(self, request: Any) -> Any:
+    def ask(self, request: Mapping[str, Any]) -> Any:
         """Return the server's answer.
 
         Raises:
             PolicyCrashed: The server reports an error.
-            ServerError: The server is too slow, or does not come back.
+            ServerError: The server is too slow, does not come back, or sends what nobody asked for.
             WireError: The answer is malformed, or a message is too large.
         """
-        message = pack(request)
+        self._asked += 1
+        numbered = isinstance(self.metadata, dict) and FIELD in self.metadata
+        message = pack({**request, QUESTION_KEY: self._asked} if numbered else request)
         started = time.monotonic()
         # After one vain wait try only once; otherwise every episode would wait again.
         patience = 0.0 if self._given_up else self._endpoint.patience
@@ -95,6 +104,8 @@ class Connection:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             self._given_up = False
+            if numbered:
+                self._require_own(answer)
             return answer
 
     def close(self) -> None:
@@ -107,6 +118,7 @@ class Connection:
         if self._socket is None:
             self._socket = self._reopened()
         try:
+            self._require_silence(self._socket)
             self._socket.send(message)
             answer = self._socket.recv(timeout=self._endpoint.timeout)
         except TimeoutError as error:
@@ -116,18 +128,28 @@ class Connection:
                 f"{self._endpoint.address} did not answer within {self._endpoint.timeout:g} s; "
                 f"raise timeout=SECONDS if the policy is that slow"
             ) from error
-        except (OSError, ConnectionClosed):
+        except BaseException:  # After an interruption, too, the answer may still come.
             self._hang_up()
             raise
         if isinstance(answer, str):
             self._hang_up()
-            lines = [line for line in answer.splitlines() if line.strip()]
-            last = error_line(lines[-1])[:LONGEST_MESSAGE] if lines else "an error"
             raise PolicyCrashed(
-                f"the policy server reports: {last}",
+                f"the policy server reports: {_last_line(answer)}",
                 f"{self._endpoint.address} sent:\n{printable(answer[:LONGEST_TRACEBACK])}",
             )
         return unpack(answer)
+
+    def _require_silence(self, socket: ClientConnection) -> None:
+        """Require that no frame has come since the last answer."""
+        with suppress(TimeoutError):
+            socket.recv(timeout=0)
+            raise ServerError(f"{self._endpoint.address} sent an answer that nobody asked for")
+
+    def _require_own(self, answer: Any) -> None:
+        """Require that Assay's server answers this request, and no earlier one."""
+        if not isinstance(answer, dict) or answer.get(QUESTION_KEY) != self._asked:
+            self._hang_up()
+            raise ServerError(f"{self._endpoint.address} did not answer the request that was sent")
 
     def _reopened(self) -> ClientConnection:
         socket, metadata = self._open()
@@ -149,6 +171,7 @@ class Connection:
                 additional_headers=key,
                 compression=None,
                 max_size=LARGEST_MESSAGE,
+                max_queue=1,
                 # openpi's server answers no pings while it infers.
                 ping_interval=None,
                 # A policy server is near; websockets would use the machine's proxy.
@@ -184,7 +207,7 @@ class Connection:
 
 def _binary(frame: str | bytes) -> bytes:
     if isinstance(frame, str):
-        raise WireError("its first frame is text")
+        raise WireError(f"its first frame is text: {_last_line(frame)}")
     return frame
 
 
@@ -198,4 +221,10 @@ def _require_size(error: Exception) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return error_line(str(error), LONGEST_MESSAGE) or type(error).__name__
+
+
+def _last_line(text: str) -> str:
+    """Return the last line of an error frame, of which only the end is read."""
+    lines = [line for line in text[-LONGEST_TRACEBACK:].splitlines() if line.strip()]
+    return error_line(lines[-1], LONGEST_MESSAGE) if lines else "an error"

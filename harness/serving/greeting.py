@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from harness.contracts.foreign_text import error_line, outline
 from harness.contracts.policy import PolicySpec
 from harness.contracts.vectors import Layout, Part
 from harness.serving.codec import WireError
-from harness.serving.keys import ObservationKeys
+from harness.serving.keys import ObservationKeys, short_text
 
 FIELD = "assay"
 """Our field of the metadata; openpi's own server has none."""
@@ -15,10 +16,16 @@ STREAM_KEY = "assay/stream"
 """The message key under which a client may send a random stream, to get the same answer again."""
 EPISODE_KEY = "assay/episode"
 """The message key of an episode's place: ``{"client": NAME, "call": N, "step": N}``."""
+QUESTION_KEY = "assay/question"
+"""The message key of a request's number, which its answer repeats."""
 MEMORY_LOST = "assay/memory_lost"
 """The key of the answer when the server has no memory of the episode."""
 POLICY_ERROR = "assay/policy_error"
 """The key of the answer to Assay's client when the policy broke its contract: the reason."""
+MOST_PARTS = 64
+"""Cameras, or parts of a layout, that a server may state."""
+LARGEST_COUNT = 10**6
+"""The largest size that a server may state."""
 POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=,\[\]-]{0,99}")
 """Names reach tables and file names, and these come from the network."""
 
@@ -68,22 +75,22 @@ def read_greeting(metadata: Any) -> Greeting | None:
     try:
         name = stated["policy"]
         if not isinstance(name, str) or not POLICY_NAME.fullmatch(name):
-            raise WireError(f"{name!r} cannot be the name of a policy")
+            raise WireError(f"{error_line(str(name), 100)!r} cannot be the name of a policy")
         size, length = stated["image_size"], stated["chunk_length"]
         spec = PolicySpec(
             name,
-            tuple(str(role) for role in stated["cameras"]),
+            tuple(short_text(role) for role in _few(stated["cameras"])),
             _layout(stated["state_layout"]),
             _layout(stated["action_layout"]),
-            None if size is None else (int(size[0]), int(size[1])),
-            None if length is None else int(length),
+            None if size is None else (_count(size[0]), _count(size[1])),
+            None if length is None else _count(length),
         )
         keys = ObservationKeys.from_plain(stated["keys"])
         return Greeting(spec, keys, stated.get("remembers") is True)
     except WireError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise WireError(f"the policy's spec is malformed: {error!r}") from error
+        raise WireError(f"the policy's spec is malformed ({type(error).__name__})") from error
 
 
 def _plain_layout(layout: Layout | None) -> list[list[Any]] | None:
@@ -95,4 +102,20 @@ def _plain_layout(layout: Layout | None) -> list[list[Any]] | None:
 def _layout(value: Any) -> Layout | None:
     if value is None:
         return None
-    return Layout(tuple(Part(str(name), int(size), str(why)) for name, size, why in value))
+    return Layout(
+        tuple(
+            Part(short_text(name), _count(size), short_text(why)) for name, size, why in _few(value)
+        )
+    )
+
+
+def _few(values: Any) -> list[Any]:
+    if not isinstance(values, list) or len(values) > MOST_PARTS:
+        raise WireError(f"at most {MOST_PARTS} names are accepted, not {outline(values)}")
+    return values
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= LARGEST_COUNT:
+        raise WireError(f"a size must be from 1 to {LARGEST_COUNT}, not {outline(value)}")
+    return value

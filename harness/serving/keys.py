@@ -8,10 +8,17 @@ import numpy as np
 
 from harness.contracts.environment import Observation
 from harness.contracts.errors import UsageError
+from harness.contracts.foreign_text import error_line, outline
 from harness.contracts.policy import PolicySpec
 from harness.serving.codec import WireError
 
 LIBERO_IMAGES = {"main": "observation/image", "wrist": "observation/wrist_image"}
+LONGEST_KEY = 200
+"""Characters of a name in a message that is read or shown, at most."""
+LONGEST_PROMPT = 10_000
+"""Characters of an instruction, at most."""
+_LISTED = 10
+"""Keys that an error names."""
 LARGEST_STATE = 1e6
 """No number of a state may be larger: in metres, radians, degrees or newtons it is a mistake."""
 LARGEST_ASPECT = 16
@@ -73,11 +80,16 @@ class ObservationKeys:
             WireError: The value is malformed.
         """
         try:
-            state = tuple(StateKey(str(p["key"]), _size_or_none(p["size"])) for p in value["state"])
-            images = {str(role): str(key) for role, key in value["images"].items()}
-            return cls(images, state, str(value["prompt"]))
+            state = tuple(
+                StateKey(short_text(part["key"]), _size_or_none(part["size"]))
+                for part in value["state"]
+            )
+            images = {short_text(role): short_text(k) for role, k in value["images"].items()}
+            return cls(images, state, short_text(value["prompt"]))
         except (KeyError, TypeError, AttributeError) as error:
-            raise WireError(f"the keys of an observation are malformed: {error!r}") from error
+            raise WireError(
+                f"the keys of an observation are malformed ({type(error).__name__})"
+            ) from error
 
     def plain(self) -> dict[str, Any]:
         """Return the keys as plain values, for a message."""
@@ -117,6 +129,8 @@ class ObservationKeys:
         prompt = _found(message, self.prompt)
         if not isinstance(prompt, str):
             raise WireError(f"{self.prompt} must be a string, got {type(prompt).__name__}")
+        if len(prompt) > LONGEST_PROMPT:
+            raise WireError(f"{self.prompt} has {len(prompt)} characters, over {LONGEST_PROMPT}")
         return {"image": images, "state": self._state(message, spec), "instruction": prompt}
 
     def image_key(self, role: str) -> str:
@@ -156,13 +170,28 @@ def _state_key(text: str) -> StateKey:
 
 def _size_or_none(size: Any) -> int | None:
     if size is not None and (type(size) is not int or size < 0):
-        raise TypeError(f"{size!r} is not a size")
+        raise WireError(f"{outline(size)} is not a size")
     return size
+
+
+def short_text(value: Any) -> str:
+    """Return a text that a stranger sent as a name.
+
+    Raises:
+        WireError: It is no text, too long, or holds control characters.
+    """
+    if not isinstance(value, str) or len(value) > LONGEST_KEY or not value.isprintable():
+        raise WireError(
+            f"a name must be a printable text of at most {LONGEST_KEY} characters, "
+            f"not {outline(value)}"
+        )
+    return value
 
 
 def _found(message: Mapping[str, Any], key: str) -> Any:
     if key not in message:
-        sent = ", ".join(sorted(message)) or "nothing"
+        few = [error_line(name, LONGEST_KEY) for name in sorted(message)[:_LISTED]]
+        sent = ", ".join(few) + (", ..." if len(message) > _LISTED else "") or "nothing"
         raise WireError(f"{key} is missing; sent: {sent}. The server's options change the keys")
     return message[key]
 
@@ -188,7 +217,7 @@ def _numbers(part: StateKey, value: Any) -> Any:
     try:
         given = np.atleast_1d(np.asarray(value))
     except ValueError as error:
-        raise WireError(f"{part.key} must be numbers: {error}") from error
+        raise WireError(f"{part.key} must be numbers, got lists of several lengths") from error
     if given.dtype.kind not in "biuf":  # Else NumPy would read "nan" and None as numbers.
         raise WireError(f"{part.key} must be numbers, got a list of something else")
     numbers = given.astype(np.float64)

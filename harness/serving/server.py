@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -22,15 +24,27 @@ from harness.contracts.errors import (
     PolicyError,
     UsageError,
 )
+from harness.contracts.foreign_text import error_line, printable
 from harness.contracts.policy import Query, checked_chunk
 from harness.contracts.registry import make_policy
 from harness.contracts.spec import keyed_stream
 from harness.inference.batcher import Batcher, Batching
 from harness.inference.memories import Place
-from harness.serving.codec import LARGEST_MESSAGE, WireError, error_line, pack, printable, unpack
-from harness.serving.greeting import EPISODE_KEY, MEMORY_LOST, POLICY_ERROR, STREAM_KEY, Greeting
+from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+from harness.serving.greeting import (
+    EPISODE_KEY,
+    MEMORY_LOST,
+    POLICY_ERROR,
+    QUESTION_KEY,
+    STREAM_KEY,
+    Greeting,
+)
 from harness.serving.keys import ObservationKeys
 
+MOST_CLIENTS = 64
+"""Clients at the same time, at most."""
+MOST_SOCKETS = 512
+"""Open sockets, at most, with those that have not said yet what they want."""
 LONGEST_CLIENT = 100
 """Characters of the name that a client may give itself."""
 
@@ -87,7 +101,10 @@ class PolicyServer:
         self._batcher.ready()
         greeting = Greeting(policy.spec, serving.keys, self._batcher.remembers)
         self._greeting = pack(greeting.plain())
+        self._clients = threading.Semaphore(MOST_CLIENTS)
+        self._sockets = threading.Semaphore(MOST_SOCKETS)
         self._server = self._bound()
+        self._handle, self._server.handler = self._server.handler, self._accept
         self.port: int = self._server.socket.getsockname()[1]
 
     def serve_forever(self) -> None:
@@ -112,6 +129,7 @@ class PolicyServer:
                 origins=[None],  # Browsers send an origin: no web page may drive a robot.
                 compression=None,
                 max_size=LARGEST_MESSAGE,
+                max_queue=1,
                 ping_timeout=None,  # A client that moves a robot may not answer pings.
             )
         except OSError as error:
@@ -129,7 +147,30 @@ class PolicyServer:
             return connection.respond(HTTPStatus.UNAUTHORIZED, "send Authorization: Api-Key ...\n")
         return None
 
+    def _accept(self, client: socket.socket, address: Any) -> None:
+        """Handle a new socket, in its own thread, unless there are too many."""
+        if not self._sockets.acquire(blocking=False):
+            client.close()
+            with self._server.lock:
+                self._server.handler_threads.discard(threading.current_thread())
+            return
+        try:
+            self._handle(client, address)
+        finally:
+            self._sockets.release()
+
     def _talk(self, connection: ServerConnection) -> None:
+        """Answer one client, unless there are too many."""
+        if not self._clients.acquire(blocking=False):
+            connection.send(f"the server has {MOST_CLIENTS} clients, the most it takes; try later")
+            connection.close(CloseCode.TRY_AGAIN_LATER)
+            return
+        try:
+            self._answer_all(connection)
+        finally:
+            self._clients.release()
+
+    def _answer_all(self, connection: ServerConnection) -> None:
         """Answer one client until it leaves or sends a bad request."""
         total: float | None = None
         calls = 0
@@ -163,6 +204,12 @@ class PolicyServer:
         request = unpack(message)
         if not isinstance(request, dict):
             raise WireError(f"an observation must be a map, got {type(request).__name__}")
+        reply = self._answer(request, calls, client)
+        if type(request.get(QUESTION_KEY)) is int:
+            reply[QUESTION_KEY] = request[QUESTION_KEY]
+        return reply
+
+    def _answer(self, request: dict[str, Any], calls: int, client: str) -> dict[str, Any]:
         observation = self._serving.keys.unpack(request, self._spec)
         stream = self._stream(request.get(STREAM_KEY), calls)
         place, step = _place(request.get(EPISODE_KEY), Place(client, calls))

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import yaml
-
 from harness.contracts.errors import UsageError, require_known
+from harness.contracts.yaml_files import parse_yaml, read_yaml
 from policies.augment.pictures import Augmentation
 from policies.vla.config import Acting, State
 from policies.vla.normalize import Kind
@@ -132,7 +131,10 @@ class Settings:
             name, equals, value = option.partition("=")
             if not equals:
                 raise UsageError(f"--options {option!r} is not NAME=VALUE")
-            options[name] = yaml.safe_load(value)
+            try:
+                options[name] = parse_yaml(value)
+            except ValueError as error:
+                raise UsageError(f"--options {option!r:.80}: {error}") from error
         return options
 
     def as_json(self) -> dict[str, Any]:
@@ -180,10 +182,7 @@ def read_mapping(name: str, included: Path, kind: str) -> tuple[Mapping[str, Any
     if path.suffix not in (".yaml", ".yml"):
         require_known(kind, name, names_in(included))
         path = included / f"{name}.yaml"
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+    content = read_yaml(path, kind)
     if not isinstance(content, Mapping):
         raise UsageError(f"{path} must hold a mapping from settings to values")
     return content, path
@@ -228,7 +227,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint is float and type(value) in (int, str):
         with suppress(ValueError):  # YAML reads 1e-3 as text.
             return float(value)
-    raise UsageError(f"{where} cannot be {value!r}")
+    raise UsageError(f"{where} cannot be {value!r:.80}")
 
 
 def _text(value: Any) -> str:

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.contracts.errors import UsageError, require_known
+from harness.contracts.yaml_files import read_yaml
 
 LAYOUTS = Path(__file__).parent.parent.parent / "published" / "layouts"
 MINUS = " - "
@@ -120,11 +119,7 @@ def load_layout(name: str) -> TableLayout:
     if path.suffix not in (".yaml", ".yml"):
         require_known("layout", name, layout_names())
         path = LAYOUTS / f"{name}.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"cannot read the layout {path}: {reason}") from error
+    values = read_yaml(path, "layout")
     try:
         return _layout(re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem), values)
     except UsageError as error:
@@ -277,14 +272,14 @@ def _mapping(
 
 def _list(where: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise UsageError(f"{where} must be a list, got {value!r}")
+        raise UsageError(f"{where} must be a list, got {value!r:.80}")
     return value
 
 
 def _text(where: str, value: Any) -> str:
     # YAML reads 1.0 as a number and no as False; the table would print something else.
     if not isinstance(value, str):
-        raise UsageError(f"{where} must be text, got {value!r}; put it in quotes")
+        raise UsageError(f"{where} must be text, got {value!r:.80}; put it in quotes")
     return value.strip()
 
 

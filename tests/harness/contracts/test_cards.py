@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from harness.cli import main as run_eval
-from harness.contracts.cards import LARGEST_CARD, described, fits, read_card
+from harness.contracts.cards import described, fits, read_card
 from harness.contracts.errors import UsageError
 from harness.contracts.registry import find_benchmark
+from harness.contracts.yaml_files import LARGEST_YAML
 from harness.runs.folder import Run
 from harness.runs.protocols import find_protocol_of
 
@@ -114,10 +115,10 @@ def test_a_field_needs_its_source(tmp_path: Path) -> None:
         (b"[1, 2]", "must hold a mapping of fields"),
         (b"a: [", "is not YAML"),
         (b"\xff\xfe\xff", "cannot read|is not YAML"),
-        (b"a: &x [1]\nb: [*x, *x]", "it has a reference"),
+        (b"a: &x [1]\nb: [*x, *x]", "a reference"),
         (b"!!python/object/apply:os.system ['true']", "is not YAML"),
         (b"a: " + b"[" * 5000, "nested too deeply|is not YAML"),
-        (b"#" * (LARGEST_CARD + 1), "more than 262144 bytes"),
+        (b"#" * (LARGEST_YAML + 1), "more than 262144 bytes"),
     ],
 )
 def test_a_hostile_file_is_refused_in_one_line(tmp_path: Path, text: bytes, message: str) -> None:

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from harness.contracts.foreign_text import LONGEST_ERROR, error_line, printable
 from harness.serving.codec import (
+    DEEPEST_MESSAGE,
     LARGEST_MESSAGE,
-    LONGEST_ERROR,
+    MOST_ELEMENTS,
     WireError,
-    error_line,
     pack,
-    printable,
     unpack,
 )
 
@@ -140,6 +140,36 @@ def test_random_bytes_are_refused_or_can_be_packed_again(noise: bytes) -> None:
 def test_too_large_message_is_refused() -> None:
     with pytest.raises(WireError, match="at most"):
         unpack(bytes(LARGEST_MESSAGE + 1))
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (bytes(10**6), "ExtraData in 1000000 bytes"),
+        (msgpack.packb({"a" * 10**6: b""}), "bytes is not accepted"),
+        (array(dtype="x" * 10**6), "not a text of length 1000000"),
+        (array(shape=["y" * 10**6]), "must hold its sizes"),
+        (msgpack.packb({b"k" * 10**6: 1}), "got bytes of length 1000000"),
+        (msgpack.packb({b"__npgeneric__": 1, b"data": "z" * 9999, b"dtype": "<f4"}), "9999"),
+        (b"\x82\xa1a\x01\xa1a\x02", "a key twice"),
+        (msgpack.packb([1] * (MOST_ELEMENTS + 1)), "at most 10000 values"),
+        (msgpack.packb([[1] * 4000] * 3), "more than 10000 values"),
+        (msgpack.packb([{}] * 8000), "more than 10000 values"),
+        (b"\x91" * (DEEPEST_MESSAGE + 1) + b"\x01", "more than 16 lists"),
+        (b"\x81\xa1a" * 300 + b"\x01", "more than 16 lists"),
+        (b"\xdc\xff\xff" * 500, "at most 10000 values"),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_a_malformed_frame_is_described_and_never_echoed(message: bytes, reason: str) -> None:
+    with pytest.raises(WireError, match=reason) as refused:
+        unpack(message)
+    assert len(str(refused.value)) < 200
+
+
+def test_deep_and_long_messages_within_the_bounds_pass() -> None:
+    for message in (b"\x91" * DEEPEST_MESSAGE + b"\x01", msgpack.packb([1] * (MOST_ELEMENTS - 1))):
+        assert unpack(message)
 
 
 @given(st.text() | st.text(min_size=1000).map(lambda text: 20 * text))
