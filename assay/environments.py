@@ -1,8 +1,5 @@
 """Makes one task's environment."""
 
-import sys
-from pathlib import Path
-
 from harness.contracts.environment import BenchmarkEnv
 from harness.contracts.errors import UsageError
 
@@ -30,12 +27,8 @@ def make(
     problem = setup.family.problem(images=True)
     if problem:
         raise UsageError(problem)
-    venv = setup.family.venv
-    if venv is not None and Path(sys.prefix) != venv.home:
-        raise UsageError(
-            f"{benchmark} runs in a Python environment of its own: use evaluate, or make it in "
-            f"{venv.interpreter}"
-        )
+    if setup.family.venv is not None:
+        raise UsageError(f"{benchmark} runs in a Python environment of its own; use assay.evaluate")
     env = setup.family.make(setup.benchmark, setup.tasks[0], setup.protocol)
     env.render_mode = render_mode
     return env

@@ -21,8 +21,8 @@ PANDA_TASKS = ("PullCubeTool-v1", "LiftPegUpright-v1", "StackPyramid-v1", "RollB
 PLACE_SPHERE = "PlaceSphere-v1"
 CHECK_ROBOTWIN = """
 import json
-from harness.contracts.registry import find_benchmark
-family = find_benchmark("robotwin_blocks")
+from benchmarks.robotwin import RoboTwinBlocks
+family = RoboTwinBlocks()
 found = {}
 for card, protocol in family.protocols().items():
     env = family.make("robotwin_blocks", "handover_block", protocol)
@@ -30,7 +30,7 @@ for card, protocol in family.protocols().items():
     found[card] = [
         {role: list(spaces[role].shape[:2]) for role in env.cameras},
         str(env.state_layout), env.observation_space["state"].shape[0],
-        str(env.action_layout), env.action_space.shape[0],
+        str(env.action_layout), env.action_space.shape[0], env.max_steps,
     ]
 print("found", json.dumps(found))
 """
@@ -56,6 +56,7 @@ def check(benchmark: str, task: str, cards: Mapping[str, Any] | None = None) -> 
         assert said == spec_of(env), protocol.name
         assert said is not None
         assert list(said.cameras) == list(env.cameras)
+        assert family.step_limit(benchmark, task, protocol) == env.max_steps
         env.close()
 
 
@@ -117,7 +118,8 @@ def test_robotwin_says_what_it_builds() -> None:
         assert said is not None
         cameras = {role: list(size) for role, size in said.cameras.items()}
         state, action = said.state_layout, said.action_layout
-        assert found[card] == [cameras, str(state), state.size, str(action), action.size]
+        steps = family.step_limit("robotwin_blocks", "handover_block", protocol)
+        assert found[card] == [cameras, str(state), state.size, str(action), action.size, steps]
 
 
 def test_robotwins_own_robot_is_known_from_the_users_files(
