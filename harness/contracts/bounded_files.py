@@ -2,22 +2,22 @@
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading, unless it is a pipe, a device or a folder, which may never end.
 
     Raises:
         OSError: It does not exist, cannot be read, or is no regular file.
     """
     # Without O_NONBLOCK a pipe would wait for its writer.
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", closefd=True)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise OSError(f"{path} is no regular file")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def read_bounded(path: Path, largest: int) -> bytes:

@@ -13,7 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.contracts.bounded_files import open_regular, read_bounded
 from harness.contracts.errors import UsageError
+from harness.contracts.foreign_text import error_line
 from harness.contracts.vectors import Layout, Part
 from harness.demonstrations.columns import (
     ACTION_COLUMN,
@@ -35,6 +37,11 @@ _LARGEST_SIDE = 8192
 """Pixels of an image's side, at most. More would be a wrong number."""
 _LARGEST_ASPECT = 16
 """The longer side of an image over the shorter one, at most; a policy's square would lose it."""
+_LARGEST_JSON = 2**24
+"""Bytes of a description, at most."""
+_MOST_EPISODES = 10**6
+"""Demonstrations in a file of their list, at most."""
+_LONGEST_REASON = 500
 _KINDS = {int: "a whole number", str: "a text", list: "a list", dict: "a map"}
 _LARGEST = 10**7
 _COUNTS = {"episode_index": 0, "length": 1, "data/chunk_index": 0, "data/file_index": 0}
@@ -104,9 +111,14 @@ def reading_file(path: Path) -> Iterator[None]:
     try:
         yield
     except damage as error:
-        text = " ".join(str(error).split())
+        text = error_line(str(error), _LONGEST_REASON)
         kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
         raise UsageError(f"cannot read {path}: {kind}{text}") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file, of a bounded size."""
+    return json.loads(read_bounded(path, _LARGEST_JSON).decode())
 
 
 def read_info(folder: Path) -> DataSetInfo:
@@ -116,17 +128,17 @@ def read_info(folder: Path) -> DataSetInfo:
         UsageError: It is damaged, or of another format.
     """
     with reading_file(folder / INFO_FILE):
-        info = json.loads((folder / INFO_FILE).read_text())
+        info = read_json(folder / INFO_FILE)
         if info["codebase_version"] != FORMAT_VERSION or info["data_path"] != DATA_PATH:
             raise ValueError(f"it is not of version {FORMAT_VERSION}, or has other file names")
         features = _field(info, "features", dict)
         images = [name for name, feature in features.items() if feature["dtype"] == "image"]
         columns = {_role(name): name for name in images}
         if len(columns) < len(images):
-            raise ValueError(f"features: two of {', '.join(images)} are of one camera")
+            raise ValueError(f"features: two of {', '.join(images):.200} are of one camera")
         fps = int(info["fps"])
-        if fps < 1:
-            raise ValueError(f"fps must be at least 1, got {info['fps']}")
+        if not 1 <= fps <= _LARGEST:
+            raise ValueError(f"fps must be at least 1, got {info['fps']!s:.80}")
         return DataSetInfo(
             fps=fps,
             sizes={name: _vector_size(features, name) for name in _VECTORS.values()},
@@ -144,9 +156,12 @@ def read_episode_entries(folder: Path) -> list[EpisodeEntry]:
     """
     entries: list[EpisodeEntry] = []
     for path in sorted((folder / "meta/episodes").glob("*/*.parquet")):
-        with reading_file(path):
-            names = [n for n in pq.read_schema(path).names if not n.startswith("stats/")]
-            rows = pq.read_table(path, columns=names).to_pylist()
+        with reading_file(path), open_regular(path) as file:
+            described = pq.read_metadata(file)
+            names = [n for n in described.schema.to_arrow_schema().names if n[:6] != "stats/"]
+            if described.num_rows > _MOST_EPISODES:
+                raise ValueError(f"it has {described.num_rows} rows, over {_MOST_EPISODES}")
+            rows = pq.read_table(file, columns=names).to_pylist()
             entries += [_entry(folder, row, number) for number, row in enumerate(rows)]
     if not entries:
         raise UsageError(f"{folder} holds no demonstrations: meta/episodes is empty")
@@ -163,7 +178,7 @@ def read_layouts(folder: Path, sizes: Mapping[str, int]) -> dict[str, Layout]:
     if not path.is_file():
         return {}
     with reading_file(path):
-        stated = _field(json.loads(path.read_text()), "layouts", dict)
+        stated = _field(read_json(path), "layouts", dict)
         layouts = {}
         for name, column in _VECTORS.items():
             parts = _field(stated, name, list, "layouts: ")

@@ -3,7 +3,6 @@
 The content of a data set is never used as a path, and never executed.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from harness.contracts.bounded_files import open_regular
 from harness.contracts.errors import UsageError, require_known
 from harness.demonstrations.column_statistics import Statistics
 from harness.demonstrations.columns import ACTION_COLUMN, HAS_IMAGES, PERTURBED, STATE_COLUMN
@@ -24,6 +24,7 @@ from harness.demonstrations.images import EncodedImages
 from harness.demonstrations.metadata import (
     read_episode_entries,
     read_info,
+    read_json,
     read_layouts,
     reading_file,
 )
@@ -120,7 +121,7 @@ class Demonstrations:
             UsageError: The data set holds no statistics.
         """
         with reading_file(self._folder / STATISTICS_FILE):
-            found = json.loads((self._folder / STATISTICS_FILE).read_text())
+            found = read_json(self._folder / STATISTICS_FILE)
             return {
                 kind: {name: np.array(value, np.float64) for name, value in found[column].items()}
                 for kind, column in (("state", STATE_COLUMN), ("action", ACTION_COLUMN))
@@ -134,10 +135,10 @@ class Demonstrations:
         """
         entry, start = self._episodes[index], self._places.starts[index]
         _, first = self._places.place(start)
-        with reading_file(entry.path):
+        with reading_file(entry.path), open_regular(entry.path) as file:
             columns, wanted = self._wanted(self.cameras), [("episode_index", "==", entry.index)]
-            require_columns(pq.read_schema(entry.path), columns)
-            table = pq.read_table(entry.path, columns=columns, filters=wanted)
+            require_columns(pq.read_schema(file), columns)
+            table = pq.read_table(file, columns=columns, filters=wanted)
             rows = self._checked(table, self.cameras, expected_steps([entry]), first)
             steps = np.flatnonzero(rows.has_images & bool(self.cameras))
             return Demonstration(
@@ -210,7 +211,7 @@ class Demonstrations:
     def _tables(self, roles: Sequence[str]) -> Iterator["_Rows"]:
         """Read the data files in order, one row group at a time, because they may be large."""
         for path, episodes in self._places.files.items():
-            with reading_file(path), pq.ParquetFile(path) as file:
+            with reading_file(path), open_regular(path) as opened, pq.ParquetFile(opened) as file:
                 count = sum(episode.length for episode in episodes)
                 if file.metadata.num_rows != count:
                     raise ValueError(

@@ -1,5 +1,6 @@
 """The plan of a run: its validation and its episodes."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -7,6 +8,7 @@ from typing import Any
 
 from harness.contracts.ablation import ABLATIONS
 from harness.contracts.errors import UsageError, require_known
+from harness.contracts.foreign_text import outline
 from harness.contracts.policy import Policy, check_compatible
 from harness.contracts.registry import OBJECT, find_benchmark, make_policy
 from harness.contracts.setup import BenchmarkSetup
@@ -14,6 +16,10 @@ from harness.contracts.spec import EpisodeSpec
 from harness.play.worker import check_replan
 from harness.runs.protocols import find_protocol_of
 
+MOST_EPISODES = 1_000_000
+"""Episodes of a plan, at most: more would fill the memory before the first is played."""
+LARGEST_SEED = 2**63 - 1
+"""The largest seed, and the largest index of an episode, that every table can hold."""
 ROUND = 2
 """Episodes of each task in a round of a run that may stop early.
 
@@ -187,13 +193,15 @@ def _resolve_plan(plan: Plan, built: dict[str, Policy]) -> Work:
 
 
 def _check_numbers(plan: Plan) -> None:
-    for name, value, least in (
-        ("episodes", plan.episodes, 1),
-        ("seed", plan.seed, 0),
-        ("first", plan.first, 0),
+    for name, value, least, most in (
+        ("episodes", plan.episodes, 1, MOST_EPISODES),
+        ("seed", plan.seed, 0, LARGEST_SEED),
+        ("first", plan.first, 0, LARGEST_SEED),
     ):
         if value < least:
-            raise UsageError(f"{name} must be at least {least}, got {value}")
+            raise UsageError(f"{name} must be at least {least}, got {outline(value)}")
+        if value > most:
+            raise UsageError(f"{name} must be at most {most}, got {outline(value)}")
 
 
 def _check_identities(plan: Plan, found: Sequence[str]) -> None:
@@ -226,6 +234,10 @@ def _episodes(
     plan: Plan, policies: Sequence[str], setups: Sequence[BenchmarkSetup]
 ) -> tuple[EpisodeSpec, ...]:
     every = plan.episode_range
+    tasks = sum(len(setup.tasks) for setup in setups)
+    count = len(every) * tasks * len(policies) * (1 + len(plan.ablations))
+    if count > MOST_EPISODES:
+        raise UsageError(f"the plan has {count} episodes; a run takes at most {MOST_EPISODES}")
     parts = list(rounds(every)) if plan.stop_when_decided else [every]
     return tuple(
         EpisodeSpec(
@@ -324,7 +336,7 @@ def resolve_setup(request: BenchmarkRequest, episodes: int) -> BenchmarkSetup:
 
 
 def _task_name(benchmark: str, task: str, names: Sequence[str]) -> str:
-    if not task.lstrip("-").isdigit():
+    if not re.fullmatch("-?[0-9]{1,9}", task):
         require_known(f"task of {benchmark}", task, names)
         return task
     if not 0 <= int(task) < len(names):

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from harness.contracts.bounded_files import read_bounded
 from harness.contracts.errors import UsageError, require_known
+from harness.contracts.foreign_text import error_line
+from harness.contracts.yaml_files import read_yaml
 from harness.runs.plan import BenchmarkRequest, Plan
 from harness.runs.protocols import with_kept_card, with_replan_option
 
+LARGEST_JSON = 2**24
+"""Bytes of a run.json that is read as a plan, at most."""
 _FIELDS = (
     "policies",
     "benchmarks",
@@ -30,23 +33,19 @@ def load_plans(path: Path) -> tuple[Plan, ...]:
     Raises:
         UsageError: The file is missing or malformed, or a field is misspelt.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the plan {path}: {error}") from error
-    content = _parsed(text, path)
+    content = _parsed(path) if path.suffix == ".json" else read_yaml(path, "plan")
     if isinstance(content, dict) and "plans" in content:
         return tuple(_recorded(plan, content, path) for plan in _list(content, "plans", path))
     return (_written(content, str(path)),)
 
 
-def _parsed(text: str, path: Path) -> Any:
+def _parsed(path: Path) -> Any:
     try:
-        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        return json.loads(read_bounded(path, LARGEST_JSON))
+    except OSError as error:
+        raise UsageError(f"cannot read the plan {path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON: {error_line(str(error), 200)}") from error
 
 
 def _written(content: Any, where: str) -> Plan:
@@ -56,13 +55,13 @@ def _written(content: Any, where: str) -> Plan:
         raise UsageError(f"{where} must name at least one of policies and one of benchmarks")
     replan = None if "replan" not in values else _whole(values["replan"], "replan", where)
     return Plan(
-        policies=tuple(str(name) for name in _listed(values["policies"])),
+        policies=_names(values["policies"], "policies", where),
         benchmarks=tuple(_request(each, replan, where) for each in _listed(values["benchmarks"])),
         episodes=_whole(values.get("episodes", 10), "episodes", where),
         first=_whole(values.get("first", 0), "first", where),
         seed=_whole(values.get("seed", 7), "seed", where),
         stop_when_decided=_truth(values.get("stop_when_decided", False), where),
-        ablations=tuple(str(name) for name in _listed(values.get("ablations", []))),
+        ablations=_names(values.get("ablations", []), "ablations", where),
     )
 
 
@@ -97,9 +96,10 @@ def _request(entry: Any, replan: int | None, where: str) -> BenchmarkRequest:
     )
     if "name" not in values:
         raise UsageError(f"a benchmark in {where} has no name")
-    tasks = tuple(str(task) for task in _listed(values.get("tasks", [])))
-    protocol = with_replan_option(str(values.get("protocol", "")), replan)
-    return BenchmarkRequest(str(values["name"]), tasks, protocol)
+    tasks = _names(values.get("tasks", []), "tasks", where)
+    (protocol,) = _names([values.get("protocol", "")], "protocol", where)
+    (name,) = _names([values["name"]], "the name of a benchmark", where)
+    return BenchmarkRequest(name, tasks, with_replan_option(protocol, replan))
 
 
 def _known_fields(content: Any, known: Sequence[str], where: str) -> dict[str, Any]:
@@ -121,13 +121,21 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def _names(value: Any, name: str, where: str) -> tuple[str, ...]:
+    """Return names; YAML reads the index of a task as a number."""
+    for each in _listed(value):
+        if type(each) not in (str, int):
+            raise UsageError(f"{name} in {where} must be text, got {each!r:.80}")
+    return tuple(str(each) for each in _listed(value))
+
+
 def _whole(value: Any, name: str, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError(f"{name} in {where} must be a whole number, got {value!r}")
+        raise UsageError(f"{name} in {where} must be a whole number, got {value!r:.80}")
     return value
 
 
 def _truth(value: Any, where: str) -> bool:
     if not isinstance(value, bool):
-        raise UsageError(f"stop_when_decided in {where} must be true or false, got {value!r}")
+        raise UsageError(f"stop_when_decided in {where} must be true or false, got {value!r:.80}")
     return value

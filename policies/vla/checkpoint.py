@@ -5,8 +5,9 @@ Loading executes nothing. `config.json` holds the hashes of the other files.
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from harness.contracts.bounded_files import open_regular, read_bounded
 from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.foreign_text import error_line
 from harness.contracts.registry import SAFE_NAME
 from policies.heads import HEADS
 from policies.vla.contract import Contract
@@ -32,6 +35,13 @@ _FIXED = ("horizon", "action_size", "adaptive")
 """Head options that the weights depend on."""
 _FORMAT = 1
 """To be raised if an older reader would misread a checkpoint."""
+_LARGEST_CONFIG = 2**22
+"""Bytes of `config.json`, at most."""
+_LARGEST_TEXT = 2**26
+"""Bytes of a tokenizer or another fitted file, at most; PaliGemma's tokenizer has 34 MB."""
+_LARGEST_HEADER = 2**24
+"""Bytes that the names and shapes of the weights may take."""
+_LONGEST_REASON = 300
 _LISTED = 12
 """Largest number of weights that an error names."""
 
@@ -68,14 +78,15 @@ class Checkpoint:
         if not path.is_file():
             raise UsageError(f"{folder} holds no checkpoint (no {CONFIG_FILE}); see docs/vla.md")
         try:
-            content = path.read_bytes()
+            content = read_bounded(path, _LARGEST_CONFIG)
             written = json.loads(content)
             if type(written) is not dict or written.get("format") != _FORMAT:
                 raise UsageError(f"field format must be {_FORMAT}")
             hashes = _require_hashes(written.get("files"))
             contract = Contract.from_json(written.get("contract"))
         except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"cannot read {path}: {type(error).__name__}: {error}") from error
+            reason = error_line(str(error), _LONGEST_REASON)
+            raise UsageError(f"cannot read {path}: {type(error).__name__}: {reason}") from error
         except UsageError as error:
             raise UsageError(f"cannot read {path}: {error}") from error
         return cls(folder, hashlib.sha256(content).hexdigest(), contract, hashes)
@@ -109,14 +120,17 @@ class Checkpoint:
         Raises:
             UsageError: A file is missing, has another hash, or does not fit the model.
         """
+        # On the meta device, nothing is allocated before the weights are known to fit.
+        with torch.device("meta"):
+            model = self.contract.new_model()
+        _require_sizes(
+            self.folder, self.hashes, sum(w.numel() for w in model.state_dict().values())
+        )
         for name, wanted in self.hashes.items():
             if _hash(self.folder / name) != wanted:
                 raise UsageError(
                     f"{self.folder / name} has changed since it was saved; copy it again"
                 )
-        # On the meta device, nothing is allocated before the weights are known to fit.
-        with torch.device("meta"):
-            model = self.contract.new_model()
         fitted = [name for name in self.hashes if name not in _REQUIRED]
         if fitted:
             model.head.restore({name: (self.folder / name).read_text() for name in fitted})
@@ -192,15 +206,42 @@ def _require_hashes(files: Any) -> dict[str, str]:
         raise UsageError(f"field files must hold the hashes of {' and '.join(_REQUIRED)}")
     for name, hashed in files.items():
         if not SAFE_NAME.fullmatch(name):
-            raise UsageError(f"field files names a file outside its folder: {name!r}")
+            raise UsageError(f"field files names a file outside its folder: {name!r:.80}")
         if not isinstance(hashed, str) or not _SHA256.fullmatch(hashed):
-            raise UsageError(f"field files.{name} must be a SHA-256, not {hashed!r}")
+            raise UsageError(f"field files.{name} must be a SHA-256, not {hashed!r:.80}")
     return files
+
+
+def _require_sizes(folder: Path, files: Iterable[str], numbers: int) -> None:
+    """Require files whose sizes are possible, before one is read.
+
+    Raises:
+        UsageError: One is missing, is no regular file, or has an impossible size.
+    """
+    for name in files:
+        path = folder / name
+        try:
+            with open_regular(path) as file:
+                size, start = os.fstat(file.fileno()).st_size, file.read(8)
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error}") from error
+        if name != _WEIGHTS_FILE:
+            if size > _LARGEST_TEXT:
+                raise UsageError(f"{path} has {size} bytes; at most {_LARGEST_TEXT} are read")
+            continue
+        header = int.from_bytes(start, "little")
+        if len(start) < 8 or header > min(size - 8, _LARGEST_HEADER):
+            raise UsageError(f"cannot read {path}: its header is damaged")
+        weights = size - 8 - header
+        if not numbers <= weights <= 8 * numbers:  # 1 to 8 bytes for a number.
+            raise UsageError(
+                f"{path} does not fit the model: {weights} bytes of weights for {numbers} numbers"
+            )
 
 
 def _hash(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error}") from error
