@@ -65,6 +65,10 @@ class Contract:
             normalization = Normalization.from_json(written["normalization"])
         except UsageError as error:
             raise UsageError(f"contract.normalization: {error}") from error
+        try:
+            head_config(written["head"], written["options"])
+        except UsageError as error:
+            raise UsageError(f"contract.options: {error}") from error
         return cls(
             network=network,
             head=written["head"],

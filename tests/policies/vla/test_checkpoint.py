@@ -186,7 +186,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("replan", 5, "replan must be from 1 to the horizon, 4"),
     ("head", "flwo", "did you mean flow"),
     ("options", None, "options must be an object"),
-    ("options.bins", 2_000_000_000, "bins must be from 2 to 1048576"),
+    ("options.bins", 2_000_000_000, "contract.options: bins must be from 2 to 1048576"),
     ("options.bins", 2e9, "bins of the head e0 must be a whole number"),
     ("options.horizon", 10**9, "horizon must be from 1 to 10000"),
     ("options.smoothing", float("inf"), "smoothing must be"),
