@@ -38,7 +38,7 @@ def test_a_policy_of_a_run(run: assay.Results) -> None:
     assert set(one.episodes()["ablation"]) == {""}
     (ablated,) = [name for name in run.players if name.startswith("idle") and "no-inst" in name]
     assert set(run.select(ablated).summary()["ablation"]) == {"no-instruction"}
-    with pytest.raises(assay.UsageError, match="unknown policy of .*known: home@"):
+    with pytest.raises(assay.UsageError, match=r"unknown policy of .*known: home@"):
         run.select("homme")
     with pytest.raises(assay.UsageError, match="holds no run"):
         assay.load(run.path / "nothing")
