@@ -48,9 +48,9 @@ def _joined_facts(runs: Sequence[Run]) -> Facts:
         try:
             facts = with_session(grow(facts, run.facts), run.facts)
         except UsageError as error:
-            hint = "; report them together instead" if str(error).startswith("seed") else ""
             raise UsageError(
-                f"{runs[0].path} (there) and {run.path} (here) are not one run ({error}){hint}"
+                f"{runs[0].path} (there) and {run.path} (here) are not one run ({error}); report "
+                f"them together instead"
             ) from error
     return facts | {"created": min(run.facts["created"] for run in runs)}
 
