@@ -232,7 +232,7 @@ def _module(location: str) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         raise UsageError(f"cannot import {location}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PolicyCrashed.of(error) from error
 
 

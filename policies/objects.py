@@ -59,7 +59,7 @@ class ObjectPolicy(PythonPolicy):
         spec = spec_of(target, shown, shown, {}, "")
         spec = replace(spec, name=_identity(target, shown, bool(name), files))
         self._source = shown
-        self.raised: Exception | None = None
+        self.raised: BaseException | None = None
         self._imported = _Existing(target, {}, spec, files, code)
         self._describe()
 
@@ -67,7 +67,7 @@ class ObjectPolicy(PythonPolicy):
         """Call the policy; keep its exception."""
         try:
             return super().infer(queries)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.raised = error
             raise
 

@@ -62,6 +62,8 @@ class PolicyCrashed(Exception):  # noqa: N818 - an event, as the log says it
         theirs = [frame for frame in frames if not _is_ours(frame.filename)] or frames
         where = "".join(f" ({Path(f.filename).name}:{f.lineno})" for f in theirs[-1:])
         text = " ".join(str(error).split())[:LONGEST_MESSAGE]
+        if isinstance(error, ValueError) and "read-only" in text:
+            text += "; the observation's arrays cannot be changed, copy them first"
         lines = "".join(traceback.format_exception(error))
         return cls(f"{type(error).__name__}: {text}{where}", lines[-LONGEST_TRACEBACK:])
 

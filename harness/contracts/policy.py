@@ -1,5 +1,6 @@
 """The policy contract: observations in, chunks of actions out, one random stream for each."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class Query:
     """One question to a policy: what to do next in an episode.
 
     Attributes:
-        observation: What the policy sees.
+        observation: What the policy sees. Its arrays are read-only; copy what you change.
         stream: The episode's random stream for this call.
         memory: What the policy keeps during the episode. It is empty at the first call, belongs
             to this episode alone, and is dropped at the episode's end.
@@ -91,8 +92,8 @@ class Policy(ABC):
     batching: Literal["none", "fast", "exact"] = "none"
     """Which batches the policy can take.
 
-    With `exact` it returns the same bits in any batch. With `fast` the last bits may change. With
-    `none` it gets one query at a time.
+    With `exact` it returns the same bits in any batch. With `fast` an action may depend on the
+    batch: its last bits, or a token at the border of two. With `none` it gets one query at a time.
     """
 
     remembers: bool = False
@@ -151,7 +152,7 @@ def load(policy: Policy) -> None:
         policy.load()
     except _NOT_CRASHES:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PolicyCrashed.of(error) from error
 
 
@@ -162,16 +163,36 @@ def ask(policy: Policy, queries: Sequence[Query]) -> Sequence[Any]:
         PolicyError: There are too many or too few chunks.
         PolicyCrashed: The policy's code raised an exception.
     """
+    process = os.getpid()
     try:
-        chunks = policy.infer(queries)
+        chunks = policy.infer([_read_only(query) for query in queries])
     except _NOT_CRASHES:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if policy.errors_may_pass:
             raise
         raise PolicyCrashed.of(error) from error
+    finally:
+        if os.getpid() != process:
+            os._exit(1)  # The policy forked; the child must not play on beside its parent.
     require_one_each(chunks, len(queries))
     return chunks
+
+
+def _read_only(query: Query) -> Query:
+    """Return a query whose arrays cannot be changed, as they cannot be on Ray either."""
+    seen = query.observation
+    images = {role: _view(image) for role, image in seen["image"].items()}
+    observation: Observation = {**seen, "image": images, "state": _view(seen["state"])}
+    return Query(observation, query.stream, query.memory, query.step)
+
+
+def _view(array: Any) -> Any:
+    if not isinstance(array, np.ndarray):
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def check_compatible(policy: PolicySpec, env: BenchmarkEnv | EnvSpec) -> None:

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from harness.contracts.benchmark import Benchmark
-from harness.contracts.errors import UsageError, require_known
+from harness.contracts.errors import PolicyCrashed, UsageError, require_known
 from harness.contracts.extras import install_hint, is_checkout
 from harness.contracts.policy import Policy
 
@@ -33,7 +33,7 @@ def _loaded_families() -> tuple[dict[str, Benchmark], dict[str, str]]:
     for name, point in _points(BENCHMARK_GROUP).items():
         try:
             loaded[name] = point.load()()
-        except Exception as error:  # noqa: BLE001 - one broken package must not break the others
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one broken package must not break the others
             broken[name] = _import_problem("benchmark family", point, error)
     return loaded, broken
 
@@ -90,7 +90,7 @@ def policy_class(name: str) -> type[Policy]:
     point = _points(POLICY_GROUP)[name]
     try:
         loaded: Any = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(_import_problem("policy", point, error)) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Policy)):
         raise UsageError(f"the entry point of policy {name!r} is not a Policy: {loaded!r}")
@@ -102,6 +102,7 @@ def make_policy(reference: str) -> Policy:
 
     Raises:
         UsageError: The name is unknown, or the source is missing, unwanted or does not exist.
+        PolicyCrashed: The policy's code ends the program.
     """
     if reference.startswith(OBJECT):
         raise UsageError(
@@ -117,10 +118,13 @@ def make_policy(reference: str) -> Policy:
         raise UsageError(f"policy {name!r} needs {wants_source}: write {name}:{wants_source}")
     if colon and not wants_source:
         raise UsageError(f"policy {name!r} takes no source; write just {name}")
-    return made(source) if wants_source else made()  # type: ignore[call-arg]
+    try:
+        return made(source) if wants_source else made()  # type: ignore[call-arg]
+    except SystemExit as error:
+        raise PolicyCrashed.of(error) from error
 
 
-def _import_problem(kind: str, point: EntryPoint, error: Exception) -> str:
+def _import_problem(kind: str, point: EntryPoint, error: BaseException) -> str:
     """Say why an entry point cannot be imported and which package may be missing."""
     problem = f"{kind} {point.name!r} cannot be imported ({type(error).__name__}: {error})"
     hint = install_hint(error) if isinstance(error, ModuleNotFoundError) else None

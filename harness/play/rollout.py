@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 
 from harness.contracts.ablation import Ablation
 from harness.contracts.environment import Action, BenchmarkEnv, StepOutcome, play
-from harness.contracts.errors import PolicyError
+from harness.contracts.errors import LONGEST_MESSAGE, PolicyError
 from harness.contracts.policy import Policy, Query, ask, checked_chunk, refuse_first_answer
 from harness.contracts.protocol import Protocol
 from harness.contracts.record import Episode, EpisodeRecord, finite_or_none
 from harness.contracts.spec import policy_stream
+from harness.play.generators import Generators
 from harness.play.meter import Meter
 
 OVERSHOOT = 0.05
@@ -35,6 +37,9 @@ def run_episode(
 
     A `PolicyError` ends the episode as a failure. Any other exception is raised. `alive` is
     called before everything that could hang.
+
+    Raises:
+        ValueError: The environment states something impossible, e.g. a progress of 2.
     """
     spec = ablation.spec
     with meter.measure("reset"):
@@ -43,15 +48,16 @@ def run_episode(
         policy.begin(env, spec)
     executed: list[Action] = []
     memory: dict[Any, Any] = {}
-    reason = ""
+    reason, generators = "", Generators()
     while not reason:
         alive()
         try:
-            chunk = _infer(env, policy, ablation, memory, len(executed), meter)
+            with generators.kept():
+                chunk = _infer(env, policy, ablation, memory, len(executed), meter)
         except PolicyError as failed:
             if not executed:
                 refuse_first_answer(failed, policy.spec, env)
-            reason = failed.reason
+            reason, outcome = failed.reason[:LONGEST_MESSAGE], replace(outcome, success=False)
             break
         alive()
         actions = chunk[: protocol.replan]
@@ -64,7 +70,9 @@ def run_episode(
             reason = "step_limit"
     if policy.needs_env:
         policy.end(outcome)
-    return finish_episode(env, ablation, outcome, executed, reason)
+    episode = finish_episode(env, ablation, outcome, executed, reason)
+    episode.record.check()
+    return episode
 
 
 def _infer(
@@ -101,9 +109,10 @@ def finish_episode(
     record = EpisodeRecord(
         spec=ablation.spec,
         outcome="success" if outcome.success else "failure",
-        success=outcome.success,
-        progress=finite_or_none(outcome.progress),
-        subgoals=dict(outcome.subgoals),
+        # A simulator may answer with numpy's types.
+        success=bool(outcome.success),
+        progress=finite_or_none(float(outcome.progress)),
+        subgoals={name: bool(reached) for name, reached in outcome.subgoals.items()},
         steps=len(executed),
         reason=reason,
         instruction=ablation.instruction(env.instruction),

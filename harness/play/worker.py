@@ -58,7 +58,8 @@ class SimulatorCache:
         """Close the simulator."""
         if self._env is not None:
             env, self._env = self._env, None
-            with suppress(Exception):  # A broken simulator may raise again; it is reported already.
+            # A broken simulator may raise again; it is reported already.
+            with suppress(Exception, SystemExit):
                 env.close()
             # Simulators hold reference cycles. Without this, 250 MiB stay while the next is built.
             del env
@@ -114,7 +115,7 @@ class Worker:
                 # Every episode would fail with it: the installation is incomplete.
                 why = f"{spec.benchmark} cannot start ({_one_line(error)})"
                 raise UsageError(f"{why}; run: {program_name()} doctor") from error
-            except Exception as error:  # noqa: BLE001 - a simulator may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a simulator may raise anything
                 self.close()
                 if retries == RETRIES:
                     episode = failed_episode(spec, error)
@@ -138,14 +139,15 @@ class Worker:
 
     def _with_costs(self, episode: Episode, retries: int, started: float, meter: Meter) -> Episode:
         spec = episode.record.spec
-        versions = dict(self._setups[spec.benchmark, spec.protocol].family.versions()) | {
+        family = self._setups[spec.benchmark, spec.protocol].family
+        versions = {name: str(version) for name, version in family.versions().items()} | {
             "assay": __version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
         }
         record = replace(
             episode.record,
-            started=round(started, 3),
+            started=round(max(0.0, started), 3),
             timing=rounded(meter.wall),
             cpu=rounded(meter.cpu),
             chunks=meter.chunks,
@@ -163,7 +165,7 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def failed_episode(spec: EpisodeSpec, error: Exception) -> Episode:
+def failed_episode(spec: EpisodeSpec, error: BaseException) -> Episode:
     """Return an episode that ended in an error."""
     lines = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     return _error_episode(spec, f"{type(error).__name__}: {_one_line(error)}", lines)
@@ -202,5 +204,5 @@ def check_replan(policy: Policy, protocol: Protocol) -> None:
         )
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
