@@ -34,8 +34,10 @@ def write_log(folder: Path, records: int) -> None:
     requests = [{"name": s, "tasks": names, "protocol": LABEL} for s, names in suites.items()]
     plan = {"policies": policies, "benchmarks": requests, "episodes": episodes, "seed": 7}
     plan |= {"ablations": [], "stop_when_decided": False, "first": 0}
-    facts = {"plans": [plan], "policies": policies, "players": policies, "task_order": suites}
-    facts["versions"] = {"none": "1"}
+    origin = {"reference": "none", "files": {}, "code": []}
+    facts = {"plans": [plan], "players": policies, "task_order": suites}
+    facts |= {"policies": dict.fromkeys(policies, origin), "versions": {"none": "1"}}
+    facts |= {"git": None, "command": "", "created": "2026-11-30T00:00:00+00:00"}
     facts["protocols"] = {LABEL: {"rules": {"max_steps": {"suite": 300}}, "sources": {}}}
     (folder / "run.json").write_text(json.dumps(facts))
     (folder / "sessions.jsonl").write_text(json.dumps({"started": 0.0, "workers": 8}) + "\n")

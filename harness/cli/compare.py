@@ -117,8 +117,10 @@ class _Played:
     def notes(self, name: str) -> Iterator[str]:
         """Yield what a reader must know about these episodes."""
         from harness.report.alerts import fast_batches
+        from harness.report.frame import refused_lines
         from harness.runs.folder import notes_of
 
+        yield from (f"WARNING: {text}" for text in refused_lines([self.run]))
         if self.missing:
             yield f"{name}: {self.missing} of {self.wanted} planned episodes have no score."
         if any(plan.get("stop_when_decided") for plan in self.run.plans):

@@ -1,13 +1,15 @@
 """What a reader must know before the numbers: failures of a policy's own, errors, clipping."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-MOST_CLIPPED = 0.001
+MOST_CLIPPED = 0.1
 """The share of clipped actions above which a policy's scale is in doubt."""
+_LEAST_CLIPPED = 0.001
+"""The share of clipped actions that is worth a note."""
 
 _OWN, _CRASH = "policy_", "policy_crash: "
 """How the reasons start of failures of the policy's own, and of errors of its code."""
@@ -28,13 +30,17 @@ class Alert:
     traceback: Path | None = None
 
 
-def find_alerts(episodes: pd.DataFrame) -> list[Alert]:
-    """Return the warnings about the episodes, in the tables' order of the policies.
+def find_alerts(episodes: pd.DataFrame, refused: Sequence[str] = ()) -> list[Alert]:
+    """Return the warnings about the logs and the episodes, in the tables' order of the policies.
 
-    They do not depend on the order in which the episodes were played.
+    They do not depend on the order in which the episodes were played. `refused` says what was left
+    out of the logs.
     """
     policies = episodes.groupby("policy", observed=True)
-    return [alert for policy, mine in policies for alert in _alerts(str(policy), mine)]
+    return [
+        *map(Alert, refused),
+        *(alert for policy, mine in policies for alert in _alerts(str(policy), mine)),
+    ]
 
 
 def traceback_file(run: str, key: str) -> Path | None:
@@ -48,9 +54,20 @@ def fast_batches(episodes: pd.DataFrame) -> Iterator[str]:
     fast = int((episodes["batching"] == "fast").sum())
     if fast:
         yield (
-            f"{fast} of {len(episodes)} episodes ran with fast batching: the last bits of their "
-            "actions depend on the batch, so another run may give slightly different results."
+            f"{fast} of {len(episodes)} episodes ran with fast batching: their actions depend on "
+            "the batch, at least in the last bits, so another run may give other results."
         )
+
+
+def clipped_shares(episodes: pd.DataFrame) -> Iterator[str]:
+    """Yield a note on each policy some of whose actions the benchmark clipped."""
+    for policy, mine in episodes.groupby("policy", observed=True):
+        share = _clipped_share(mine)
+        if _LEAST_CLIPPED < share <= MOST_CLIPPED:
+            yield (
+                f"{100 * share:.1f} % of the actions of {policy} were clearly outside the action "
+                f"space, and the benchmark clipped them."
+            )
 
 
 def _alerts(policy: str, episodes: pd.DataFrame) -> Iterator[Alert]:

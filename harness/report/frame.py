@@ -1,5 +1,6 @@
 """Reads runs into one table with a row for each episode."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -36,13 +37,14 @@ _TIDY = (
 
 
 def read_frame(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return every episode of the runs once, with its result and its cost.
+    """Return every wanted episode of the runs once, with its result and its cost.
 
     The column `policy` names the policy and its ablation, as tables do. If several runs hold an
-    episode it counts once, and a score counts before an error.
+    episode it counts once, and a score counts before an error. Lines of a log that no run writes
+    are left out; each run's `refusals` then has them.
 
     Raises:
-        UsageError: A log is damaged, or two runs disagree about an episode.
+        UsageError: Two runs disagree about an episode.
     """
     frame = pd.concat([_read_run(run) for run in runs], ignore_index=True)
     for name in (*CELL, "ablation", "outcome", "run"):
@@ -51,7 +53,9 @@ def read_frame(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def episodes_frame(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return every episode of the runs as a row of a tidy table.
+    """Return every wanted episode of the runs as a row of a tidy table.
+
+    A `UserWarning` says if lines of a log are left out.
 
     Columns:
         policy: The policy's identity.
@@ -67,9 +71,11 @@ def episodes_frame(runs: Sequence[Run]) -> pd.DataFrame:
         key: The episode's key, as in the log.
 
     Raises:
-        UsageError: A log is damaged, or two runs disagree about an episode.
+        UsageError: Two runs disagree about an episode.
     """
     frame = read_frame(runs)
+    for text in refused_lines(runs):
+        warnings.warn(text, stacklevel=2)
     outcome = frame["outcome"].astype(str)
     players = frame[["policy", "ablation"]].astype(str).itertuples(index=False, name=None)
     tidy = frame.assign(
@@ -81,6 +87,19 @@ def episodes_frame(runs: Sequence[Run]) -> pd.DataFrame:
     )
     texts = dict.fromkeys(("ablation", "benchmark", "task", "protocol", "reason"), str)
     return tidy[[*_TIDY]].astype(texts)
+
+
+def refused_lines(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield a warning for each run of which lines were left out."""
+    for run in runs:
+        found = run.refusals
+        if found.count:
+            first = "; ".join(found.examples)
+            lines = f"{found.count} lines are" if found.count > 1 else "1 line is"
+            yield (
+                f"{lines} left out of {run.path}: a run does not write such lines, so the log was "
+                f"damaged or edited ({first}). Delete them, and run the command again."
+            )
 
 
 def wanted_cells(runs: Sequence[Run]) -> pd.DataFrame:
@@ -123,7 +142,7 @@ def _rows(run: Run) -> Iterator[tuple[Any, ...]]:
         value = tuple(value.items()) if isinstance(value, Mapping) else value
         return kept.setdefault(value, value) if isinstance(value, str | tuple) else value
 
-    for record in run.log():
+    for record in run.counted():
         spec = record.spec
         yield (
             spec.key,

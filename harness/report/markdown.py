@@ -6,7 +6,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from harness.report import chart_data
-from harness.report.alerts import fast_batches, find_alerts
+from harness.report.alerts import clipped_shares, fast_batches, find_alerts
 from harness.report.summary import INTERVALS, Summary
 
 _OVER_TASKS = ["policy", "benchmark", "protocol", "tasks"]
@@ -34,7 +34,7 @@ def alerts_markdown(summary: Summary) -> list[str]:
     """Return what a reader must know before the numbers, a paragraph each."""
     return [
         f"> WARNING: {alert.text}" + (f" Traceback: `{alert.traceback}`" if alert.traceback else "")
-        for alert in find_alerts(summary.episodes)
+        for alert in find_alerts(summary.episodes, summary.refused)
     ]
 
 
@@ -56,6 +56,7 @@ def footnote(summary: Summary) -> Iterator[str]:
     yield from (f"{label}: {note}." for label, note in summary.notes.items())
     yield f"Versions: {', '.join(summary.versions)}."
     yield from fast_batches(summary.episodes)
+    yield from clipped_shares(summary.episodes)
     tasks = summary.level("task")
     lacking = int((tasks["errors"] + tasks["missing"]).sum())
     wanted = lacking + int(tasks["n"].sum())

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.contracts.protocol import ProtocolLabel
 from harness.contracts.spec import player_name
-from harness.report.frame import CELL, read_frame, wanted_cells
+from harness.report.frame import CELL, read_frame, refused_lines, wanted_cells
 from harness.report.labels import ablations_of, player_labels
 from harness.runs.folder import Run, notes_of
 from harness.runs.stopping import Decision, decision_of
@@ -55,6 +55,7 @@ class Summary:
         seeds: The runs' seeds.
         decisions: The state of each run that may stop early.
         identities: The policy, as the runs name it, by the label that the tables show.
+        refused: What was left out of the logs, a sentence for each run.
     """
 
     episodes: pd.DataFrame
@@ -63,6 +64,7 @@ class Summary:
     seeds: tuple[int, ...]
     decisions: tuple[Decision, ...] = ()
     identities: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -117,6 +119,7 @@ def summarise(
         tuple(sorted({plan["seed"] for run in runs for plan in run.plans})),
         tuple(_decisions(runs, episodes, players)),
         {label: player for player, label in players.items()},
+        tuple(refused_lines(runs)),
     )
 
 

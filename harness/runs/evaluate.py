@@ -50,6 +50,7 @@ def evaluate(
 
     Raises:
         EpisodeCrashed: The policy's code raised an exception, unless `keep_going`.
+        StorageError: The disk is full, or somebody changed the log.
     """
     records = run.records()
     scored = {key for key, record in records.items() if record.outcome != "error"}
@@ -62,20 +63,23 @@ def evaluate(
         _tell_of_others(run, scored, records, len(todo), view)
     if todo:
         run.open_session(workers)
-    missing = len(todo)
     with closing(backend(work, todo, view.tell)) as episodes:
         for episode in episodes:
             run.append(episode)
             view.add(episode.record)
             if episode.crashed and not keep_going:
                 raise EpisodeCrashed(_where(episode.record), episode.traceback)
-            missing -= episode.record.outcome != "error"
             if decision is not None and _decides(decision, episode.record):
                 break
+    # What counts is what the disk has, whatever was played.
+    run.require_unchanged()
+    kept = run.records()
+    complete = all(s.key in kept and kept[s.key].outcome != "error" for s in work.specs)
     if decision is not None:
+        decision = _decision(work, list(kept.values()))
         view.tell(decision.sentence)
-        return decision.decided or not missing
-    return not missing
+        return decision.decided or complete
+    return complete
 
 
 def _tell_of_others(

@@ -1,6 +1,5 @@
 """The folder of a run: its plan and an append-only log of episodes."""
 
-import fcntl
 import json
 import os
 import time
@@ -9,7 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.extras import program_name
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.runs.facts import describe, keep_sources
+from harness.runs.facts_form import read_facts
 from harness.runs.growth import (
     Cell,
     Facts,
@@ -27,6 +27,7 @@ from harness.runs.growth import (
     with_session,
     without_policies,
 )
+from harness.runs.log_file import LogWriter, Refusals, log_lines
 from harness.runs.plan import Work
 
 
@@ -42,6 +43,7 @@ class Run:
         self.path = path
         self.log_path = path / "episodes.jsonl"
         self.notices: list[str] = []
+        self.refusals = Refusals()
 
     @classmethod
     def existing(cls, path: Path) -> "Run":
@@ -50,7 +52,7 @@ class Run:
         Raises:
             UsageError: There is no run in this folder.
         """
-        if not (path / "run.json").is_file():
+        if not os.path.isfile(path / "run.json"):
             raise UsageError(f"{path} holds no run (no run.json); see: {program_name()} run --help")
         return cls(path)
 
@@ -59,16 +61,9 @@ class Run:
         """The content of run.json.
 
         Raises:
-            UsageError: The file is missing or damaged.
+            UsageError: The file is missing, damaged or of another version.
         """
-        path = self.path / "run.json"
-        try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {path}: {error}") from error
-        if not isinstance(facts, dict) or not isinstance(facts.get("plans"), list):
-            raise UsageError(f"{path} is not the run.json of a run: it has no list of plans")
-        return facts
+        return read_facts(self.path / "run.json")
 
     @property
     def plans(self) -> list[dict[str, Any]]:
@@ -100,19 +95,36 @@ class Run:
         Raises:
             UsageError: Another line is damaged.
         """
-        if not self.log_path.exists():
-            return
-        with self.log_path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    yield EpisodeRecord.from_json(line)
-                except ValueError as error:
-                    raise UsageError(
-                        f"{self.log_path}:{number} is damaged ({error}); delete that line to run "
-                        f"its episode again"
-                    ) from error
+        for number, line in log_lines(self.log_path):
+            try:
+                yield EpisodeRecord.from_json(line)
+            except ValueError as error:
+                raise UsageError(
+                    f"{self.log_path}:{number} is damaged ({error}); delete that line to run "
+                    f"its episode again"
+                ) from error
+
+    def counted(self) -> Iterator[EpisodeRecord]:
+        """Yield the records that count: those of wanted episodes, without damaged lines.
+
+        Afterwards `refusals` has what was left out.
+        """
+        self.refusals = Refusals()
+        wanted = {cell: set(episodes) for cell, episodes in self.wanted().items()}
+        seeds = {plan["seed"] for plan in self.plans}
+        for number, line in log_lines(self.log_path):
+            where = f"{self.log_path}:{number}"
+            try:
+                record = EpisodeRecord.from_json(line)
+            except ValueError as error:
+                self.refusals.add(f"{where}: {error}")
+                continue
+            spec = record.spec
+            cell = (spec.player, spec.benchmark, spec.protocol, spec.task)
+            if spec.episode in wanted.get(cell, ()) and spec.seed in seeds:
+                yield record
+            elif record.outcome != "error":  # A policy that never scored may be in no plan.
+                self.refusals.add(f"{where}: no plan wants this episode")
 
     def sessions(self) -> list[dict[str, Any]]:
         """Return the start time and the number of workers of every session."""
@@ -121,8 +133,10 @@ class Run:
             return []
         found: list[dict[str, Any]] = []
         for line in path.read_text(errors="replace").splitlines():
-            with suppress(ValueError):  # An incomplete line loses only that session.
-                found.append(json.loads(line))
+            with suppress(ValueError, RecursionError):  # A damaged line loses only that session.
+                session = json.loads(line)
+                if isinstance(session, dict):
+                    found.append(session)
         return found
 
     def actions(self, key: str) -> NDArray[np.float32]:
@@ -133,7 +147,7 @@ class Run:
         """
         try:
             loaded: NDArray[np.float32] = np.load(self._action_path(key), allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise UsageError(f"cannot read the actions of {key} in {self.path}") from error
         return loaded
 
@@ -175,20 +189,19 @@ class RunWriter(Run):
         """
         super().__init__(path)
         self._session, self._grows = describe(work, command), grows
+        if path.is_symlink() and not path.exists():
+            raise UsageError(f"{path} is a link to nothing ({os.readlink(path)}); choose --out")
         try:
             (path / "actions").mkdir(parents=True, exist_ok=True)
             _probe(path)
             # The log is opened first, so that its lock guards every other file.
-            self._log: IO[bytes] = self.log_path.open("ab")
+            self._log = LogWriter(self.log_path)
         except OSError as error:
             raise UsageError(f"cannot write to {path}: {error.strerror}; choose --out") from error
-        try:
-            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._log.close()
-            raise UsageError(
-                f"another process is writing to {path}; wait or choose --out"
-            ) from error
+        if not self._log.locked:
+            self.notices.append(
+                f"the file system of {path} has no locks; let no other process write to it"
+            )
         try:
             with self._storing():
                 self._claim(work)
@@ -237,17 +250,19 @@ class RunWriter(Run):
         """Write an episode: its actions first, so that every line of the log has actions.
 
         Raises:
-            StorageError: The disk is full or gone. The log holds complete lines only.
+            StorageError: The disk is full or gone, or somebody changed the log. It holds
+                complete lines only.
         """
-        whole = os.fstat(self._log.fileno()).st_size
-        try:
+        with self._storing():
             self._write(episode)
-        except OSError as error:
-            with suppress(OSError):
-                self._log.close()
-            with suppress(OSError):
-                os.truncate(self.log_path, whole)
-            raise StorageError(f"cannot write to {self.path}: {error.strerror}") from error
+
+    def require_unchanged(self) -> None:
+        """Check that the log on the disk is the one that was written.
+
+        Raises:
+            StorageError: Somebody deleted, replaced or changed it.
+        """
+        self._log.require_unchanged()
 
     def _write(self, episode: Episode) -> None:
         key = episode.record.spec.key
@@ -256,9 +271,7 @@ class RunWriter(Run):
             np.save(file, episode.actions, allow_pickle=False)
         partial.replace(self._action_path(key))
         self._write_traceback(key, episode.traceback)
-        self._log.write(episode.record.to_json().encode() + b"\n")
-        self._log.flush()
-        os.fsync(self._log.fileno())
+        self._log.append(episode.record.to_json().encode() + b"\n")
 
     def _write_traceback(self, key: str, lines: str) -> None:
         """Keep the traceback of an error; remove that of an earlier one."""
@@ -273,15 +286,12 @@ class RunWriter(Run):
         """Write run.json, or add the plans to it; repair the log."""
         if (self.path / "run.json").exists():
             self._save(self._grown())
-        elif self.log_path.stat().st_size:
+        elif self._log.size:
             raise UsageError(f"{self.log_path} has no run.json beside it; choose another --out")
         else:
             self._save(self._session)
         self.notices += keep_sources(self.path, work)
-        content = self.log_path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(self.log_path, whole)
+        if self._log.repair():
             self.notices.append("the log's last line was incomplete; its episode runs again")
 
     def _grown(self) -> Facts:

@@ -91,7 +91,9 @@ def _page(
         "grid": None if grid is None else _table(grid),
         "icons": {policy: f"marker-{index}" for index, policy in enumerate(policies)},
         "origins": list(dict.fromkeys(map(_origin, summary.facts))),
-        "alerts": [_alert(alert, folder) for alert in find_alerts(summary.episodes)],
+        "alerts": [
+            _alert(alert, folder) for alert in find_alerts(summary.episodes, summary.refused)
+        ],
         **_results(summary),
         **_charts(summary),
         **_tables(summary),

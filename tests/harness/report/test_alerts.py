@@ -1,5 +1,6 @@
 """The warnings before the numbers, and the note on fast batching."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from harness.cli import main as run_eval
 from harness.report.alerts import Alert, fast_batches, find_alerts
 from harness.report.frame import read_frame
-from harness.report.markdown import summary_markdown
+from harness.report.markdown import footnote, summary_markdown
 from harness.runs.folder import Run
 from tests.helpers.runs import BAD, ERROR, GOOD, listed_run, summary_of
 
@@ -87,33 +88,49 @@ def test_ordinary_failures_need_no_warning(tmp_path: Path) -> None:
     assert "WARNING" not in summary_markdown(summary_of(run))
 
 
-@pytest.mark.parametrize(("clipped", "shown"), [(0.001, ""), (0.0123, "1.2 %"), (1.0, "100.0 %")])
-def test_clipped_actions_are_told_above_a_tenth_of_a_percent(
-    tmp_path: Path, clipped: float, shown: str
+@pytest.mark.parametrize(
+    ("clipped", "warned", "noted"),
+    [(0.001, "", ""), (0.0123, "", "1.2 %"), (0.1, "", "10.0 %"), (1.0, "100.0 %", "")],
+)
+def test_clipped_actions_are_noted_and_many_are_a_warning(
+    tmp_path: Path, clipped: float, warned: str, noted: str
 ) -> None:
     run = listed_run(tmp_path / "run", {"mine": {"left": [GOOD]}}, 1, clipped=clipped)
     texts = [alert.text for alert in alerts_of(run)]
     assert texts == [
-        f"{shown} of the actions of mine had a number clearly outside the action space and were "
+        f"{warned} of the actions of mine had a number clearly outside the action space and were "
         "clipped by the benchmark; check the scale of your actions."
-    ] * bool(shown)
+    ] * bool(warned)
+    notes = [note for note in footnote(summary_of(run)) if "clipped" in note]
+    assert [note.partition(" of the actions")[0] for note in notes] == [noted] * bool(noted)
+
+
+def test_errors_of_a_policy_that_the_plan_has_dropped_are_left_out(tmp_path: Path) -> None:
+    run = listed_run(tmp_path / "run", {"mine": {"left": [GOOD, ERROR]}}, 2)
+    facts = json.loads((run.path / "run.json").read_text())
+    assert len(read_frame([run])) == 2
+    facts["plans"][0]["policies"] = ["other"]
+    (run.path / "run.json").write_text(json.dumps(facts))
+    dropped = Run.existing(run.path)
+    assert read_frame([dropped]).empty
+    assert dropped.refusals.count == 1, "a score is not left out without a word"
 
 
 def test_clipped_actions_are_counted_by_action_not_by_episode(tmp_path: Path) -> None:
     ends = {"mine": {"left": [BAD]}}
     runs = [
         listed_run(tmp_path / str(k), ends, 1, clipped=clipped, steps=steps, seed=k)
-        for k, (clipped, steps) in enumerate([(1.0, 10), (0.0, 90)])
+        for k, (clipped, steps) in enumerate([(1.0, 20), (0.0, 80)])
     ]
     (alert,) = alerts_of(*runs)
-    assert alert.text.startswith("10.0 % of the actions")
+    assert alert.text.startswith("20.0 % of the actions")
 
 
 def test_fast_batches_are_counted(tmp_path: Path) -> None:
     fast = listed_run(tmp_path / "1", {"a": {"left": [GOOD] * 2}}, 2, batching="fast")
     exact = listed_run(tmp_path / "2", {"b": {"left": [GOOD]}}, 1)
     (note,) = fast_batches(read_frame([fast, exact]))
-    assert note.startswith("2 of 3 episodes ran with fast batching: the last bits")
+    assert note.startswith("2 of 3 episodes ran with fast batching: their actions depend on")
     assert f"- {note}" in summary_markdown(summary_of(fast, exact))
     assert list(fast_batches(read_frame([exact]))) == []
 

@@ -1,5 +1,6 @@
 """The cost of a run: seconds by part, sessions, policy actors, and slow episodes."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from harness.contracts.spec import EpisodeSpec
 from harness.report.cost import make_cost
 from harness.report.frame import read_frame
 from harness.runs.folder import Run
+from tests.helpers.runs import listed_run
 
 
 def record(episode: int, **measured: Any) -> str:
@@ -22,17 +24,19 @@ def record(episode: int, **measured: Any) -> str:
         "steps": 10,
         "reason": "step_limit",
         "instruction": "",
-        "actions_sha256": "",
-        "state_sha256": "",
+        "actions_sha256": "ab" * 32,
+        "state_sha256": "cd" * 32,
     }
-    spec = EpisodeSpec("mine", "b", "t", episode, 7, "p@1")
+    spec = EpisodeSpec("mine", "b", "t", episode, 7, "points/plain@1234567890")
     return EpisodeRecord(spec=spec, **(values | measured)).to_json()
 
 
 def cost_of(tmp_path: Path, lines: list[str]) -> Any:
-    (tmp_path / "run.json").write_text("{}")
-    (tmp_path / "episodes.jsonl").write_text("".join(line + "\n" for line in lines))
-    return cost_in(tmp_path)
+    """Return the cost of a run with these lines in its log."""
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    run = listed_run(tmp_path / "run", {"mine": {"t": []}}, 4, "b")
+    run.log_path.write_text("".join(line + "\n" for line in lines))
+    return cost_in(run.path)
 
 
 def cost_in(path: Path) -> Any:
@@ -71,7 +75,7 @@ def test_costs_add_up(tmp_path: Path) -> None:
 
 def test_clocks_of_two_machines_do_not_matter(tmp_path: Path) -> None:
     late = [record(0, started=100.0, timing={"total": 30.0}, worker="near:1")]
-    late += [record(1, started=-5000.0, timing={"total": 30.0}, worker="far:1")]
+    late += [record(1, started=9000.0, timing={"total": 30.0}, worker="far:1")]
     (line,) = cost_of(tmp_path, late).lines
     assert line == (
         "2 episodes took 60.0 s of worker time on 2 worker processes, 2.0 a minute on each worker."
@@ -79,7 +83,7 @@ def test_clocks_of_two_machines_do_not_matter(tmp_path: Path) -> None:
 
 
 def test_a_crash_of_the_policy_is_no_error_of_the_simulator(tmp_path: Path) -> None:
-    error = {"outcome": "error", "success": None, "actions_sha256": None}
+    error = {"outcome": "error", "success": None, "actions_sha256": None, "state_sha256": None}
     crash = record(0, reason="policy_crash: KeyError: 'x' (mine.py:3)", **error)
     assert len(cost_of(tmp_path, [crash]).lines) == 1
     lines = [crash, record(1, reason="OSError: gone", retries=2, **error), record(2, retries=1)]

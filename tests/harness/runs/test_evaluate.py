@@ -326,10 +326,12 @@ def test_damaged_line_with_invalid_utf8_is_named(
     log = tmp_path / "episodes.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"\xff\xfe broken\n" + b"".join(lines[1:]))
-    for arguments in (["report", str(tmp_path)], ["run", "--out", str(tmp_path), *SAME]):
-        assert run_eval.main(arguments) == 2
-        error = capsys.readouterr().err
-        assert "episodes.jsonl:1 is damaged" in " ".join(error.split())
+    assert run_eval.main(["run", "--out", str(tmp_path), *SAME]) == 2
+    assert "episodes.jsonl:1 is damaged" in " ".join(capsys.readouterr().err.split())
+    assert run_eval.main(["report", str(tmp_path)]) == 3
+    head = capsys.readouterr().out.partition("| policy")[0]
+    assert "WARNING: 1 line is left out" in head
+    assert "episodes.jsonl:1: " in head
 
 
 def test_line_has_every_field_of_spec_and_record(tmp_path: Path) -> None:
