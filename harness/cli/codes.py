@@ -11,4 +11,4 @@ EXIT_DIFFERENT = 4
 EXIT_REGRESSION = 5
 """A policy is significantly worse than the baseline."""
 EXIT_INTERRUPTED = 130
-"""Interrupted by the user."""
+"""Interrupted by Ctrl-C. After SIGTERM it is 143 and after SIGHUP 129."""

@@ -5,20 +5,39 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
-from harness.cli.codes import EXIT_INCOMPLETE, EXIT_UNREAD, EXIT_USAGE
+from harness.cli.codes import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_USAGE
 from harness.cli.output import notes
-from harness.contracts.errors import PolicyCrashed, StorageError, UsageError
+from harness.cli.signals import stoppable
+from harness.contracts.errors import PolicyCrashed, RunStopped, UsageError
 from harness.contracts.extras import install_hint
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """Run a command of the command line and return its exit code."""
+    """Run a command of the command line and return its exit code.
+
+    After a signal it is 128 and the signal's number, whatever else happens while the command ends.
+    """
+    with stoppable() as stop:
+        try:
+            code = _code(command)
+        except KeyboardInterrupt as interruption:
+            code = EXIT_INTERRUPTED
+            with suppress(OSError):  # The terminal may be gone.
+                _error(str(interruption) or "interrupted", code)
+        except OSError:
+            if not stop.code:
+                raise
+        return stop.code or code
+
+
+def _code(command: Callable[[], int]) -> int:
     try:
         code = command()
     except UsageError as error:
         return _error(str(error), EXIT_USAGE)
-    except StorageError as error:
+    except RunStopped as error:
         return _error(str(error), EXIT_INCOMPLETE)
     except PolicyCrashed as crash:
         notes().print(f"\n{crash.traceback}", markup=False, highlight=False, soft_wrap=True)

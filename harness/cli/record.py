@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.cli.codes import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from harness.cli.output import notes
 from harness.cli.run import require_at_least
-from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.errors import RunStopped, UsageError
 
 if TYPE_CHECKING:
     from harness.demonstrations.recorder import Recorder
@@ -56,10 +56,10 @@ class RecordCommand:
         recorder = self._recorder()
         try:
             summary = recorder.record(self._backend(), self._view, max(1, self.workers))
-        except (KeyboardInterrupt, StorageError) as stop:
+        except (KeyboardInterrupt, RunStopped) as stop:
             why = str(stop) or "interrupted"
             notes().print(f"\n{why}; run the same command again to continue", markup=False)
-            return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
+            return EXIT_INCOMPLETE if isinstance(stop, RunStopped) else EXIT_INTERRUPTED
         if summary is None:
             notes().print("some episodes ended in errors; run the same command again", style="red")
             return EXIT_INCOMPLETE

@@ -12,7 +12,7 @@ import tyro
 from harness.cli.codes import EXIT_DIFFERENT, EXIT_INCOMPLETE, EXIT_INTERRUPTED
 from harness.cli.film import Videos, film, require_video
 from harness.cli.output import TYPED
-from harness.contracts.errors import StorageError, UsageError
+from harness.contracts.errors import RunStopped, UsageError
 from harness.contracts.extras import install_hint, program_name
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class RunCommand:
     """Observations that a policy actor infers at once, at most. Default: 8."""
     batching: Literal["auto", "exact", "fast"] = "auto"
     """exact: infer together only what gives the same bits in any batch. fast: infer any
-    observations together; the last bits of an action then depend on the batch, and every table
-    says so. auto: fast for policies on a GPU, otherwise exact."""
+    observations together; an action may then depend on the batch, and every table says so.
+    auto: fast for policies on a GPU, otherwise exact."""
     keep_going: bool = False
     """Play the other episodes when a policy raises an exception. Default: stop at the first."""
     out: Path | None = None
@@ -208,14 +208,14 @@ def run_plans(
                 f"the policy raised an exception: {crash}. Tracebacks are in {out}/errors. Mend "
                 f"it and run the same command, or add --keep-going to play the other episodes"
             ) from crash
-        except (KeyboardInterrupt, StorageError) as stop:
+        except (KeyboardInterrupt, RunStopped) as stop:
             why = str(stop) or "interrupted"
             view.console.print(
                 f"\n{why}; {len(run.records())} episodes are kept in {out}.\n"
                 f"Run the same command again to continue.",
                 markup=False,
             )
-            return EXIT_INCOMPLETE if isinstance(stop, StorageError) else EXIT_INTERRUPTED
+            return EXIT_INCOMPLETE if isinstance(stop, RunStopped) else EXIT_INTERRUPTED
     formats, tables = _formats(), run.path / "tables"
     show_report(write_report([run], tables, formats))
     try:

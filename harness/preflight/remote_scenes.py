@@ -5,7 +5,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayTaskError
 
-from harness.backends.ray.backend import connect
+from harness.backends.ray.backend import connect, disconnect
 from harness.backends.ray.options import RayOptions
 from harness.backends.ray.remote_policy import cause
 from harness.preflight.scenes import SceneReader, SceneStates
@@ -31,4 +31,4 @@ class RemoteSceneReader:
         """Stop the actor, and Ray if this started it."""
         ray.kill(self._actor)
         if self._started:
-            ray.shutdown()
+            disconnect()

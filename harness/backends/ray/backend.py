@@ -1,16 +1,16 @@
 """Joins or starts a Ray cluster and hands the episodes to the driver."""
 
 import os
-import socket
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import ray
-from ray._private import ray_constants
 
 from harness.backends.ray.driver import Driver
+from harness.backends.ray.liveness import require_listener
+from harness.backends.ray.local import LocalRay, undisturbed
 from harness.backends.ray.options import RayOptions
-from harness.contracts.errors import LONGEST_MESSAGE, UsageError
+from harness.contracts.errors import LONGEST_MESSAGE, RayLost, UsageError
 from harness.contracts.record import Episode
 from harness.contracts.spec import EpisodeSpec
 from harness.play.threads import ONE_CORE
@@ -26,6 +26,9 @@ see `perf/overhead.py`.
 LISTENER_TIMEOUT = 10.0
 """Seconds in which the head of a cluster must accept a connection."""
 
+_local: list[LocalRay] = []
+"""The Ray that `connect` has started; it must not be garbage before it is stopped."""
+
 
 def run_ray(
     work: Work,
@@ -38,14 +41,20 @@ def run_ray(
     if not specs:
         return
     started = connect(options)
-    driver = Driver(work, specs, options, tell)
+    lost = False
     try:
-        yield from driver.run()
+        driver = Driver(work, specs, options, tell)
+        try:
+            yield from driver.run()
+        except RayLost:
+            lost = True
+            raise
+        finally:
+            if ray.is_initialized() and not lost:
+                driver.close()
     finally:
-        if ray.is_initialized():
-            driver.close()
         if started:
-            ray.shutdown()
+            disconnect(lost)
 
 
 def connect(options: RayOptions) -> bool:
@@ -56,51 +65,43 @@ def connect(options: RayOptions) -> bool:
     """
     if ray.is_initialized():
         return False
-    runtime = {"env_vars": ONE_CORE | FRAMES_GO_DIRECTLY}
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if options.address:
-        try:
-            _require_listener(options.address)
-            ray.init(options.address, runtime_env=runtime, **quiet)
-        except (OSError, RuntimeError, ValueError) as error:
-            why = " ".join(str(error).split())[:LONGEST_MESSAGE]
-            raise UsageError(f"no Ray cluster answers at {options.address}: {why}") from error
-        return True
-    _stay_on_loopback()
-    try:
-        ray.init(
-            "local",  # Without this Ray would join whatever `ray start` has left running here.
-            num_cpus=max(options.workers, os.cpu_count() or 1),
-            include_dashboard=False,
-            runtime_env=runtime,
-            **quiet,
-        )
-    except Exception as error:
+    settings: dict[str, Any] = {
+        "runtime_env": {"env_vars": ONE_CORE | FRAMES_GO_DIRECTLY},
+        "log_to_driver": False,
+        "logging_level": "critical",
+    }
+    with undisturbed():
+        if options.address:
+            _join(options.address, settings)
+        else:
+            _start(options, settings)
+    return True
+
+
+def disconnect(lost: bool = False) -> None:
+    """Leave the cluster, or stop it if `connect` has started it; `lost` says that it has died."""
+    if _local:
+        _local.pop().close(lost)
+    else:
         ray.shutdown()
+
+
+def _join(address: str, settings: Mapping[str, Any]) -> None:
+    try:
+        require_listener(address, LISTENER_TIMEOUT)
+        ray.init(address, **settings)
+    except (OSError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split())[:LONGEST_MESSAGE]
+        raise UsageError(f"no Ray cluster answers at {address}: {why}") from error
+
+
+def _start(options: RayOptions, settings: Mapping[str, Any]) -> None:
+    cores = max(options.workers, os.cpu_count() or 1)
+    try:
+        _local.append(LocalRay(cores, **settings))
+    except Exception as error:
         why = " ".join(str(error).split())[:LONGEST_MESSAGE]
         raise UsageError(
             f"Ray cannot start here ({type(error).__name__}: {why}); leave out --workers to play "
             f"the episodes in this process"
         ) from error
-    return True
-
-
-def _require_listener(address: str) -> None:
-    """Require that something listens at HOST:PORT; Ray itself would try for five minutes.
-
-    Raises:
-        OSError: Nothing does.
-    """
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), LISTENER_TIMEOUT).close()
-
-
-def _stay_on_loopback() -> None:
-    """Keep a local Ray from listening where other machines could reach it.
-
-    `ray.init` turns a loopback address into the machine's own. Only this switch, made for the
-    firewalls of desktops, binds every one of its sockets to loopback; Ray reads it on import.
-    """
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    ray_constants.ENABLE_RAY_CLUSTER = False

@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from harness.backends.ray.env_actor import Finished
+from harness.backends.ray.liveness import Liveness
 from harness.backends.ray.options import RayOptions
 from harness.backends.ray.remote_policy import cause
 from harness.backends.ray.schedule import Schedule
@@ -61,7 +62,7 @@ class Driver:
     def run(self) -> Iterator[Episode]:
         """Yield every episode once, in the order they end."""
         self._start_groups()
-        last_event = time.monotonic()
+        liveness, last_event = Liveness(), time.monotonic()
         while self._playing or len(self._schedule):
             done, _ = ray.wait(list(self._pending), num_returns=1, timeout=WAIT)
             now = time.monotonic()
@@ -73,6 +74,7 @@ class Driver:
             elif now - last_event > PATIENCE and (self._starting or self._loading):
                 last_event = now
                 self._tell_what_is_missing()
+            liveness.check()
 
     def close(self) -> None:
         """Kill every actor."""

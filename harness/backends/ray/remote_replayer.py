@@ -6,7 +6,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayTaskError
 
-from harness.backends.ray.backend import connect
+from harness.backends.ray.backend import connect, disconnect
 from harness.backends.ray.options import RayOptions
 from harness.backends.ray.remote_policy import cause
 from harness.backends.replay import Replayer
@@ -41,4 +41,4 @@ class RemoteReplayer:
         """Stop the actor, and Ray if this started it."""
         ray.kill(self._actor)
         if self._started:
-            ray.shutdown()
+            disconnect()
