@@ -8,6 +8,8 @@ from typing import Self
 
 LONGEST_MESSAGE = 300
 """Characters of an exception's message that a record keeps."""
+LONGEST_NAME_SHOWN = 100
+"""Characters of an unknown name that an error shows."""
 LONGEST_TRACEBACK = 20_000
 """Characters of a traceback that a run keeps."""
 
@@ -87,6 +89,7 @@ def require_known(kind: str, name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name in known:
         return
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    short = name[:LONGEST_NAME_SHOWN]  # A name may come from a file of anyone.
+    close = difflib.get_close_matches(short, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known[:12])}"
-    raise UsageError(f"unknown {kind} {name!r}; {hint}")
+    raise UsageError(f"unknown {kind} {short!r}; {hint}")

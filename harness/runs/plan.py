@@ -19,7 +19,7 @@ from harness.runs.protocols import find_protocol_of
 MOST_EPISODES = 1_000_000
 """Episodes of a plan, at most: more would fill the memory before the first is played."""
 LARGEST_SEED = 2**63 - 1
-"""The largest seed, and the largest index of an episode, that every table can hold."""
+"""The largest seed that every table can hold."""
 ROUND = 2
 """Episodes of each task in a round of a run that may stop early.
 
@@ -196,7 +196,7 @@ def _check_numbers(plan: Plan) -> None:
     for name, value, least, most in (
         ("episodes", plan.episodes, 1, MOST_EPISODES),
         ("seed", plan.seed, 0, LARGEST_SEED),
-        ("first", plan.first, 0, LARGEST_SEED),
+        ("first", plan.first, 0, LARGEST_SEED - MOST_EPISODES),
     ):
         if value < least:
             raise UsageError(f"{name} must be at least {least}, got {outline(value)}")
