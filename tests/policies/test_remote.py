@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from assay_points import ACTION, STATE, Broken
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from harness.backends.inline import run_inline
@@ -26,6 +27,7 @@ from harness.contracts.vectors import EEF_AXIS_ANGLE_STATE, EEF_DELTA_ACTION, La
 from harness.runs.plan import BenchmarkRequest, Plan, Work, resolve
 from harness.serving import connection
 from harness.serving.codec import pack, unpack
+from harness.serving.greeting import QUESTION_KEY
 from tests.helpers.plays import inline
 from tests.helpers.serving import served
 
@@ -251,6 +253,68 @@ def test_timeout_of_a_slow_server_names_the_option() -> None:
         with pytest.raises(connection.ServerError, match=r"within 0.2 s; raise timeout=SECONDS"):
             ask(policy)
         finished.set()
+
+
+def test_an_answer_that_nobody_asked_for_is_never_taken() -> None:
+    """Openpi's protocol has no numbers: the frame that came too much ends the connection."""
+    with doubling({}) as port:
+        policy = make_policy(openpi(port, timeout="5"))
+        assert ask(policy)[0, 0] == 1
+        time.sleep(0.3)  # The second frame arrives.
+        with pytest.raises(connection.ServerError, match="sent an answer that nobody asked for"):
+            ask(policy)
+        assert ask(policy)[0, 0] == 1  # On a new connection.
+
+
+@pytest.mark.parametrize("number", [None, 0, 2, "1", True])
+def test_an_answer_of_our_server_has_the_number_of_its_request(number: Any) -> None:
+    answer = {"actions": ACTIONS} | ({} if number is None else {QUESTION_KEY: number})
+    with served("homing") as port:
+        metadata = make_policy(remote(port))._connections[0].metadata  # type: ignore[attr-defined]
+    with answering(lambda _: answer, metadata) as port:
+        policy = make_policy(remote(port))
+        wrong = pytest.raises(connection.ServerError, match="did not answer the request")
+        with wrong if number is not True else suppress(connection.ServerError):
+            ask(policy)
+
+
+@contextmanager
+def doubling(metadata: Any) -> Iterator[int]:
+    """Run a server that answers every request twice; the answers are numbered."""
+
+    def talk(socket: ServerConnection) -> None:
+        socket.send(pack(metadata))
+        for count, _ in enumerate(socket, start=1):
+            for frame in range(2):
+                with suppress(ConnectionClosed):
+                    socket.send(pack({"actions": np.full((3, 2), 10 * frame + count, np.float32)}))
+
+    with serve(talk, "127.0.0.1", 0, compression=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.socket.getsockname()[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_hostile_answer_gives_a_short_reason() -> None:
+    """Whole megabytes of a frame would otherwise stand in every record."""
+    flood = {"k" * 5000 + str(number): number for number in range(3000)}
+    for answer in (
+        bytes(10**6),
+        pack(flood),
+        pack({"\x1b[31m": 1}),
+        "\n" * 10**6 + "x\x07" * 10**5,
+    ):
+        good = [{"actions": np.zeros((4, 2), np.float32)}, answer] * 2
+        with answering(lambda _, good=good: good.pop(0)) as port:  # type: ignore[misc]
+            plan = work(openpi(port), 1)
+            records = [e.record for e in run_inline(plan, plan.specs, print)]
+        assert all(record.outcome in ("failure", "error") for record in records)
+        assert all(len(record.reason) < 500 for record in records)
+        assert all("\x1b" not in r.reason and "\x07" not in r.reason for r in records)
 
 
 def test_actions_of_another_size_than_the_layout_stop_the_run() -> None:

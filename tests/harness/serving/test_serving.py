@@ -1,26 +1,29 @@
 """The policy server over a real socket, with plain websockets and with openpi's client."""
 
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from assay_points import ACTION, STATE, Broken, Homing, Still
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from harness.cli import main as run_eval
 from harness.contracts.errors import UsageError
 from harness.contracts.policy import PolicySpec, Query
+from harness.contracts.registry import make_policy
 from harness.contracts.spec import EpisodeSpec, keyed_stream, policy_stream, stream_key
-from harness.serving.codec import WireError, pack, unpack
-from harness.serving.greeting import Greeting, read_greeting
+from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
+from harness.serving.greeting import QUESTION_KEY, Greeting, read_greeting
 from harness.serving.keys import ObservationKeys
-from harness.serving.server import PolicyServer, Serving
+from harness.serving.server import MOST_CLIENTS, MOST_SOCKETS, PolicyServer, Serving
+from tests.helpers.plays import wait_until
 from tests.helpers.serving import served
 
 Serve = Callable[..., AbstractContextManager[int]]
@@ -227,6 +230,64 @@ def test_only_the_health_check_works_without_the_api_key(tmp_path: Path) -> None
                 ask(port, REQUEST, additional_headers=headers)
         right = {"Authorization": "Api-Key secret"}
         assert "actions" in ask(port, REQUEST, additional_headers=right)[1]
+
+
+def test_a_client_too_much_is_told_and_the_others_are_served() -> None:
+    with served("homing") as port, ExitStack() as opened:
+        sockets = [opened.enter_context(client(port)) for _ in range(MOST_CLIENTS)]
+        for each in sockets:
+            each.recv()
+        with client(port) as refused:
+            assert refused.recv() == "the server has 64 clients, the most it takes; try later"
+        with pytest.raises(UsageError, match="the server has 64 clients, the most it takes"):
+            make_policy(f"remote:ws://127.0.0.1:{port}")
+        sockets[0].send(pack(REQUEST))
+        assert "actions" in unpack(sockets[0].recv())  # type: ignore[arg-type]
+        sockets[1].close()
+        wait_until(lambda: isinstance(first_frame(port), bytes), 10)
+
+
+def test_silent_sockets_are_bounded_and_leave_room_again() -> None:
+    with served("homing") as port, ExitStack() as opened:
+        for _ in range(MOST_SOCKETS + 20):
+            opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+        wait_until(lambda: handlers() >= MOST_SOCKETS, 20)
+        assert handlers() <= MOST_SOCKETS + 20
+        opened.close()
+        wait_until(lambda: isinstance(first_frame(port), bytes), 20)
+
+
+def client(port: int) -> ClientConnection:
+    return connect(f"ws://127.0.0.1:{port}", proxy=None, compression=None)
+
+
+def first_frame(port: int) -> Any:
+    try:
+        with client(port) as one:
+            return one.recv()
+    except (OSError, InvalidHandshake):
+        return None
+
+
+def handlers() -> int:
+    """Return the number of threads of this process that answer a socket."""
+    return sum("_accept" in thread.name for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("frame", [bytes(LARGEST_MESSAGE), pack({f"k{n}": 1 for n in range(9000)})])
+def test_a_long_malformed_frame_gets_a_short_answer(
+    frame: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served("homing") as port:
+        _, error = ask(port, frame)
+    assert len(error) < 2500
+    assert len(capsys.readouterr().out) < 2500
+
+
+def test_a_reply_repeats_the_number_of_its_request() -> None:
+    with served("homing") as port:
+        replies = ask(port, *({**REQUEST, QUESTION_KEY: number} for number in (5, 7)), REQUEST)[1:]
+    assert [reply.get(QUESTION_KEY) for reply in replies] == [5, 7, None]
 
 
 def test_requests_from_a_browser_are_refused() -> None:
