@@ -130,6 +130,7 @@ class PolicyServer:
                 compression=None,
                 max_size=LARGEST_MESSAGE,
                 max_queue=1,
+                close_timeout=2,
                 ping_timeout=None,  # A client that moves a robot may not answer pings.
             )
         except OSError as error:

@@ -20,7 +20,7 @@ _RANGES: Mapping[str, tuple[int, int]] = {
     "state_size": (0, 10_000),
     "text_length": (2, 10_000),
     "vocabulary": (1, 10_000_000),
-    "depth": (1, 1000),
+    "depth": (1, 200),
     "pixels": (4, 4096),
     "replan": (1, 10_000),
     "relative": (0, 10_000),

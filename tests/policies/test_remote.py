@@ -266,15 +266,14 @@ def test_an_answer_that_nobody_asked_for_is_never_taken() -> None:
         assert ask(policy)[0, 0] == 1  # On a new connection.
 
 
-@pytest.mark.parametrize("number", [None, 0, 2, "1", True])
+@pytest.mark.parametrize("number", [None, 0, 2, "1"])
 def test_an_answer_of_our_server_has_the_number_of_its_request(number: Any) -> None:
     answer = {"actions": ACTIONS} | ({} if number is None else {QUESTION_KEY: number})
     with served("homing") as port:
         metadata = make_policy(remote(port))._connections[0].metadata  # type: ignore[attr-defined]
     with answering(lambda _: answer, metadata) as port:
         policy = make_policy(remote(port))
-        wrong = pytest.raises(connection.ServerError, match="did not answer the request")
-        with wrong if number is not True else suppress(connection.ServerError):
+        with pytest.raises(connection.ServerError, match="did not answer the request"):
             ask(policy)
 
 
@@ -289,7 +288,7 @@ def doubling(metadata: Any) -> Iterator[int]:
                 with suppress(ConnectionClosed):
                     socket.send(pack({"actions": np.full((3, 2), 10 * frame + count, np.float32)}))
 
-    with serve(talk, "127.0.0.1", 0, compression=None) as server:
+    with serve(talk, "127.0.0.1", 0, compression=None, close_timeout=1) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -302,12 +301,8 @@ def doubling(metadata: Any) -> Iterator[int]:
 def test_a_hostile_answer_gives_a_short_reason() -> None:
     """Whole megabytes of a frame would otherwise stand in every record."""
     flood = {"k" * 5000 + str(number): number for number in range(3000)}
-    for answer in (
-        bytes(10**6),
-        pack(flood),
-        pack({"\x1b[31m": 1}),
-        "\n" * 10**6 + "x\x07" * 10**5,
-    ):
+    text = "\n" * 10**6 + "x\x07" * 10**5
+    for answer in (bytes(10**6), pack(flood), pack({"\x1b[31m": 1}), text):
         good = [{"actions": np.zeros((4, 2), np.float32)}, answer] * 2
         with answering(lambda _, good=good: good.pop(0)) as port:  # type: ignore[misc]
             plan = work(openpi(port), 1)

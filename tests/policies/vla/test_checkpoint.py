@@ -153,7 +153,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("network.expert.width", "128", "whole number from 1 to 65536, not '128'"),
     ("network.expert.width", True, "whole number"),
     ("network.expert.width", 128.0, "whole number"),
-    ("network.language.depth", 10**9, "from 1 to 1000"),
+    ("network.language.depth", 10**9, "from 1 to 200"),
     ("network.images.pixels", -5, "from 4 to 4096, not -5"),
     ("network.images.pixels", 8, "must be 128"),
     ("network.images.channels", [24, 47], "multiples of 8"),
