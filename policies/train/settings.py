@@ -1,6 +1,7 @@
 """The settings of a training: everything that changes the policy, except its data."""
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -89,6 +90,9 @@ class Settings:
         Raises:
             UsageError: A value is out of its range.
         """
+        for name, value in asdict(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{_flag(name)} must be a finite number, got {value}")
         least = dict.fromkeys(
             ("first_looks", "horizon", "replan", "steps", "batch", "accumulate"), 1
         )

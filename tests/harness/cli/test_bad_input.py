@@ -77,6 +77,24 @@ def test_error_is_one_line_that_names_the_fix(
         ("policies: [homing]\nbenchmarks: [{tasks: [0]}]", "has no name"),
         ("policies: [homing]\nbenchmarks: points_two\nepisodes: many", "must be a whole number"),
         ("policies: [homing]", "must name at least one"),
+        (
+            "policies: [homing]\nbenchmarks: points_two\nseed: 1\nseed: 2",
+            "key seed stands twice",
+        ),
+        (
+            "policies: [homing]\nbenchmarks: points_two\nepisodes: yes",
+            "be a whole number, got",
+        ),
+        ("policies: [homing]\nbenchmarks: points_two\nstop_when_decided: 'no'", "true or false"),
+        ("policies: yes\nbenchmarks: points_two", "policies in"),
+        ("policies: [homing]\nbenchmarks: points_two\nepisodes: 5:50", "put it in quotes"),
+        ("policies: [homing]\nbenchmarks: points_two\nepisodes: 1000000000000", "at most 1000000"),
+        (
+            "policies: [homing]\nbenchmarks: points_two\nseed: 9223372036854775808",
+            "seed must be",
+        ),
+        ("policies: [homing]\nbenchmarks: [{name: points_two, tasks: [²]}]", "unknown task"),
+        ("policies: [homing]\nbenchmarks: [{name: points_two, tasks: [yes]}]", "must be text, got"),
         ("- a\n- b", "must hold a mapping"),
         ("policies: [", "is not YAML"),
         ("policies: !!python/object/apply:os.system [true]", "is not YAML"),
@@ -112,6 +130,17 @@ def test_impossible_episodes_are_refused(
     command = ["run", "--policy", "homing", "--benchmark", "points_two", f"--episodes={text}"]
     assert run_eval.main([*command, "--out", str(tmp_path)]) == 2
     assert "FIRST:END" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("text", ["1000000000000", "0:1000000000000", "9" * 30, f"1:{'9' * 30}"])
+def test_any_number_of_episodes_is_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "--policy", "homing", "--benchmark", "points_two", f"--episodes={text}"]
+    assert run_eval.main([*command, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "episodes must be at most 1000000, got" in error
+    assert error.count("\n") == 1
 
 
 def test_a_range_of_episodes_is_played(tmp_path: Path) -> None:
