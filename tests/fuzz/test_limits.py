@@ -10,15 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgpack
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from harness.demonstrations.dataset import write_dataset
+from harness.demonstrations.shards import write_shard
 from harness.serving.codec import LARGEST_MESSAGE
 from policies.vla.checkpoint import contract_of, save
+from tests.helpers.demonstrations import PROVENANCE, made
 from tests.helpers.vla import model, network, normalization, tokenizer
 
 MOST_SECONDS, MOST_BYTES = 2.0, 500 * 10**6
 PROGRAM = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 from pathlib import Path
 {imports}
 from harness.contracts.errors import UsageError
@@ -32,7 +38,8 @@ try:
     said = ""
 except (UsageError, WireError) as error:
     said = str(error)
-print(json.dumps([said, time.process_time() - start]))
+print(json.dumps([said, time.process_time() - start]), flush=True)
+os._exit(0)  # Libraries start threads when they end, and may find no memory for them.
 """
 YAML = {
     "plan": (
@@ -141,7 +148,7 @@ def huge_header(path: Path) -> None:
     os.truncate(path, 2**33)
 
 
-def huge_weights(path: Path) -> None:
+def huge_file(path: Path) -> None:
     os.truncate(path, 2**40)
 
 
@@ -166,12 +173,12 @@ def wide(path: Path) -> None:
     ("name", "damage"),
     [
         ("model.safetensors", huge_header),
-        ("model.safetensors", huge_weights),
+        ("model.safetensors", huge_file),
         ("model.safetensors", zeros),
         ("model.safetensors", pipe),
-        ("tokenizer.json", huge_weights),
+        ("tokenizer.json", huge_file),
         ("tokenizer.json", zeros),
-        ("config.json", huge_weights),
+        ("config.json", huge_file),
         ("config.json", zeros),
         ("config.json", wide),
     ],
@@ -183,6 +190,43 @@ def test_a_hostile_checkpoint_is_one_line(
     save(tmp_path, vla, tokenizer(vla.config), contract_of(vla, normalization()))
     damage(tmp_path / name)
     refused(tmp_path, *LOAD)
+
+
+INFO, EPISODES = "meta/info.json", "meta/episodes/chunk-000/file-000.parquet"
+DATA = "data/chunk-000/file-000.parquet"
+
+
+def many_rows(path: Path) -> None:
+    pq.write_table(pa.table({"episode_index": np.zeros(5_000_000, np.int64)}), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (INFO, huge_file),
+        (INFO, zeros),
+        (INFO, pipe),
+        (EPISODES, many_rows),
+        (EPISODES, zeros),
+        (EPISODES, pipe),
+        (EPISODES, huge_file),
+        (DATA, pipe),
+        (DATA, zeros),
+        (DATA, many_rows),
+    ],
+)
+def test_a_hostile_data_set_is_one_line(
+    name: str, damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    for episode in range(2):
+        write_shard(tmp_path, made(episode))
+    write_dataset(tmp_path, PROVENANCE)
+    damage(tmp_path / name)
+    refused(
+        tmp_path,
+        "from harness.demonstrations.reader import Demonstrations",
+        "Demonstrations(path).samples(4)",
+    )
 
 
 def test_the_limits_of_these_tests_hold(tmp_path: Path) -> None:
