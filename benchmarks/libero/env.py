@@ -19,7 +19,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from benchmarks.libero import rendering
+from benchmarks.libero import rendering, stepping
 from benchmarks.libero.catalog import TaskFiles
 from benchmarks.libero.control import build_control, fixture_bodies
 from benchmarks.libero.goal import Goal
@@ -67,6 +67,7 @@ class LiberoEnv(BenchmarkEnv):
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_layout.size,), np.float32)
         self._files = files
         self._control = build_control(files)
+        self._step = stepping.fastest(self._control)
         self._goal = Goal(self._control.env)
         self._sensed: dict[str, Any] = {}
         self._snapshot = rendering.Snapshot(self._control.sim.model._model)
@@ -91,13 +92,13 @@ class LiberoEnv(BenchmarkEnv):
             displace_hand(self._control.env, scene)
         wait_action = np.array(self.protocol.wait_action)
         for _ in range(self.protocol.wait_steps):
-            self._sensed, *_ = self._control.step(wait_action)
+            self._sensed, _ = self._step(wait_action)
         self._goal.begin()
         return self._goal.outcome(success=False)
 
     def _advance(self, action: Action) -> StepOutcome:
-        self._sensed, _, done, _ = self._control.step(action)
-        return self._goal.outcome(success=bool(done))
+        self._sensed, success = self._step(action)
+        return self._goal.outcome(success)
 
     def _observe(self, cameras: Sequence[str]) -> Observation:
         return {

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.contracts.environment import StepOutcome
 
@@ -25,12 +26,11 @@ class Goal:
         model = env.sim.model
         gripper = env.robots[0].gripper.important_geoms
         self._pads = [
-            [model.geom_name2id(name) for name in gripper[side]]
-            for side in ("left_fingerpad", "right_fingerpad")
+            _marks(model, gripper[side]) for side in ("left_fingerpad", "right_fingerpad")
         ]
         # Only objects count as grasped; drawers and knobs do not.
         self._objects = {
-            name: [model.geom_name2id(geom) for geom in env.objects_dict[name].contact_geoms]
+            name: _marks(model, env.objects_dict[name].contact_geoms)
             for name in dict.fromkeys(predicate[1] for predicate in self._predicates)
             if name in env.objects_dict
         }
@@ -55,8 +55,15 @@ class Goal:
     def _holds(self, name: str) -> bool:
         """Return whether both finger pads touch the object, which is robosuite's grasp check."""
         pairs = self._env.sim.data._data.contact.geom
-        of_object = np.isin(pairs, self._objects[name])
+        of_object = self._objects[name][pairs]
         if not of_object.any():
             return False
         touched = pairs[of_object[:, ::-1]]
-        return all(np.isin(touched, pads).any() for pads in self._pads)
+        return all(pads[touched].any() for pads in self._pads)
+
+
+def _marks(model: Any, names: list[str]) -> NDArray[np.bool_]:
+    """Return for each geometry whether it is named; the last entry is for MuJoCo's -1."""
+    marks = np.zeros(model.ngeom + 1, bool)
+    marks[[model.geom_name2id(name) for name in names]] = True
+    return marks
