@@ -17,6 +17,7 @@ from harness.cli.compare import CompareCommand
 from harness.cli.doctor import DoctorCommand
 from harness.cli.env import EnvCommand
 from harness.cli.exit import exit_code
+from harness.cli.leftovers import ending
 from harness.cli.list import ListCommand
 from harness.cli.merge import MergeCommand
 from harness.cli.output import TYPED
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     use_one_core()
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["quick-start"]
     TYPED.set(shlex.join([program_name(), *arguments]))
-    return exit_code(lambda: _parsed(arguments)())
+    return ending(lambda: exit_code(lambda: _parsed(arguments)()))
 
 
 def _parsed(arguments: Sequence[str]) -> Callable[[], int]:
