@@ -1,9 +1,10 @@
 """Signals that ask a command to stop: Ctrl-C, SIGTERM as schedulers send it, and SIGHUP."""
 
+import atexit
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -57,6 +58,15 @@ def stoppable() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        if not stop.code:  # Otherwise the process ends now, and another signal must not change how.
+        if stop.code:
+            # The process ends now, and another signal must not change how. Python's last act would
+            # be to give the signals back to the kernel, which kills.
+            atexit.register(_ignore, before)
+        else:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _ignore(numbers: Iterable[signal.Signals]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.backends.ray.guard import start_guard
 from harness.backends.ray.remote_policy import RemotePolicy
 from harness.contracts.policy import Policy, PolicySpec, load
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
 from harness.inference.serialization import from_plain, to_plain
+from harness.play.memory import limit_memory
 from harness.play.worker import Worker
 
 
@@ -49,6 +51,7 @@ class EnvActor:
         remote: Mapping[str, PolicySpec],
         deadline: float,
         other_python: bool,
+        most_memory: int | None,
     ) -> None:
         """Load the policies of this process and make clients for the others.
 
@@ -58,7 +61,10 @@ class EnvActor:
             remote: The specs of the policies that run in actors, by identity.
             deadline: Seconds after which a step counts as hung and the process is killed.
             other_python: Whether this process runs in a benchmark's virtual environment.
+            most_memory: Bytes that this process may allocate; None for a share of the machine's.
         """
+        limit_memory(most_memory)
+        start_guard(deadline)
         # The kernel's default action kills the process even while a native call blocks Python.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         self._deadline = deadline

@@ -20,6 +20,7 @@ class RayOptions:
         policy_deadline: Seconds after which an inference counts as hung. The first may compile.
         recycle_after: Episodes after which a worker's process is replaced.
         memory: Bytes of memory above which a worker's process is replaced.
+        most_memory: Bytes that a process may allocate; None for a share of its machine's memory.
     """
 
     workers: int
@@ -32,3 +33,4 @@ class RayOptions:
     policy_deadline: float = 600.0
     recycle_after: int = 500
     memory: int = 6 * 2**30
+    most_memory: int | None = None

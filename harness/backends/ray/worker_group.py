@@ -10,8 +10,8 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from harness.backends.ray.env_actor import EnvActor
 from harness.backends.ray.options import RayOptions
+from harness.backends.ray.policy_actor import PolicyActor
 from harness.contracts.registry import make_policy
-from harness.inference.batcher import Batcher
 from harness.runs.plan import Work
 
 INFER_AGAIN = 5
@@ -89,7 +89,12 @@ class WorkerGroup:
             scheduling_strategy=self._bundle(slot + 1),
             runtime_env={"py_executable": interpreter} if interpreter else None,
         ).remote(
-            self._work.setups, self._local, self._remote, self._options.deadline, bool(interpreter)
+            self._work.setups,
+            self._local,
+            self._remote,
+            self._options.deadline,
+            bool(interpreter),
+            self._options.most_memory,
         )
         return WorkerHandle(actor, self, slot, interpreter)
 
@@ -106,7 +111,7 @@ class WorkerGroup:
 
     def _start_replica(self, policy: str, strategy: Any) -> Replica:
         # Ray may restart it and ask again: inferring twice gives the same answer.
-        make: Any = ray.remote(Batcher)
+        make: Any = ray.remote(PolicyActor)
         options = self._options
         actor = make.options(
             num_cpus=0,
@@ -124,6 +129,7 @@ class WorkerGroup:
             options.max_batch,
             options.policy_deadline,
             options.batching,
+            options.most_memory,
         )
         return Replica(policy, actor)
 

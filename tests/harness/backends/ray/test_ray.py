@@ -65,7 +65,8 @@ def test_observation_that_breaks_a_batch_fails_only_its_own_episode() -> None:
 
 def test_failed_batch_is_repeated_one_by_one_with_the_same_streams() -> None:
     batcher = Batcher("fussy", 0.0, 4, 60.0)
-    left, right = ({"state": np.ones(2, np.float32), "instruction": f"reach {t}"} for t in TASKS)
+    still = {"image": {}, "state": np.ones(2, np.float32)}
+    left, right = (still | {"instruction": f"reach {task}"} for task in TASKS)
 
     def infer(*observations: Any) -> list[Any]:
         streams = [np.random.default_rng(k) for k in range(len(observations))]
@@ -97,7 +98,7 @@ def test_killed_actors_do_not_change_the_records(policy: str) -> None:
 
     def kill() -> None:
         while len(killed) < 4 and not stop.wait(2):
-            candidates = actors("EnvActor" if len(killed) % 2 == 0 else "Batcher")
+            candidates = actors("EnvActor" if len(killed) % 2 == 0 else "PolicyActor")
             if candidates:
                 os.kill(rng.choice(candidates), signal.SIGKILL)
                 killed.append(1)
