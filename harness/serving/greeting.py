@@ -24,7 +24,7 @@ POLICY_ERROR = "assay/policy_error"
 """The key of the answer to Assay's client when the policy broke its contract: the reason."""
 MOST_PARTS = 64
 """Cameras, or parts of a layout, that a server may state."""
-LARGEST_COUNT = 10**6
+LARGEST_SIZE = 10**6
 """The largest size that a server may state."""
 POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=,\[\]-]{0,99}")
 """Names reach tables and file names, and these come from the network."""
@@ -116,6 +116,6 @@ def _few(values: Any) -> list[Any]:
 
 
 def _count(value: Any) -> int:
-    if type(value) is not int or not 1 <= value <= LARGEST_COUNT:
-        raise WireError(f"a size must be from 1 to {LARGEST_COUNT}, not {outline(value)}")
+    if type(value) is not int or not 1 <= value <= LARGEST_SIZE:
+        raise WireError(f"a size must be from 1 to {LARGEST_SIZE}, not {outline(value)}")
     return value
