@@ -6,7 +6,6 @@ any installed package.
 
 import ctypes
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,7 +84,7 @@ def _fault_once(variable: str) -> None:
         fault = Path(flag).read_text()
         os.unlink(flag)
         if fault == "exit":
-            sys.exit()
+            os._exit(1)
         ctypes.PyDLL(None).sleep(3600)  # PyDLL keeps the global interpreter lock.
 
 
