@@ -209,9 +209,9 @@ def run_plans(
                 f"it and run the same command, or add --keep-going to play the other episodes"
             ) from crash
         except (KeyboardInterrupt, RunStopped) as stop:
-            why = str(stop) or "interrupted"
+            why, kept = str(stop) or "interrupted", len({r.spec.key for r in run.counted()})
             view.console.print(
-                f"\n{why}; {len(run.records())} episodes are kept in {out}.\n"
+                f"\n{why}; {kept} episodes are kept in {out}.\n"
                 f"Run the same command again to continue.",
                 markup=False,
             )

@@ -33,7 +33,8 @@ class Generators:
         before = _memory()
         if not before or before != self._seen:
             # Reading a state through its interface takes 40 us, and few simulators change it.
-            self._seen, self._states = before, (random.getstate(), np.random.get_state(legacy=False))
+            self._seen = before
+            self._states = random.getstate(), np.random.get_state(legacy=False)
         torch = sys.modules.get("torch")
         drawn = torch.get_rng_state() if torch is not None else None
         try:

@@ -52,6 +52,7 @@ class Run:
         Raises:
             UsageError: There is no run in this folder.
         """
+        _require_utf8(path)
         if not os.path.isfile(path / "run.json"):
             raise UsageError(f"{path} holds no run (no run.json); see: {program_name()} run --help")
         return cls(path)
@@ -189,7 +190,8 @@ class RunWriter(Run):
         """
         super().__init__(path)
         self._session, self._grows = describe(work, command), grows
-        if path.is_symlink() and not path.exists():
+        _require_utf8(path)
+        if os.path.islink(path) and not os.path.exists(path):
             raise UsageError(f"{path} is a link to nothing ({os.readlink(path)}); choose --out")
         try:
             (path / "actions").mkdir(parents=True, exist_ok=True)
@@ -338,6 +340,18 @@ def _append_whole(path: Path, line: bytes) -> None:
         with suppress(OSError):
             os.truncate(path, whole)
         raise
+
+
+def _require_utf8(path: Path) -> None:
+    """Refuse a name that no table and no page can hold.
+
+    Raises:
+        UsageError: It has bytes that are no UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{str(path)!a} is no UTF-8; choose another folder") from error
 
 
 def _probe(path: Path) -> None:
