@@ -89,6 +89,7 @@ def require_known(kind: str, name: str, known: Iterable[str]) -> None:
     known = list(known)
     if name in known:
         return
+    known = [each[:LONGEST_NAME_SHOWN] for each in known]
     short = name[:LONGEST_NAME_SHOWN]  # A name may come from a file of anyone.
     close = difflib.get_close_matches(short, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known[:12])}"

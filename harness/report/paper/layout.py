@@ -226,13 +226,13 @@ def _resolved(places: list[LayoutPlace]) -> Iterable[LayoutPlace]:
     labels = [place.label for place in places]
     for label in labels:
         if labels.count(label) > 1:
-            raise UsageError(f"two places have the label {label!r}; labels must be unique")
+            raise UsageError(f"two places have the label {label!r:.100}; labels must be unique")
     groups = {place.group for place in single if place.group}
     for place in places:
         named: list[str] = []
         for name in place.mean:
             known = {_ALL} | groups | {each.label for each in single}
-            require_known(f"place in the mean of {place.label!r}:", name, sorted(known))
+            require_known(f"place in the mean of {place.label!r:.100}:", name, sorted(known))
             named += [p.label for p in single if name in (_ALL, p.group, p.label)]
         yield replace(place, mean=tuple(dict.fromkeys(named)))
 
@@ -248,7 +248,9 @@ def _difference(where: str, values: Any) -> LayoutPolicy:
     difference = _policy(where, values)
     for name, text in (("ours", difference.ours), ("published", difference.published)):
         if text and text.count(MINUS) != 1:
-            raise UsageError(f"{where}.{name} must be two policies, written 'A - B', got {text!r}")
+            raise UsageError(
+                f"{where}.{name} must be two policies, written 'A - B', got {text!r:.100}"
+            )
     return difference
 
 
