@@ -99,11 +99,15 @@ def _policy_actors(frame: pd.DataFrame) -> Iterator[str]:
         alive = 0.0
         for _, mine in group.groupby("replica"):
             alive += float((mine["started"] + mine["wall_total"]).max() - mine["started"].min())
-        busy = float(group["wall_policy"].sum()) / alive
+        work = float(group["wall_policy"].sum())
+        # A clock that was set back makes the span too short.
+        busy = work / max(alive, work) if work else 0.0
         requests: Counter[int] = Counter()
         for sizes in group["batches"]:
             requests.update({int(size): count for size, count in sizes})
         batches = sum(count / size for size, count in requests.items())
+        if not batches:
+            continue
         actors = group["replica"].nunique()
         yield (
             f"{policy}: {_counted(actors, 'policy actor')}, busy {busy:.0%} of the time; "

@@ -82,6 +82,16 @@ def test_clocks_of_two_machines_do_not_matter(tmp_path: Path) -> None:
     )
 
 
+def test_a_clock_that_is_set_back_gives_no_impossible_share(tmp_path: Path) -> None:
+    timing = {"policy": 8.0, "total": 10.0}
+    lines = [
+        record(k, started=started, timing=timing, replica="a:1", batches={"1": 3})
+        for k, started in enumerate((5000.0, 5000.0, 5000.0))
+    ]
+    assert "busy 100% of the time" in cost_of(tmp_path, lines).lines[1]
+    assert len(cost_of(tmp_path, [record(0, replica="a:1")]).lines) == 1
+
+
 def test_a_crash_of_the_policy_is_no_error_of_the_simulator(tmp_path: Path) -> None:
     error = {"outcome": "error", "success": None, "actions_sha256": None, "state_sha256": None}
     crash = record(0, reason="policy_crash: KeyError: 'x' (mine.py:3)", **error)
