@@ -191,7 +191,7 @@ def _view(array: Any) -> Any:
     if not isinstance(array, np.ndarray):
         return array
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 

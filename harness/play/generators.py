@@ -3,14 +3,13 @@
 import ctypes
 import random
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 _WORDS = 624
 """Numbers of 32 bits in the state of a Mersenne Twister, which both generators are."""
+_Memory = tuple[bytes, bytes] | None
 _STATE = 4 * (_WORDS + 1)
 """Bytes of the state with the position in it."""
 
@@ -19,54 +18,54 @@ class Generators:
     """The states of Python's, NumPy's and PyTorch's global generators in an episode.
 
     A simulator may draw from them. Then nothing that a policy draws, or how it seeds them, may
-    change the simulation, as nothing does if the policy has a process of its own.
+    change the simulation, as nothing does if the policy has a process of its own. So the states
+    are restored after each block `with generators:`.
     """
 
     def __init__(self) -> None:
         """Know no state yet."""
-        self._seen = b""
+        self._before: _Memory = None
         self._states: Any = None
+        self._torch: Any = None
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Restore the states after a block of code that may change them."""
+    def __enter__(self) -> None:
+        """Keep the states."""
         before = _memory()
-        if not before or before != self._seen:
+        if before is None or before != self._before:
             # Reading a state through its interface takes 40 us, and few simulators change it.
-            self._seen = before
+            self._before = before
             self._states = random.getstate(), np.random.get_state(legacy=False)
         torch = sys.modules.get("torch")
-        drawn = torch.get_rng_state() if torch is not None else None
-        try:
-            yield
-        finally:
-            if not before or _memory() != before:
-                random.setstate(self._states[0])
-                np.random.set_state(self._states[1])
-            if torch is not None:
-                torch.set_rng_state(drawn)
+        self._torch = torch and (torch, torch.get_rng_state())
+
+    def __exit__(self, *_: object) -> None:
+        """Restore the states that changed."""
+        if self._before is None or _memory() != self._before:
+            random.setstate(self._states[0])
+            np.random.set_state(self._states[1])
+        if self._torch:
+            torch, state = self._torch
+            torch.set_rng_state(state)
 
 
-def _memory() -> bytes:
-    """Return the bytes of both states; nothing if this Python or NumPy keeps them elsewhere."""
-    if not _KNOWN:
-        return b""
+def _memory() -> _Memory:
+    """Return the bytes of both states; None if this Python or NumPy keeps them elsewhere."""
     bits = np.random.get_bit_generator()
-    if type(bits) is not np.random.MT19937:
-        return b""
-    numpy = ctypes.string_at(bits.ctypes.state_address, _STATE)
-    return numpy + ctypes.string_at(id(_PYTHON) + object.__basicsize__, _STATE)
+    if not _KNOWN or type(bits) is not np.random.MT19937:
+        return None
+    return ctypes.string_at(bits.ctypes.state_address, _STATE), ctypes.string_at(_AT, _STATE)
 
 
 def _is_known() -> bool:
     """Return whether the memory of Python's generator holds a position and then the numbers."""
     if type(_PYTHON).__basicsize__ < object.__basicsize__ + _STATE:
         return False
-    found = ctypes.string_at(id(_PYTHON) + object.__basicsize__, _STATE)
+    found = ctypes.string_at(_AT, _STATE)
     *numbers, position = _PYTHON.getstate()[1]
     return bool(np.frombuffer(found, np.uint32).tolist() == [position, *numbers])
 
 
 _PYTHON: random.Random = random.seed.__self__  # type: ignore[attr-defined]
 """The generator behind the functions of `random`."""
+_AT = id(_PYTHON) + object.__basicsize__
 _KNOWN = _is_known()

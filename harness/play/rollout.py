@@ -52,7 +52,7 @@ def run_episode(
     while not reason:
         alive()
         try:
-            with generators.kept():
+            with generators:
                 chunk = _infer(env, policy, ablation, memory, len(executed), meter)
         except PolicyError as failed:
             if not executed:

@@ -29,7 +29,7 @@ def test_seeding_and_drawing_leave_no_trace(before: int) -> None:
         expected = drawn()
         random.setstate(states[0])
         np.random.set_state(states[1])
-        with generators.kept():
+        with generators:
             random.seed(0)
             np.random.seed(0)
             drawn()
@@ -40,7 +40,7 @@ def test_a_simulators_own_draws_go_on() -> None:
     generators, found = Generators(), []
     np.random.seed(3)
     for _ in range(4):
-        with generators.kept():
+        with generators:
             pass
         found.append(np.random.rand())
     np.random.seed(3)
@@ -56,7 +56,7 @@ def test_state_is_restored_after_an_exception() -> None:
     np.random.seed(5)
     expected = np.random.rand()
     np.random.seed(5)
-    with pytest.raises(ValueError, match="not mine"), Generators().kept():
+    with pytest.raises(ValueError, match="not mine"), Generators():
         draw_and_fail()
     assert np.random.rand() == expected
 
@@ -67,7 +67,7 @@ def test_another_kind_of_generator_is_kept_too() -> None:
     try:
         expected = np.random.rand()
         np.random.set_bit_generator(np.random.PCG64(1))
-        with Generators().kept():
+        with Generators():
             np.random.rand()
         assert np.random.rand() == expected
     finally:
