@@ -39,8 +39,8 @@ class ServeCommand:
     max_batch: int | None = None
     """Observations of several clients that are inferred at once, at most. Default: 8."""
     batching: Literal["exact", "fast"] = "exact"
-    """fast: infer any observations together; the last bits of an action then depend on the
-    batch. exact: only if no bit can change."""
+    """fast: infer any observations together; an action may then depend on the batch. exact:
+    only if no bit can change."""
 
     def __call__(self) -> int:
         """Serve until interrupted."""

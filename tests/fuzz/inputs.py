@@ -15,7 +15,7 @@ from harness.serving.codec import WireError
 
 BRIEFLY_AND_LONG = pytest.mark.parametrize(
     "examples",
-    [pytest.param(60, id="briefly"), pytest.param(1000, id="long", marks=pytest.mark.slow)],
+    [pytest.param(60, id="briefly"), pytest.param(300, id="long", marks=pytest.mark.slow)],
 )
 MOST_SECONDS = 2.0
 """Seconds of CPU that a reader may take for one input."""
