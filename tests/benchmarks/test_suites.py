@@ -85,7 +85,7 @@ def test_registering_imports_no_simulator() -> None:
 def test_a_family_with_a_virtual_environment_is_not_made_here() -> None:
     if VENV.problem():
         pytest.skip("RoboTwin's virtual environment is not built")
-    with pytest.raises(UsageError, match="a Python environment of its own; use assay.evaluate"):
+    with pytest.raises(UsageError, match=r"a Python environment of its own; use assay\.evaluate"):
         gymnasium.make("robotwin_blocks/handover_block-v0")
 
 
