@@ -18,7 +18,8 @@ def infer_at_once(batcher: Batcher, clients: int) -> list[Any]:
     started = threading.Barrier(clients)
 
     def infer(client: int) -> None:
-        observation: Any = {"state": np.ones(2, np.float32), "instruction": "reach left"}
+        state = np.ones(2, np.float32)
+        observation: Any = {"image": {}, "state": state, "instruction": "reach left"}
         started.wait()
         query = Query(observation, np.random.default_rng(client))
         (answers[client],) = batcher.infer([query], [Place(str(client), 0)])
