@@ -14,9 +14,9 @@ from benchmarks.robotwin.layouts import arm_joints, layout
 from benchmarks.robotwin.needs import SIMULATOR, VENV
 from benchmarks.robotwin.protocol import (
     RoboTwinProtocol,
-    card_of_scenes,
     full_protocols,
     protocols,
+    require_known_scenes,
 )
 from benchmarks.suites import SuiteFamily
 from harness.contracts.environment import EnvSpec
@@ -53,7 +53,7 @@ class RoboTwinBlocks(SuiteFamily):
         """Return the protocol of a card by file; its scenes must be those of a bundled card."""
         protocol = super().protocol_from(card)
         assert isinstance(protocol, RoboTwinProtocol)
-        card_of_scenes(protocol, assets.identity())
+        require_known_scenes(protocol, assets.identity())
         return protocol
 
     def env_spec(self, benchmark: str, task: str, protocol: Protocol) -> EnvSpec | None:

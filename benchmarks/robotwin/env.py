@@ -77,7 +77,7 @@ class RoboTwinEnv(BenchmarkEnv):
 
     def _begin(self, episode: int, seed: int) -> StepOutcome:
         start = self.protocol.first_scene(seed)
-        card = card_of_scenes(self.protocol, assets.identity())
+        card = card_of_scenes(self.protocol, assets.identity()) or self.protocol.name
         command = (
             f"python -m benchmarks.robotwin.verify --protocol {card} "
             f"--tasks {self._name} --seed {seed} --episodes {episode + 1}"

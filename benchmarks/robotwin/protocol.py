@@ -86,19 +86,23 @@ def find_card(name: str, files: str) -> RoboTwinProtocol:
     return cards[name]
 
 
-def card_of_scenes(protocol: RoboTwinProtocol, files: str) -> str:
-    """Return the name of a bundled card with the same scenes.
+def card_of_scenes(protocol: RoboTwinProtocol, files: str) -> str | None:
+    """Return the name of a bundled card with the same scenes, or None."""
+    cards = (*protocols().values(), *full_protocols(files).values())
+    return next((card.name for card in cards if card.scenes == protocol.scenes), None)
+
+
+def require_known_scenes(protocol: RoboTwinProtocol, files: str) -> None:
+    """Require that an expert can have solved the scenes of a protocol.
 
     Raises:
-        UsageError: There is none, so no list of solved scenes either.
+        UsageError: No bundled card has these scenes, so there is no list of solved ones.
     """
-    for card in (*protocols().values(), *full_protocols(files).values()):
-        if card.scenes == protocol.scenes:
-            return card.name
-    raise UsageError(
-        f"{protocol.name} has other scenes than any bundled card; no expert has solved them: leave "
-        f"{', '.join(_DECIDING[:-1])} as they are"
-    )
+    if card_of_scenes(protocol, files) is None:
+        raise UsageError(
+            f"{protocol.name} has other scenes than any bundled card; no expert has solved them: "
+            f"leave {', '.join(_DECIDING[:-1])} as they are"
+        )
 
 
 @cache

@@ -8,7 +8,7 @@ import ray
 
 from harness.backends.ray.driver import Driver
 from harness.backends.ray.liveness import require_listener
-from harness.backends.ray.local import LocalRay, undisturbed
+from harness.backends.ray.local import LocalRay, shut_down, undisturbed
 from harness.backends.ray.options import RayOptions
 from harness.contracts.errors import LONGEST_MESSAGE, RayLost, UsageError
 from harness.contracts.record import Episode
@@ -83,7 +83,7 @@ def disconnect(lost: bool = False) -> None:
     if _local:
         _local.pop().close(lost)
     else:
-        ray.shutdown()
+        shut_down()
 
 
 def _join(address: str, settings: Mapping[str, Any]) -> None:

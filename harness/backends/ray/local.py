@@ -1,5 +1,6 @@
 """Starts Ray on this machine for one run: private, and without a trace afterwards."""
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -22,6 +23,10 @@ from harness.backends.ray import reaper
 
 LONGEST_BASE = 26
 """Characters of the path in which Ray's folder is made: the path of a socket may have 107."""
+
+_SIGACTION_BYTES = 256
+"""More than the size of C's `struct sigaction`."""
+_KEEP_SECONDS = 0.005
 
 
 class LocalRay:
@@ -58,7 +63,7 @@ class LocalRay:
         if lost:
             self._reap()
         try:
-            ray.shutdown()
+            shut_down()
         finally:
             self._reap()
             # Ray's shutdown may make it again.
@@ -95,6 +100,30 @@ def undisturbed() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+def shut_down() -> None:
+    """Shut Ray down, and keep this process's handler of SIGTERM.
+
+    Ray's C++ code gives SIGTERM back to the kernel in the middle of its shutdown, so that a second
+    SIGTERM would kill the process. A thread puts the handler back at once.
+    """
+    libc, action = ctypes.CDLL(None), ctypes.create_string_buffer(_SIGACTION_BYTES)
+    libc.sigaction(int(signal.SIGTERM), None, action)
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(_KEEP_SECONDS):
+            libc.sigaction(int(signal.SIGTERM), action, None)
+
+    keeper = threading.Thread(target=keep, daemon=True)
+    keeper.start()
+    try:
+        ray.shutdown()
+    finally:
+        over.set()
+        keeper.join()
+        libc.sigaction(int(signal.SIGTERM), action, None)
 
 
 def _have_token() -> None:

@@ -128,7 +128,9 @@ def test_second_signal_changes_nothing(
             time.sleep(pause)
             process.send_signal(number)
         said, _ = process.communicate(timeout=40)
-        assert process.returncode in ((143,) if pause else (143, 130, 129))
+        # Python answers signals that come within a second of each other by their numbers: Ray's
+        # calls return once a second.
+        assert process.returncode in ((143,) if pause > 1 else (143, 130, 129))
     assert "episodes are kept in" in " ".join(said.split())
     assert "Traceback" not in said
     assert_continues(tmp_path)
