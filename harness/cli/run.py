@@ -189,8 +189,6 @@ def run_plans(
     """Run plans into one folder, print the tables, and film episodes if asked."""
     from harness.cli.output import notes
     from harness.cli.progress import ProgressView
-    from harness.cli.report import show_report
-    from harness.report.write import write_report
     from harness.runs.evaluate import EpisodeCrashed, evaluate
     from harness.runs.folder import RunWriter
     from harness.runs.plan import resolve
@@ -216,6 +214,10 @@ def run_plans(
                 markup=False,
             )
             return EXIT_INCOMPLETE if isinstance(stop, RunStopped) else EXIT_INTERRUPTED
+    # The first episode must not wait for these imports.
+    from harness.cli.report import show_report
+    from harness.report.write import write_report
+
     formats, tables = _formats(), run.path / "tables"
     show_report(write_report([run], tables, formats))
     try:

@@ -3,14 +3,16 @@
 import shlex
 from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from contextlib import closing
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from harness.contracts.errors import PolicyCrashed
 from harness.contracts.record import Episode, EpisodeRecord
 from harness.contracts.spec import EpisodeSpec
 from harness.runs.folder import RunWriter
 from harness.runs.plan import Work
-from harness.runs.stopping import Decision
+
+if TYPE_CHECKING:
+    from harness.runs.stopping import Decision
 
 Backend = Callable[
     [Work, Sequence[EpisodeSpec], Callable[[str], None]], Generator[Episode, None, None]
@@ -114,7 +116,10 @@ def _where(record: EpisodeRecord) -> str:
     return f"{spec.player} on {where}: {record.reason.removeprefix('policy_crash: ')}"
 
 
-def _decision(work: Work, records: Sequence[EpisodeRecord]) -> Decision:
+def _decision(work: Work, records: Sequence[EpisodeRecord]) -> "Decision":
+    # The statistics take most of a second to import.
+    from harness.runs.stopping import Decision
+
     scenes = [(s.benchmark, s.protocol, s.task, s.episode) for s in work.specs]
     decision = Decision(work.players, list(dict.fromkeys(scenes)), work.seed)
     for record in records:
@@ -122,7 +127,7 @@ def _decision(work: Work, records: Sequence[EpisodeRecord]) -> Decision:
     return decision
 
 
-def _decides(decision: Decision, record: EpisodeRecord) -> bool:
+def _decides(decision: "Decision", record: EpisodeRecord) -> bool:
     spec = record.spec
     scene = (spec.benchmark, spec.protocol, spec.task, spec.episode)
     decision.add(spec.player, scene, record.outcome)
