@@ -39,7 +39,7 @@ class EnsemblePolicy(Policy):
         if self._policy.needs_env:
             raise UsageError(f"{reference} needs the simulator; there are no chunks to average")
         self.batching, self.code = self._policy.batching, self._policy.code
-        self.files = self._policy.files
+        self.files, self.errors_may_pass = self._policy.files, self._policy.errors_may_pass
         label, at, identity = self._policy.spec.name.partition("@")
         self.spec = replace(self._policy.spec, name=f"{label}+ensemble{decay:g}{at}{identity}")
 

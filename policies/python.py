@@ -43,7 +43,7 @@ class PythonPolicy(Policy):
         self.spec, self.files, self.code = imported.spec, imported.files, imported.code
         target = imported.target
         act = target.__call__ if isinstance(target, type) else target
-        self.remembers = "memory" in required_positional(act)
+        self.remembers = has_parameter(act, "memory")
         if callable(getattr(target, "batch", None)):
             self.batching = "fast"
 
@@ -58,7 +58,7 @@ class PythonPolicy(Policy):
             lerobot = hasattr(self._act, "select_action")
             fix = f"write lerobot:{self._source}" if lerobot else "give it __call__(observation)"
             raise UsageError(f"{self._source} cannot be called with an observation; {fix}")
-        self.remembers = "memory" in required_positional(self._act)
+        self.remembers = has_parameter(self._act, "memory")
         self._parameters = required_positional(self._act)[1:]
 
     def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
@@ -76,8 +76,10 @@ class PythonPolicy(Policy):
 
     def _one(self, query: Query) -> ActionChunk:
         more = [query.memory if name == "memory" else query.stream for name in self._parameters]
+        optional = self.remembers and "memory" not in self._parameters
+        given = {"memory": query.memory} if optional else {}
         with seeded(query.stream):
-            chunk = self._act(_named(query.observation), *more)
+            chunk = self._act(_named(query.observation), *more, **given)
         array: ActionChunk = as_array(chunk)
         return array
 

@@ -70,6 +70,13 @@ def test_records_are_the_same_inline_on_ray_and_served(policy: str) -> None:
         assert [e.record.deterministic() for e in run_inline(plan, plan.specs, print)] == expected
 
 
+def test_an_error_of_the_network_may_pass_as_without_ensembling() -> None:
+    with served("homing") as port:
+        reference = f"remote:ws://127.0.0.1:{port}"
+        assert make_policy(f"ensemble:{reference}").errors_may_pass
+    assert not make_policy("ensemble:homing").errors_may_pass
+
+
 def test_chunks_that_do_not_overlap_are_refused() -> None:
     plan = work("ensemble:homing", "tenth")  # It executes the 6 actions of each chunk.
     with pytest.raises(UsageError, match="do not overlap: it returns 6 actions and 6 are executed"):

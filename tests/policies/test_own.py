@@ -78,6 +78,10 @@ class NoisyMean(Mean):
     def __call__(self, observation, rng, memory):
         return super().__call__(observation, memory) + 0.01 * rng.normal(size=2)
 
+class Optional(Mean):
+    def __call__(self, observation, memory=None):
+        return super().__call__(observation, memory)
+
 class Batched:
     sizes = []
     def __call__(self, observation):
@@ -165,7 +169,8 @@ def test_function_with_two_arguments_gets_the_random_stream(plain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["act", "careless", "Loaded", "Step,gain=0.5", "Mean", "NoisyMean", "Batched"]
+    "name",
+    ["act", "careless", "Loaded", "Step,gain=0.5", "Mean", "NoisyMean", "Optional", "Batched"],
 )
 def test_records_do_not_depend_on_the_order_of_episodes(plain: str, name: str) -> None:
     plan = work(f"{plain}:{name}")
