@@ -135,11 +135,6 @@ class Batcher:
         if self._failure is not None:
             raise self._failure
 
-    @property
-    def remembers(self) -> bool:
-        """Whether the policy uses a memory of the episode."""
-        return self._policy.remembers
-
     def infer(self, queries: Sequence[Query], places: Sequence[Place]) -> list[Answer]:
         """Return the answers to all queries of one client; their memory is kept here."""
         requests = [Request(*pair) for pair in zip(queries, places, strict=True)]

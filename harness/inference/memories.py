@@ -46,7 +46,3 @@ class Memories:
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return memory
-
-    def drop(self, client: str) -> None:
-        """Forget a client that has left."""
-        self._kept.pop(client, None)

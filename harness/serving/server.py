@@ -97,9 +97,9 @@ class PolicyServer:
             serving.keys.image_key(role)
         self._spec = policy.spec
         # No deadline: nothing would restart the server.
-        self._batcher = Batcher(serving.reference, 0.0, serving.max_batch, 0.0, serving.batching)
+        self._batcher = Batcher(policy, 0.0, serving.max_batch, 0.0, serving.batching)
         self._batcher.ready()
-        greeting = Greeting(policy.spec, serving.keys, self._batcher.remembers)
+        greeting = Greeting(policy.spec, serving.keys, policy.remembers)
         self._greeting = pack(greeting.plain())
         self._clients = threading.Semaphore(MOST_CLIENTS)
         self._sockets = threading.Semaphore(MOST_SOCKETS)
