@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two files side by side; the tests of one file share their fixtures.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: setup eval test test-all lint clean
+.PHONY: setup eval test test-slow test-all lint clean
 
 setup: $(VENV)/.ready
 
@@ -15,8 +15,10 @@ eval: setup
 test: setup
 	$(PYTEST) -m "not slow"
 
-test-all: setup
-	$(PYTEST)
+test-slow: setup
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: setup
 	$(BIN)/ruff check .
