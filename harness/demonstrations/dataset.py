@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness import __version__
+from harness.contracts.atomic import atomic_file
 from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.vectors import Layout
-from harness.demonstrations.atomic import atomic_file
 from harness.demonstrations.column_statistics import RunningStatistics, Statistics
 from harness.demonstrations.columns import (
     IMAGE_COLUMNS,

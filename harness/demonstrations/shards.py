@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.contracts.atomic import atomic_file
 from harness.contracts.errors import UsageError
 from harness.contracts.registry import SAFE_NAME
-from harness.demonstrations.atomic import atomic_file
 from harness.demonstrations.demonstration import Demonstration, require_safe
 from harness.demonstrations.images import encode_png, image_histogram
 

@@ -124,6 +124,8 @@ def _read_run(run: Run) -> pd.DataFrame:
     frames = [_frame(block) for block in iter(lambda: list(islice(rows, _BLOCK)), [])]
     frame = pd.concat(frames, ignore_index=True) if frames else _frame([])
     frame["run"] = str(run.path)
+    # Of two results neither counts.
+    frame = frame[~frame["key"].isin(run.refusals.contradicted)]
     # An episode that was played again is in the log twice; the last line counts.
     return frame.drop_duplicates("key", keep="last", ignore_index=True)
 

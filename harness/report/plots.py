@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from harness.contracts.atomic import write_whole
 from harness.report import chart_data
 from harness.report.markdown import percent
 from harness.report.plot_style import (
@@ -97,7 +98,7 @@ def write_plots(summary: Summary, folder: Path, widths: Mapping[str, float] = WI
                         # In memory first: matplotlib hides the error of a full disk.
                         drawn = io.BytesIO()
                         plot.figure.savefig(drawn, format=suffix, metadata=metadata)
-                        path.write_bytes(drawn.getvalue())
+                        write_whole(path, drawn.getvalue())
                         written.append(path)
     return written
 

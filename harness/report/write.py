@@ -1,11 +1,11 @@
 """Writes a report: tables, the HTML page, and figures."""
 
-import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.contracts.atomic import is_full, os_reason, write_whole
 from harness.contracts.errors import StorageError, UsageError, require_known
 from harness.report.cost import Cost, make_cost
 from harness.report.markdown import alerts_markdown, summary_markdown
@@ -47,7 +47,7 @@ def write_report(
     labels: Mapping[str, str] | None = None,
     mean: bool = False,
 ) -> Report:
-    """Write the results of runs in the given formats only.
+    """Write the results of runs in the given formats only, each file whole or not at all.
 
     Args:
         runs: The runs, combined into one summary.
@@ -75,7 +75,7 @@ def write_report(
     with _storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            write_whole(folder / name, text)
         if "html" in formats:
             from harness.report.html.page import write_page
 
@@ -103,8 +103,8 @@ def _storing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f"cannot write {error.filename or folder}: {error.strerror or error}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f"cannot write to {folder}: {os_reason(error)}"
+        if is_full(error):
             raise StorageError(f"{what}; make room and write the report again") from error
         raise UsageError(f"{what}; choose another --out") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
+from harness.contracts.atomic import write_whole
 from harness.runs.growth import Facts, players_of
 from harness.runs.plan import Work
 from harness.runs.protocols import card_copy
@@ -76,7 +77,7 @@ def keep_sources(folder: Path, work: Work) -> list[str]:
         card = card_copy(folder, setup.protocol.label)
         if setup.protocol.file and not card.exists():
             card.parent.mkdir(parents=True, exist_ok=True)
-            card.write_bytes(Path(setup.protocol.file).read_bytes())
+            write_whole(card, Path(setup.protocol.file).read_bytes())
     for name, policy in work.policies.items():
         for path, target in _places(policy.code).items():
             copy = folder / "code" / safe_name(name) / target
@@ -92,9 +93,7 @@ def keep_sources(folder: Path, work: Work) -> list[str]:
                 notices.append(f"{path} was not kept with the run: it has more than 1 MiB")
                 continue
             copy.parent.mkdir(parents=True, exist_ok=True)
-            partial = copy.with_name(f"{copy.name}.partial")
-            partial.write_bytes(content)
-            partial.replace(copy)
+            write_whole(copy, content)
     return notices
 
 

@@ -32,7 +32,7 @@ def find_episode(
     records = _only(
         records, lambda r: r.spec.benchmark, benchmark, f"benchmark {place}", "--benchmark"
     )
-    if task.isdigit():
+    if task.isdecimal():
         order = run.facts["task_order"][records[0].spec.benchmark]
         if int(task) >= len(order):
             raise UsageError(f"task {task} is out of range: 0 to {len(order) - 1}")

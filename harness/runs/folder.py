@@ -1,5 +1,6 @@
 """The folder of a run: its plan and an append-only log of episodes."""
 
+import io
 import json
 import os
 import time
@@ -13,6 +14,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.contracts.atomic import PARTIAL, is_full, os_reason, write_whole
+from harness.contracts.bounded_files import read_bounded
 from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.extras import program_name
 from harness.contracts.record import Episode, EpisodeRecord
@@ -29,6 +32,10 @@ from harness.runs.growth import (
 )
 from harness.runs.log_file import LogWriter, Refusals, log_lines
 from harness.runs.plan import Work
+from harness.runs.results import Results
+
+_LARGEST_FILE = 2**28
+"""Bytes of an episode's actions, or of the list of sessions, at most."""
 
 
 class Run:
@@ -86,7 +93,7 @@ class Run:
         """Return the last record of each episode, by key.
 
         Raises:
-            UsageError: A line of the log is damaged.
+            UsageError: A line of the log is damaged, or two lines contradict each other.
         """
         return {record.spec.key: record for record in self.log()}
 
@@ -94,23 +101,32 @@ class Run:
         """Yield the records in the order of the log; an incomplete last line is left out.
 
         Raises:
-            UsageError: Another line is damaged.
+            UsageError: Another line is damaged, or two lines give one episode two results.
         """
+        results = Results()
         for number, line in log_lines(self.log_path):
             try:
-                yield EpisodeRecord.from_json(line)
+                record = EpisodeRecord.from_json(line)
             except ValueError as error:
                 raise UsageError(
                     f"{self.log_path}:{number} is damaged ({error}); delete that line to run "
                     f"its episode again"
                 ) from error
+            first = results.contradicted(number, record)
+            if first is not None:
+                raise UsageError(
+                    f"{self.log_path}: lines {first} and {number} give episode {record.spec.key} "
+                    f"two results; delete the wrong one, or both to run it again"
+                )
+            yield record
 
     def counted(self) -> Iterator[EpisodeRecord]:
         """Yield the records that count: those of wanted episodes, without damaged lines.
 
-        Afterwards `refusals` has what was left out.
+        Afterwards `refusals` has what was left out, and the episodes of which no line counts,
+        since two lines give them two results.
         """
-        self.refusals = Refusals()
+        self.refusals, results = Refusals(), Results()
         wanted = {cell: set(episodes) for cell, episodes in self.wanted().items()}
         seeds = {plan["seed"] for plan in self.plans}
         for number, line in log_lines(self.log_path):
@@ -123,22 +139,34 @@ class Run:
             spec = record.spec
             cell = (spec.player, spec.benchmark, spec.protocol, spec.task)
             if spec.episode in wanted.get(cell, ()) and spec.seed in seeds:
-                yield record
+                first = results.contradicted(number, record)
+                if first is None:
+                    yield record
+                else:
+                    self.refusals.contradict(spec.key, f"{where}: line {first} has another result")
             elif record.outcome != "error":  # A policy that never scored may be in no plan.
                 self.refusals.add(f"{where}: no plan wants this episode")
 
     def sessions(self) -> list[dict[str, Any]]:
         """Return the start time and the number of workers of every session."""
-        path = self.path / "sessions.jsonl"
-        if not path.exists():
-            return []
         found: list[dict[str, Any]] = []
-        for line in path.read_text(errors="replace").splitlines():
+        for line in self._session_lines().splitlines():
             with suppress(ValueError, RecursionError):  # A damaged line loses only that session.
                 session = json.loads(line)
                 if isinstance(session, dict):
                     found.append(session)
         return found
+
+    def _session_lines(self) -> bytes:
+        """Return sessions.jsonl without an incomplete last line."""
+        path = self.path / "sessions.jsonl"
+        if not path.exists():
+            return b""
+        try:
+            content = read_bounded(path, _LARGEST_FILE)
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {os_reason(error)}; delete it") from error
+        return content[: content.rfind(b"\n") + 1]
 
     def actions(self, key: str) -> NDArray[np.float32]:
         """Return the executed actions of an episode.
@@ -147,8 +175,9 @@ class Run:
             UsageError: The run has no actions for this key.
         """
         try:
-            loaded: NDArray[np.float32] = np.load(self._action_path(key), allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            content = io.BytesIO(read_bounded(self._action_path(key), _LARGEST_FILE))
+            loaded: NDArray[np.float32] = np.load(content, allow_pickle=False)
+        except (OSError, ValueError, EOFError, MemoryError) as error:
             raise UsageError(f"cannot read the actions of {key} in {self.path}") from error
         return loaded
 
@@ -199,7 +228,10 @@ class RunWriter(Run):
             # The log is opened first, so that its lock guards every other file.
             self._log = LogWriter(self.log_path)
         except OSError as error:
-            raise UsageError(f"cannot write to {path}: {error.strerror}; choose --out") from error
+            text = f"cannot write to {path}: {os_reason(error)}"
+            if is_full(error):
+                raise StorageError(text) from error
+            raise UsageError(f"{text}; choose --out") from error
         if not self._log.locked:
             self.notices.append(
                 f"the file system of {path} has no locks; let no other process write to it"
@@ -233,7 +265,8 @@ class RunWriter(Run):
         line = {"started": round(time.time(), 3), "workers": workers, "cores": os.cpu_count()}
         line |= {name: self._session[name] for name in ("command", "versions", "git")}
         with self._storing():
-            _append_whole(self.path / "sessions.jsonl", json.dumps(line).encode() + b"\n")
+            lines = self._session_lines() + json.dumps(line).encode() + b"\n"
+            write_whole(self.path / "sessions.jsonl", lines)
             self._save(with_session(self.facts, self._session))
 
     @contextmanager
@@ -246,7 +279,7 @@ class RunWriter(Run):
         try:
             yield
         except OSError as error:
-            raise StorageError(f"cannot write to {self.path}: {error.strerror}") from error
+            raise StorageError(f"cannot write to {self.path}: {os_reason(error)}") from error
 
     def append(self, episode: Episode) -> None:
         """Write an episode: its actions first, so that every line of the log has actions.
@@ -268,10 +301,10 @@ class RunWriter(Run):
 
     def _write(self, episode: Episode) -> None:
         key = episode.record.spec.key
-        partial = self._action_path(key).with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.save(file, episode.actions, allow_pickle=False)
-        partial.replace(self._action_path(key))
+        # In memory first: NumPy hides the error of a full disk.
+        actions = io.BytesIO()
+        np.save(actions, episode.actions, allow_pickle=False)
+        write_whole(self._action_path(key), actions.getvalue())
         self._write_traceback(key, episode.traceback)
         self._log.append(episode.record.to_json().encode() + b"\n")
 
@@ -280,12 +313,15 @@ class RunWriter(Run):
         path = self.error_path(key)
         if lines:
             path.parent.mkdir(exist_ok=True)
-            path.write_text(lines, encoding="utf-8")
+            write_whole(path, lines)
         else:
             path.unlink(missing_ok=True)
 
     def _claim(self, work: Work) -> None:
-        """Write run.json, or add the plans to it; repair the log."""
+        """Write run.json, or add the plans to it; repair what a kill left."""
+        for folder in (self.path, self.path / "actions", self.path / "errors"):
+            for partial in folder.glob(f".*{PARTIAL}"):
+                partial.unlink()
         if (self.path / "run.json").exists():
             self._save(self._grown())
         elif self._log.size:
@@ -320,26 +356,12 @@ class RunWriter(Run):
             ) from error
 
     def _save(self, facts: Facts) -> None:
-        """Write run.json whole or not at all."""
+        """Write run.json, unless it has this content."""
         target = self.path / "run.json"
         if target.exists() and facts == self.facts:
             return
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        partial.replace(target)
+        write_whole(target, json.dumps(facts, indent=2) + "\n")
         self.facts = facts
-
-
-def _append_whole(path: Path, line: bytes) -> None:
-    """Append a line whole or not at all."""
-    whole = path.stat().st_size if path.exists() else 0
-    try:
-        with path.open("ab") as file:
-            file.write(line)
-    except OSError:
-        with suppress(OSError):
-            os.truncate(path, whole)
-        raise
 
 
 def _require_utf8(path: Path) -> None:
@@ -361,9 +383,8 @@ def _probe(path: Path) -> None:
         OSError: One of them cannot be written.
     """
     for folder in (path, path / "actions"):
-        probe = folder / ".probe"
-        probe.write_bytes(b"0")
-        probe.unlink()
+        write_whole(folder / ".probe", b"0")
+        (folder / ".probe").unlink()
 
 
 def notes_of(facts: Mapping[str, Any]) -> dict[str, str]:

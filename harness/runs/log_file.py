@@ -21,16 +21,25 @@ class Refusals:
     Attributes:
         count: How many there are.
         examples: Where the first ones are, and what is wrong with them.
+        contradicted: The keys of the episodes to which lines give two results.
     """
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    contradicted: set[str] = field(default_factory=set)
 
     def add(self, example: str) -> None:
         """Count a line."""
         self.count += 1
         if len(self.examples) < _MOST_EXAMPLES:
             self.examples.append(example)
+
+    def contradict(self, key: str, example: str) -> None:
+        """Count a line that gives an episode another result, and the episode's first line."""
+        if key not in self.contradicted:
+            self.contradicted.add(key)
+            self.count += 1
+        self.add(example)
 
 
 def log_lines(path: Path) -> Iterator[tuple[int, bytes]]:

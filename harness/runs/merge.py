@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from harness.contracts.atomic import os_reason, write_whole
 from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.record import EpisodeRecord
 from harness.runs.folder import Run
@@ -88,7 +89,7 @@ def _require_equal(one: EpisodeRecord, other: EpisodeRecord, there: Run, here: R
 
 
 def _write(out: Path, facts: Facts, runs: Sequence[Run], chosen: dict[str, int]) -> None:
-    (out / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / "run.json", json.dumps(facts, indent=2) + "\n")
     with (out / "episodes.jsonl").open("wb") as log:
         for number, run in enumerate(runs):
             _copy_episodes(out, log, run, {key for key, mine in chosen.items() if mine == number})
@@ -96,14 +97,20 @@ def _write(out: Path, facts: Facts, runs: Sequence[Run], chosen: dict[str, int])
         os.fsync(log.fileno())
     sessions = sorted(
         (session for run in runs for session in run.sessions()),
-        key=lambda session: float(session.get("started", 0)),
+        key=_start,
     )
     lines = dict.fromkeys(json.dumps(session) + "\n" for session in sessions)
-    (out / "sessions.jsonl").write_text("".join(lines), encoding="utf-8")
+    write_whole(out / "sessions.jsonl", "".join(lines))
     for run in runs:
         for name in ("code", "protocols"):
             if (run.path / name).is_dir():
-                shutil.copytree(run.path / name, out / name, dirs_exist_ok=True)
+                # A link is copied as a link: it may lead to a device.
+                shutil.copytree(run.path / name, out / name, symlinks=True, dirs_exist_ok=True)
+
+
+def _start(session: Mapping[str, Any]) -> float:
+    started: Any = session.get("started")
+    return float(started) if type(started) in (int, float) else 0.0
 
 
 def _copy_episodes(out: Path, log: IO[bytes], run: Run, keys: set[str]) -> None:
@@ -122,4 +129,4 @@ def _storing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror}") from error
+        raise StorageError(f"cannot write {out}: {os_reason(error)}") from error

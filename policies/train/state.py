@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from harness.contracts.atomic import atomic_file
 from harness.contracts.errors import StorageError, UsageError
-from harness.demonstrations.atomic import atomic_file
 
 SETTINGS_FILE, DATA_FILE = "training/settings.json", "training/data.json"
 INIT_FILE = "training/init.json"

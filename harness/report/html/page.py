@@ -13,6 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from harness.contracts.atomic import write_whole
 from harness.report import chart_data, plots
 from harness.report.alerts import Alert, find_alerts
 from harness.report.cost import Cost
@@ -61,7 +62,7 @@ def write_page(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     text = _page(runs, summary, cost, target.parent, embed_videos, grid)
-    target.write_text(text, encoding="utf-8")
+    write_whole(target, text)
 
 
 def _page(

@@ -11,7 +11,7 @@ import torch
 from tabulate import tabulate
 
 from harness import __version__
-from harness.demonstrations.atomic import atomic_file
+from harness.contracts.atomic import atomic_file
 from policies.train.log import LOG, read_log
 from policies.train.task import Task
 

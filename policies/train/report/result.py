@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from harness.contracts.atomic import atomic_file
 from harness.contracts.errors import UsageError
-from harness.demonstrations.atomic import atomic_file
 from harness.report.markdown import by_task, footnote
 from harness.report.summary import summarise
 from harness.runs.folder import Run

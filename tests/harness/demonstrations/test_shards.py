@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.contracts.atomic import atomic_file
 from harness.contracts.errors import StorageError, UsageError
-from harness.demonstrations.atomic import atomic_file
 from harness.demonstrations.dataset import write_dataset
 from harness.demonstrations.shards import find_shards, write_shard
 from tests.helpers.demonstrations import PROVENANCE, made

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.cli import main as run_eval
+from harness.contracts.errors import UsageError
 from harness.contracts.record import EpisodeRecord
 from harness.contracts.spec import EpisodeSpec
 from harness.runs.folder import Run
@@ -138,3 +139,98 @@ def test_only_wanted_episodes_count(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "50.0 [" in shown
     assert run_eval.main(["compare", str(run.path), str(run.path)]) == 0
     assert "WARNING: 60 lines are left out" in capsys.readouterr().out
+
+
+def contradicted_run(path: Path, change: Callable[[dict[str, Any]], Any]) -> Run:
+    """Return a run whose log ends with a second line for its first episode."""
+    run = listed_run(path, {"mine": {"left": [GOOD, BAD, BAD]}}, 3)
+    values = json.loads(run.log_path.read_text().splitlines()[0])
+    change(values)
+    with run.log_path.open("a") as log:
+        log.write(json.dumps(values) + "\n")
+    return run
+
+
+CONTRADICTIONS: list[dict[str, Any]] = [
+    {"outcome": "failure", "success": False, "reason": "step_limit", "progress": 0.5},
+    {"steps": 21},
+    {"actions_sha256": "0" * 64},
+    {"state_sha256": "0" * 64},
+    {"instruction": "go away"},
+    {"subgoals": {"near": True, "there": False}},
+]
+
+
+@pytest.mark.parametrize("different", CONTRADICTIONS, ids=lambda different: next(iter(different)))
+def test_two_results_of_an_episode_are_no_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], different: dict[str, Any]
+) -> None:
+    run = contradicted_run(tmp_path / "run", lambda values: values.update(different))
+    key = json.loads(run.log_path.read_text().splitlines()[0])["key"]
+    assert run_eval.main(["report", str(run.path)]) == 3
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "WARNING: 2 lines are left out" in shown
+    assert "episodes.jsonl:4: line 1 has another result" in shown
+    assert "| 2 " in shown
+    assert "0.0 [" in shown
+    same = listed_run(tmp_path / "same", {"mine": {"left": [GOOD, BAD, BAD]}}, 3)
+    for command in (
+        ["merge", str(tmp_path / "new"), str(run.path), str(same.path)],
+        ["replay", str(run.path), key],
+    ):
+        assert run_eval.main(command) == 2
+        error = one_line(capsys)
+        assert f"lines 1 and 4 give episode {key} two results" in error
+        assert "delete the wrong one, or both" in error
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_does_not_go_on_with_two_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*COMMAND, "--out", str(tmp_path)]
+    assert run_eval.main(command) == 0
+    log = tmp_path / "episodes.jsonl"
+    values = json.loads(log.read_text()) | {"steps": 1}
+    with log.open("a") as file:
+        file.write(json.dumps(values) + "\n")
+    before = log.read_bytes()
+    capsys.readouterr()
+    assert run_eval.main(command) == 2
+    assert "lines 1 and 2 give episode" in one_line(capsys)
+    assert log.read_bytes() == before
+    log.write_bytes(before.splitlines(keepends=True)[0])
+    assert run_eval.main(command) == 0
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        {},
+        {"started": 5.0, "retries": 1, "worker": "elsewhere", "gpu": 2},
+        {
+            "outcome": "error",
+            "success": None,
+            "reason": "lost",
+            "actions_sha256": None,
+            "state_sha256": None,
+        },
+    ],
+)
+def test_a_repeated_line_and_an_error_contradict_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], repeated: dict[str, Any]
+) -> None:
+    run = contradicted_run(tmp_path / "run", lambda values: values.update(repeated))
+    run_eval.main(["report", str(run.path)])
+    assert "left out" not in capsys.readouterr().out
+    assert len(run.records()) == 3
+
+
+def test_an_error_between_two_results_hides_nothing(tmp_path: Path) -> None:
+    run = contradicted_run(tmp_path / "run", lambda values: values.update(steps=21))
+    lines = run.log_path.read_text().splitlines(keepends=True)
+    error = json.loads(lines[0]) | {"outcome": "error", "success": None, "reason": "lost"}
+    error |= {"actions_sha256": None, "state_sha256": None}
+    run.log_path.write_text("".join([*lines[:3], json.dumps(error) + "\n", lines[3]]))
+    with pytest.raises(UsageError, match="lines 1 and 5 give"):
+        run.records()
