@@ -86,6 +86,8 @@ class WorkerGroup:
             num_cpus=1,
             max_restarts=0,
             max_task_retries=0,
+            # Ray's GCS would keep the event of each call: 20 KiB for an episode, see perf/soak.py.
+            enable_task_events=False,
             scheduling_strategy=self._bundle(slot + 1),
             runtime_env={"py_executable": interpreter} if interpreter else None,
         ).remote(
