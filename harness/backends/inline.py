@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from harness.contracts.policy import load
 from harness.contracts.record import Episode
 from harness.contracts.spec import EpisodeSpec
+from harness.play.generators import Generators
 from harness.play.threads import use_one_core
 from harness.play.worker import Worker
 from harness.runs.plan import Work
@@ -36,7 +37,8 @@ def _play_here(work: Work, specs: Sequence[EpisodeSpec]) -> Generator[Episode, N
     # A library that was imported before use_one_core would add in another order than Ray's workers.
     with threadpool_limits(limits=1, user_api="blas"):
         for policy in work.policies.values():
-            load(policy)
+            with Generators():
+                load(policy)
         worker = Worker(work.setups, work.policies)
         try:
             for spec in specs:

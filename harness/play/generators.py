@@ -15,11 +15,12 @@ _STATE = 4 * (_WORDS + 1)
 
 
 class Generators:
-    """The states of Python's, NumPy's and PyTorch's global generators in an episode.
+    """The states of Python's, NumPy's and PyTorch's global generators while a policy works.
 
     A simulator may draw from them. Then nothing that a policy draws, or how it seeds them, may
     change the simulation, as nothing does if the policy has a process of its own. So the states
-    are restored after each block `with generators:`.
+    are restored after each block `with generators:`. PyTorch has a generator on each GPU too,
+    once something in this process uses GPUs.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,7 @@ class Generators:
         self._before: _Memory = None
         self._states: Any = None
         self._torch: Any = None
+        self._gpus: Any = None
 
     def __enter__(self) -> None:
         """Keep the states."""
@@ -35,17 +37,33 @@ class Generators:
             # Reading a state through its interface takes 40 us, and few simulators change it.
             self._before = before
             self._states = random.getstate(), np.random.get_state(legacy=False)
-        torch = sys.modules.get("torch")
-        self._torch = torch and (torch, torch.get_rng_state())
+        torch = _torch()
+        self._torch = torch and torch.get_rng_state()
+        self._gpus = torch and torch.cuda.is_initialized() and torch.cuda.get_rng_state_all()
 
     def __exit__(self, *_: object) -> None:
         """Restore the states that changed."""
         if self._before is None or _memory() != self._before:
             random.setstate(self._states[0])
             np.random.set_state(self._states[1])
-        if self._torch:
-            torch, state = self._torch
-            torch.set_rng_state(state)
+        torch = _torch()
+        if torch is None:
+            return
+        # A generator that is new in this block gets a seed from the system, as it had at first.
+        if self._torch is None:
+            torch.default_generator.seed()
+        else:
+            torch.set_rng_state(self._torch)
+        if self._gpus:
+            torch.cuda.set_rng_state_all(self._gpus)
+        elif torch.cuda.is_initialized():
+            torch.cuda.seed_all()
+
+
+def _torch() -> Any:
+    """Return PyTorch if something has imported all of it."""
+    torch = sys.modules.get("torch")
+    return torch if hasattr(torch, "default_generator") else None
 
 
 def _memory() -> _Memory:

@@ -13,6 +13,7 @@ from harness.contracts.policy import Policy, check_compatible
 from harness.contracts.registry import OBJECT, find_benchmark, make_policy
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
+from harness.play.generators import Generators
 from harness.play.worker import check_replan
 from harness.runs.protocols import find_protocol_of
 
@@ -170,7 +171,8 @@ def _resolve_plan(plan: Plan, built: dict[str, Policy]) -> Work:
     _check_numbers(plan)
     for reference in plan.policies:
         if reference not in built:
-            built[reference] = make_policy(reference)
+            with Generators():  # A simulator of this process must not notice a constructor.
+                built[reference] = make_policy(reference)
     policies = {built[reference].spec.name: built[reference] for reference in plan.policies}
     if len(policies) < len(plan.policies):
         raise UsageError(f"a policy is named twice: {', '.join(plan.policies)}")

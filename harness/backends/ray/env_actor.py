@@ -13,6 +13,7 @@ from harness.contracts.record import Episode, EpisodeRecord
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
 from harness.inference.serialization import from_plain, to_plain
+from harness.play.generators import Generators
 from harness.play.memory import limit_memory
 from harness.play.worker import Worker
 
@@ -72,7 +73,8 @@ class EnvActor:
         self._failure: Exception | None = None
         try:
             for policy in local.values():
-                load(policy)
+                with Generators():
+                    load(policy)
         except Exception as error:  # noqa: BLE001 - `ready` raises it where the user sees it
             self._failure = error
         self._worker = Worker(setups, {**local, **self._remote}, self._alive)
