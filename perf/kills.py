@@ -47,9 +47,11 @@ WEIGHTS = {
     "GCS": 1,
 }
 """How often each kind is chosen. The reaper is left out: nothing replaces it."""
-SILENCE = 180.0
-"""Seconds without a new episode after which the run counts as hung."""
-MOST_EMPTY_STARTS = 8
+POLICIES = ["homing", "ragged", "still", "remembering"]
+"""Some draw random numbers, return chunks of any length, see pictures or have a memory."""
+SILENCE = 300.0
+"""Seconds without a new episode, or a new start, after which the run counts as hung."""
+MOST_EMPTY_STARTS = 20
 """Starts in a row without a new episode after which it counts as stuck."""
 AFTERWARDS = 60.0
 """Seconds in which everything must be gone after the last start."""
@@ -98,6 +100,7 @@ class KillRun:
         command = [*self.command, "--workers", str(self.workers), "--out", str(self.out)]
         bar.update(task, total=None)
         while not self.codes[0]:
+            self._grown = time.monotonic()
             driver = start(command, self.temporary, self.folder / "killed.txt")
             try:
                 while driver.poll() is None:
@@ -249,7 +252,7 @@ def main() -> int:
     parser.add_argument("--episodes", type=int, default=10_000)
     parser.add_argument("--seconds-between", type=float, default=4.0)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--policies", nargs="+", default=["homing", "remembering"])
+    parser.add_argument("--policies", nargs="+", default=POLICIES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds, at most")
     parser.add_argument("--keep", type=Path, help="move both runs into this folder")

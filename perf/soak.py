@@ -165,21 +165,22 @@ def draw(looks: Sequence[Look], path: Path, title: str) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, ncols=2, loc="upper left", framealpha=0.9)
 
+    def second_scale(axes: Axes, values: Sequence[float], label: str) -> None:
+        right = axes.twinx()
+        right.plot(minutes, values, color="tab:gray", linestyle="--", label=f"{label} (right)")
+        right.set_ylim(0, max(1.0, max(values)) * 1.3)
+        right.legend(fontsize=8, loc="upper right", framealpha=0.9)
+
     figure, ((first, second), (third, fourth)) = plt.subplots(2, 2, figsize=(10, 7))
     one = ("driver", "GCS", "raylet", "policy actor")
     lines(first, {f"memory: {kind}": kind for kind in one}, "memory of one process each, MiB")
     many = {"env actor": "env actors", "helper": "Ray's helpers", "all": "all processes"}
     lines(second, {f"memory: {kind}": label for kind, label in many.items()}, "memory, MiB")
-    names = ("descriptors", "threads", "processes")
-    lines(third, {f"{name}: all": name for name in names}, "of all processes, number")
-    third.set_yscale("log")
-    third.set_ylim(10, 20 * third.get_ylim()[1])
+    names = ("descriptors", "threads")
+    lines(third, {f"{name}: all": name for name in names}, "of all processes")
+    second_scale(third, [each["processes: all"] for each in looks], "processes")
     lines(fourth, {"folder": "Ray's folder, MiB"}, "disk and episodes")
-    right = fourth.twinx()
-    episodes = [each["episodes"] / 1000 for each in looks]
-    right.plot(minutes, episodes, color="tab:gray", linestyle="--", label="thousand episodes")
-    right.set_ylim(0, max(episodes) * 1.3)
-    right.legend(fontsize=8, loc="upper right", framealpha=0.9)
+    second_scale(fourth, [each["episodes"] / 1000 for each in looks], "thousand episodes")
     figure.suptitle(title, fontsize=11)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
