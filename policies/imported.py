@@ -15,6 +15,7 @@ from typing import Any
 from harness.contracts.errors import PolicyCrashed, UsageError, require_known
 from harness.contracts.policy import PolicySpec
 from harness.contracts.registry import SAFE_NAME
+from harness.contracts.vectors import Layout, Part
 from harness.contracts.yaml_files import parse_yaml
 from policies.weight_files import hash_files
 
@@ -69,11 +70,7 @@ def find_imported(source: str, kind: str) -> Imported:
         UsageError: The file, module or name does not exist, or an attribute is wrong.
         PolicyCrashed: The file raises an exception.
     """
-    match = SOURCE.fullmatch(source)
-    if match is None:
-        raise UsageError(f"{source!r} is not FILE.py:NAME, e.g. my_policy.py:MyPolicy")
-    location, name = match["location"], match["name"]
-    arguments = read_arguments(match["arguments"], source)
+    location, name, arguments = parse_source(source)
     module = _module(location)
     own = [n for n, value in vars(module).items() if _is_own(n, value, module)]
     if name not in vars(module):
@@ -83,9 +80,31 @@ def find_imported(source: str, kind: str) -> Imported:
         raise UsageError(f"{name} in {location} must be a class or a function")
     _check_arguments(target, arguments, source)
     code = (Path(module.__file__),) if module.__file__ else ()
+    return imported_as(target, kind, source, code)
+
+
+def parse_source(source: str) -> tuple[str, str, dict[str, Any]]:
+    """Split ``FILE.py:NAME,ARGUMENT=VALUE,...`` into file, name and arguments.
+
+    Raises:
+        UsageError: It has another form.
+    """
+    match = SOURCE.fullmatch(source)
+    if match is None:
+        raise UsageError(f"{source!r} is not FILE.py:NAME, e.g. my_policy.py:MyPolicy")
+    return match["location"], match["name"], read_arguments(match["arguments"], source)
+
+
+def imported_as(target: Any, kind: str, source: str, code: tuple[Path, ...]) -> Imported:
+    """Return a class or function, or what is known of it, with its spec and identity.
+
+    Raises:
+        UsageError: An attribute is wrong, or a named file does not exist.
+    """
+    location, name, arguments = parse_source(source)
     files = hash_files(named_files(target, arguments, code, source))
     identity = _identity(kind, code, arguments, files, location)
-    spec = spec_of(target, getattr(target, "name", name), source, arguments, identity)
+    spec = spec_of(target, getattr(target, "name", None) or name, source, arguments, identity)
     return Imported(target, arguments, spec, files, code)
 
 
@@ -205,11 +224,24 @@ def spec_of(
     return PolicySpec(
         f"{label}{shown}@{identity}",
         tuple(cameras),
-        getattr(target, "state_layout", None),
-        getattr(target, "action_layout", None),
+        _layout(getattr(target, "state_layout", None), source),
+        _layout(getattr(target, "action_layout", None), source),
         getattr(target, "image_size", None),
         getattr(target, "chunk_length", None),
     )
+
+
+def _layout(stated: Any, source: str) -> Layout | None:
+    """Return a layout, also from a list of (name, size, meaning)."""
+    if stated is None or isinstance(stated, Layout):
+        return stated
+    try:
+        return Layout(tuple(Part(str(name), int(size), str(why)) for name, size, why in stated))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"a layout of {source} must be a list of (name, size, meaning), e.g. "
+            f"[('joint_position', 7, 'rad'), ('gripper', 1, '-1 opens, +1 closes')]"
+        ) from error
 
 
 def _short(value: Any) -> str:
@@ -231,7 +263,10 @@ def _module(location: str) -> ModuleType:
     except UsageError:
         raise
     except ModuleNotFoundError as error:
-        raise UsageError(f"cannot import {location}: {error}") from error
+        raise UsageError(
+            f"cannot import {location}: {error}; if another environment has it, name that "
+            f"environment: --policy-python FOLDER"
+        ) from error
     except (Exception, SystemExit) as error:
         raise PolicyCrashed.of(error) from error
 

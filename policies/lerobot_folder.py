@@ -26,12 +26,19 @@ class LeRobotFolder:
         keys: The checkpoint's image keys by camera role.
         spec: The policy's spec.
         files: The SHA-256 of its files.
+        needs_every_observation: Whether it must be asked at every step.
     """
 
     path: Path
     keys: Mapping[str, str]
     spec: PolicySpec
     files: Mapping[str, str]
+    needs_every_observation: bool
+
+    @property
+    def cameras(self) -> str:
+        """The image keys by camera role, ``ROLE=KEY;ROLE=KEY``."""
+        return ";".join(f"{role}={key}" for role, key in self.keys.items())
 
     @classmethod
     def parse(cls, source: str, kind: str) -> "LeRobotFolder | None":
@@ -49,47 +56,9 @@ class LeRobotFolder:
         files = hash_files([path])
         identity = hashlib.sha256(repr((kind, keys, sorted(files.values()))).encode()).hexdigest()
         spec = PolicySpec(f"{config['type']}@{identity[:10]}", tuple(keys))
-        return cls(path, keys, spec, files)
-
-
-class FolderPolicy:
-    """The checkpoint's policy between its own processors."""
-
-    def __init__(self, folder: LeRobotFolder) -> None:
-        """Load weights and processors with LeRobot.
-
-        Raises:
-            UsageError: LeRobot is not installed here.
-        """
-        try:
-            from lerobot.policies.factory import get_policy_class, make_pre_post_processors
-        except ModuleNotFoundError as error:
-            raise UsageError(
-                f"LeRobot cannot be imported here ({error}); install Assay into the environment "
-                f"that has LeRobot: see docs/policies.md"
-            ) from error
-        self.keys = folder.keys
-        kind = json.loads((folder.path / "config.json").read_text())["type"]
-        self.policy = get_policy_class(kind).from_pretrained(folder.path)
-        self.policy.eval()
-        self.config = self.policy.config
-        self._before, self._after = make_pre_post_processors(self.config, str(folder.path))
-
-    def reset(self) -> None:
-        """Forget the episode."""
-        self.policy.reset()
-
-    def select_action(self, batch: Any) -> Any:
-        """Return the next action."""
-        return self._after(self.policy.select_action(self._before(batch)))
-
-    def predict_action_chunk(self, batch: Any) -> Any:
-        """Return a chunk."""
-        import torch
-
-        chunk = self.policy.predict_action_chunk(self._before(batch))
-        # The processors take one action of each episode at a time.
-        return torch.stack([self._after(action) for action in chunk.unbind(1)], 1)
+        many = config.get("n_obs_steps") not in (None, 1)
+        every = many or config.get("temporal_ensemble_coeff") is not None
+        return cls(path, keys, spec, files, every)
 
 
 def _config(path: Path) -> dict[str, Any]:

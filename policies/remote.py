@@ -31,6 +31,7 @@ from harness.serving.greeting import (
     MEMORY_LOST,
     POLICY_ERROR,
     STREAM_KEY,
+    Greeting,
     read_greeting,
 )
 from harness.serving.keys import ObservationKeys
@@ -143,24 +144,29 @@ class ServedPolicy(Policy):
             UsageError: No server answers, it is not a policy server, or an option is wrong.
         """
         reference = ServerReference.parse(source)
-        self._endpoint = reference.endpoint()
-        first = Connection(self._endpoint)
-        try:
-            greeting = read_greeting(first.metadata)
-        except WireError as error:
-            first.close()
-            raise UsageError(f"{reference.address} is not a policy server: {error}") from error
+        greeting, metadata = self._connect(reference.endpoint())
         extra = [name for name in reference.options if name not in _CONNECTION_OPTIONS]
         if greeting is not None and extra:
             raise UsageError(
                 f"{reference.address} sends the spec of {greeting.spec.name} itself; "
                 f"leave out {', '.join(extra)}"
             )
-        self._repeatable = greeting is not None
         self.remembers = greeting is not None and greeting.remembers
         self._keys = reference.keys() if greeting is None else greeting.keys
-        self.spec = reference.spec(first.metadata) if greeting is None else greeting.spec
+        self.spec = reference.spec(metadata) if greeting is None else greeting.spec
+
+    def _connect(self, endpoint: Endpoint) -> tuple[Greeting | None, Any]:
+        """Connect to a server; return its greeting, unless it is openpi's own, and its metadata."""
+        self._endpoint = endpoint
+        first = Connection(endpoint)
+        try:
+            greeting = read_greeting(first.metadata)
+        except WireError as error:
+            first.close()
+            raise UsageError(f"{endpoint.address} is not a policy server: {error}") from error
+        self._repeatable = greeting is not None
         self._connections = [first]
+        return greeting, first.metadata
 
     def infer(self, queries: Sequence[Query]) -> Sequence[ActionChunk]:
         """Send all observations at the same time, so that the server can batch them."""

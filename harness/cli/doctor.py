@@ -19,6 +19,8 @@ class DoctorCommand:
 
     policy: str = ""
     """The policy to check. See: list policies."""
+    policy_python: str = ""
+    """The Python environment that holds the policy, by its folder. Default: this one."""
     benchmark: str = ""
     """The benchmark, or one task as benchmark/task. See: list benchmarks."""
     tasks: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class DoctorCommand:
 
         from harness.cli.output import notes
         from harness.cli.preflight_view import PreflightView, show_preflight
-        from harness.cli.run import require_at_least
+        from harness.cli.run import elsewhere, require_at_least
         from harness.preflight.preflight import PreflightRequest, check_policy
 
         for name in ("policy", "benchmark"):
@@ -62,7 +64,12 @@ class DoctorCommand:
                 raise UsageError(f"--{name} is missing: doctor checks a policy on a benchmark")
         require_at_least("scenes", self.scenes, 1)
         request = PreflightRequest(
-            self.policy, self.benchmark, self.tasks, self.protocol, self.seed, self.scenes
+            elsewhere(self.policy, self.policy_python),
+            self.benchmark,
+            self.tasks,
+            self.protocol,
+            self.seed,
+            self.scenes,
         )
         try:
             with PreflightView(notes()) as view:

@@ -11,7 +11,7 @@ from harness.contracts.errors import UsageError, require_known
 
 @dataclass
 class EnvCommand:
-    """Build, list or remove the virtual environments of benchmarks with conflicting packages."""
+    """Build, list or remove the virtual environments of benchmarks and policies."""
 
     what: Annotated[Literal["build", "list", "remove"], tyro.conf.Positional]
     """What to do."""

@@ -41,6 +41,9 @@ class RunCommand:
     """The run's seed. Default: 7."""
     protocol: str = ""
     """The protocol card, e.g. openpi. Default: the benchmark's own. See: list protocols."""
+    policy_python: str = ""
+    """The Python environment that holds your python: and lerobot: policies, by its folder. Default:
+    this one."""
     replan: int | None = None
     """Actions to execute before the policy infers again, in place of the protocol's number. The
     protocol's label says so."""
@@ -125,7 +128,7 @@ class RunCommand:
         requests = [BenchmarkRequest(name, self.tasks, protocol) for name in self.benchmark]
         first, episodes = episode_range(self.episodes)
         plan = Plan(
-            policies=self.policy,
+            policies=tuple(elsewhere(policy, self.policy_python) for policy in self.policy),
             benchmarks=tuple(requests),
             episodes=episodes,
             first=first,
@@ -144,8 +147,10 @@ class RunCommand:
 
     def _given(self) -> list[str]:
         """Return the options that a plan file replaces and that were given."""
-        replaced = ("policy", "benchmark", "tasks", "episodes", "seed", "protocol")
-        given = [name for name in replaced if getattr(self, name) not in ((), None, "")]
+        replaced = ("policy", "policy_python", "benchmark", "tasks", "episodes", "seed", "protocol")
+        given = [
+            name.replace("_", "-") for name in replaced if getattr(self, name) not in ((), None, "")
+        ]
         given += ["replan"] if self.replan is not None else []
         given += ["ablate"] if self.ablate else []
         given += ["stop-when-decided"] if self.stop_when_decided else []
@@ -166,6 +171,15 @@ def episode_range(text: str) -> tuple[int, int]:
     if stop < 1 or not 0 <= start < stop or (colon and not (first and end)):
         raise UsageError(f"--episodes {text} is neither a number from 1 nor FIRST:END, e.g. 25:75")
     return start, stop - start
+
+
+def elsewhere(policy: str, python: str) -> str:
+    """Return the reference of a policy in another Python environment, if one is given."""
+    if not python:
+        return policy
+    if ":" in python:
+        raise UsageError(f"--policy-python {python} must be a path without ':'")
+    return f"in:{Path(python).expanduser().absolute()}:{policy}"
 
 
 def require_at_least(name: str, value: float | None, least: float) -> None:

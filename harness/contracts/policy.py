@@ -26,6 +26,7 @@ from harness.contracts.errors import (
 )
 from harness.contracts.spec import EpisodeSpec
 from harness.contracts.vectors import Layout, require_same
+from harness.contracts.venv import VirtualEnv
 
 _NOT_CRASHES = (PolicyError, PolicyCrashed, MemoryLost, UsageError, ModuleNotFoundError)
 """Exceptions that say themselves what is wrong."""
@@ -116,6 +117,9 @@ class Policy(ABC):
 
     code: Sequence[Path] = ()
     """The source files that a run copies into its folder."""
+
+    venv: VirtualEnv | None = None
+    """The virtual environment that `env build` makes for the policy; the policy starts it."""
 
     evaluations: int = 0
     """Forward passes of the network so far; a batch counts as one."""

@@ -1,7 +1,8 @@
-"""The virtual environment of a benchmark whose packages conflict with others.
+"""The virtual environment of a benchmark or policy whose packages conflict with others.
 
-A family declares it, `run_eval.py env build` builds it once, and the family's environment actors
-run in it. It also holds the engine, with the versions of its packages that are installed here.
+It is declared by a benchmark family or policy, and `run_eval.py env build` builds it once. The
+family's environment actors run in it, so it also holds the engine, with the versions of its
+packages that are installed here. A policy's environment only runs `policy_server.py`.
 """
 
 import os
@@ -28,7 +29,7 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualEnv:
-    """A declaration of the packages that a benchmark family needs.
+    """A declaration of the packages that a benchmark family or policy needs.
 
     The environment has this process's Python version: Ray cannot connect two minor versions.
 
@@ -41,6 +42,7 @@ class VirtualEnv:
         libraries: Debian packages with the system libraries that these modules load.
         versions: Python versions that the packages support, e.g. ``3.11``; empty for any.
         shares: Folders of this environment's ``share/assay`` to link into the new one.
+        engine: Whether it holds the engine, as a benchmark's must.
     """
 
     name: str
@@ -51,6 +53,7 @@ class VirtualEnv:
     libraries: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     shares: tuple[str, ...] = ()
+    engine: bool = True
 
     @property
     def home(self) -> Path:
@@ -64,7 +67,9 @@ class VirtualEnv:
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """The family's packages, and those of the engine that the family does not pin."""
+        """The declared packages, and those of the engine that the declaration does not pin."""
+        if not self.engine:
+            return self.packages
         pinned = {_distribution(line) for line in (*self.packages, *self.alone)}
         if "ray" in pinned:
             raise UsageError(f"{self.name} must not pin ray: it is {version('ray')} as here")

@@ -91,7 +91,7 @@ class PolicyServer:
         if policy.needs_env:
             raise UsageError(
                 f"{serving.reference} needs the simulator, so it cannot be served; serve a policy "
-                f"that needs only observations, e.g. lerobot-chunks: in place of lerobot:"
+                f"that needs only observations"
             )
         for role in policy.spec.cameras:
             serving.keys.image_key(role)

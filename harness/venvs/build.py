@@ -1,4 +1,4 @@
-"""Builds the virtual environments of benchmarks, each completely or not at all."""
+"""Builds the virtual environments of benchmarks and policies, each completely or not at all."""
 
 import fcntl
 import re
@@ -6,13 +6,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from harness.contracts.errors import UsageError
-from harness.contracts.registry import BENCHMARK_GROUP, POLICY_GROUP, families
+from harness.contracts.registry import (
+    BENCHMARK_GROUP,
+    POLICY_GROUP,
+    families,
+    policy_class,
+    policy_names,
+)
 from harness.contracts.venv import (
     FOLDER_VARIABLE,
     MINOR,
@@ -67,14 +73,17 @@ def remove(venv: VirtualEnv) -> bool:
 
 
 def virtual_envs() -> dict[str, VirtualEnv]:
-    """Return the environments that the installed families declare, by name."""
-    declared = (family.venv for family in families().values())
+    """Return the environments that the installed families and policies declare, by name."""
+    declared = [family.venv for family in families().values()]
+    for name in policy_names():
+        with suppress(UsageError):  # One that cannot be imported here declares nothing.
+            declared.append(policy_class(name).venv)
     return {venv.name: venv for venv in declared if venv is not None}
 
 
 def trial(venv: VirtualEnv, home: Path | None = None) -> str | None:
     """Return why the environment's modules cannot be imported and the likely fix, or None."""
-    modules = ", ".join((*ENGINE_IMPORTS, *venv.imports))
+    modules = ", ".join((*(ENGINE_IMPORTS if venv.engine else ()), *venv.imports))
     interpreter = (home or venv.home) / "bin" / "python"
     try:
         # In another folder: the current one would be on the import path.
@@ -115,8 +124,9 @@ def _fill(venv: VirtualEnv, home: Path, tell: Callable[[str], None]) -> None:
     if venv.alone:
         tell(f"installing without dependencies: {', '.join(venv.alone)}")
         _run([*pip, "--no-deps", *venv.alone])
-    _link_engine(home / "lib" / f"python{MINOR}" / "site-packages")
-    _link_shares(venv, home / "share" / "assay")
+    if venv.engine:
+        _link_engine(home / "lib" / f"python{MINOR}" / "site-packages")
+        _link_shares(venv, home / "share" / "assay")
     problem = trial(venv, home)
     if problem:
         raise UsageError(problem)

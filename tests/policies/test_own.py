@@ -131,6 +131,14 @@ class Broken:
 """
 
 
+EVERY_OBSERVATION = LEROBOT.replace("predict_action_chunk", "_predict").replace(
+    "    cameras = (",
+    "    class config:\n        device, n_obs_steps, n_action_steps = 'cpu', 2, 4\n    cameras = (",
+    1,
+)
+"""A policy that has to see every observation."""
+
+
 @pytest.fixture
 def plain(tmp_path: Path) -> str:
     (tmp_path / "my_policy.py").write_text(PLAIN)
@@ -257,19 +265,11 @@ def test_identity_contains_arguments_and_the_files_that_are_named(
     assert sorted(Path(path).name for path in files) == ["20k.pt", "weights.txt"]
 
 
-def test_lerobot_policies_of_two_kinds_are_two_policies(lerobot: str) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
-    one, two = (make_policy(f"{k}:{lerobot}:Act").spec.name for k in ("lerobot", "lerobot-chunks"))
-    assert one != two
-
-
 def test_a_policy_that_executes_another_number_of_actions_than_the_protocol_is_refused(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    config = "    class config:\n        device, n_action_steps = 'cpu', 4\n"
-    code = LEROBOT.replace("    cameras = (", config + "    cameras = (", 1)
-    (tmp_path / "act.py").write_text(code)
+    (tmp_path / "act.py").write_text(EVERY_OBSERVATION)
     plan = work(f"lerobot:{tmp_path}/act.py:Act", 1)
     assert len(list(run_inline(plan, plan.specs, print))) == 2  # This card executes 4.
     requests = (BenchmarkRequest("points_two", protocol="tenth"),)
@@ -322,29 +322,48 @@ def test_global_generators_are_seeded_from_the_stream_and_restored() -> None:
     assert not set(seeded_draw(6)) & set(drawn)
 
 
-@pytest.mark.parametrize("kind", ["lerobot", "lerobot-chunks"])
+@pytest.mark.parametrize("code", [LEROBOT, EVERY_OBSERVATION])
 @pytest.mark.parametrize("name", ["Act", "make"])
-def test_lerobot_policy_keeps_no_state_between_episodes(lerobot: str, kind: str, name: str) -> None:
+def test_lerobot_policy_keeps_no_state_between_episodes(
+    tmp_path: Path, code: str, name: str
+) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    plan = work(f"{kind}:{lerobot}:{name}")
+    (tmp_path / "act.py").write_text(code)
+    plan = work(f"lerobot:{tmp_path}/act.py:{name}")
     expected = inline(plan)
     assert {record["outcome"] for record in expected} <= {"success", "failure"}
     assert in_order(plan, [3, 1, 2, 0, 7, 5, 6, 4]) == expected
 
 
-def test_lerobot_chunks_can_be_served_and_lerobot_cannot(lerobot: str) -> None:
+def test_a_lerobot_policy_that_needs_every_observation_cannot_be_served(
+    lerobot: str, tmp_path: Path
+) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    assert make_policy(f"lerobot:{lerobot}:Act").needs_env
+    (tmp_path / "act.py").write_text(EVERY_OBSERVATION)
     with pytest.raises(UsageError, match="needs the simulator, so it cannot be served"):
-        PolicyServer(Serving(reference=f"lerobot:{lerobot}:Act", port=0), print)
-    assert not make_policy(f"lerobot-chunks:{lerobot}:Act").needs_env
+        PolicyServer(Serving(reference=f"lerobot:{tmp_path}/act.py:Act", port=0), print)
+    assert not make_policy(f"lerobot:{lerobot}:Act").needs_env
+
+
+def test_images_are_drawn_once_for_each_chunk_of_a_lerobot_policy(lerobot: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    plan = work(f"lerobot:{lerobot}:Act", 1)
+    for episode in run_inline(plan, plan.specs, print):
+        # The card executes 4 of a chunk's 8 actions.
+        assert episode.record.chunks == -(-episode.record.steps // 4)
+
+
+def test_a_lerobot_policy_that_needs_every_observation_must_say_so(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    (tmp_path / "act.py").write_text(EVERY_OBSERVATION.replace("_predict", "predict_action_chunk"))
+    with pytest.raises(UsageError, match="leave out its predict_action_chunk"):
+        make_policy(f"lerobot:{tmp_path}/act.py:Act").load()
 
 
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("lerobot:{}:Broken", r"an object with select_action\(batch\) and reset\(\); reset is"),
-        ("lerobot-chunks:{}:Broken", "predict_action_chunk is missing"),
+        ("lerobot:{}:Broken", r"Broken needs the method reset; give it LeRobot's select_action"),
         ("python:{}:Broken", "cannot be called with an observation; write lerobot:"),
     ],
 )

@@ -56,7 +56,7 @@ def test_an_exception_in_the_server_is_one_line() -> None:
 def test_a_lerobot_policy_is_checked(tmp_path: Path) -> None:
     file = tmp_path / "my_lerobot.py"
     file.write_text(LEROBOT)
-    found = checked(f"lerobot-chunks:{file}:Act", "points_seen")
+    found = checked(f"lerobot:{file}:Act", "points_seen")
     assert found["chunk"].text == "8 actions, the protocol executes 4"
     assert found["pictures"].level == "warning"
     assert "same bits" in found["repeatable"].text

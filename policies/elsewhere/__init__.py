@@ -1,0 +1,1 @@
+"""Policies that run in a Python environment of their own, beside Assay's."""
