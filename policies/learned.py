@@ -5,6 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ _STILL = 1e-3
 """Span of a number that hardly changed in the training data."""
 _LAST_OPTION = re.compile(r"(.+),([a-z_]+)=([A-Za-z0-9._+-]+)")
 """Splits the last ``,OPTION=VALUE`` from the text before it."""
+_A_GPU = re.compile(r"\d|GPU-|MIG-")
+"""How CUDA_VISIBLE_DEVICES begins if it names a GPU; other values hide all."""
 
 
 def split_options(source: str) -> tuple[Path, dict[str, Any]]:
@@ -85,11 +88,16 @@ class LearnedPolicy(Policy):
         hashes = self._checkpoint.all_hashes
         self.files = {str(folder / name): hashed for name, hashed in hashes.items()}
         self._warned = False
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def load(self) -> None:
-        """Read the weights."""
+        """Read the weights.
+
+        Raises:
+            UsageError: The checkpoint is damaged, or a GPU was asked for and PyTorch finds none.
+        """
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        # Not earlier: a policy may be made in one process and loaded in another.
+        self._device = find_device()
         self._model, tokenizer = self._checkpoint.load(self._device)
         contract = self._checkpoint.contract
         self._preparation = Preparation(contract.network, contract.normalization, tokenizer)
@@ -116,7 +124,8 @@ class LearnedPolicy(Policy):
             [seen["instruction"] for seen in observations],
         )
         before = self._model.evaluations
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+        half = torch.autocast(self._device.type, torch.bfloat16) if self._half else nullcontext()
+        with half:
             chunks = self._model.act(inputs.to(self._device), [q.stream for q in queries])
         self.evaluations += self._model.evaluations - before
         actions = contract.normalization.actions(chunks.float().cpu().numpy(), state)
@@ -164,3 +173,24 @@ def _stacked(images: Sequence[NDArray[np.uint8]], pixels: int) -> NDArray[np.uin
     if len({image.shape for image in images}) > 1:
         images = [resize_images(image[None], pixels)[0] for image in images]
     return np.stack(images)
+
+
+def find_device() -> torch.device:
+    """Return the GPU if there is one, otherwise the CPU.
+
+    Raises:
+        UsageError: CUDA_VISIBLE_DEVICES names a GPU, and PyTorch finds none. Ray sets it where a
+            policy has a GPU.
+    """
+    if torch.cuda.is_available():
+        # float32 as on the CPU: by default, convolutions on a GPU keep 10 of its 23 bits.
+        torch.backends.cudnn.allow_tf32 = False
+        return torch.device("cuda")
+    wanted = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if _A_GPU.match(wanted):
+        raise UsageError(
+            f"CUDA_VISIBLE_DEVICES={wanted:.80} names a GPU, and PyTorch {torch.__version__} finds "
+            "none: install a driver and a PyTorch for it, or compute on the CPU with --policy-gpus "
+            "0 (without --workers: with CUDA_VISIBLE_DEVICES=-1); see docs/gpu.md"
+        )
+    return torch.device("cpu")
