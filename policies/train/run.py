@@ -106,7 +106,10 @@ def train_all(job: Job, trainings: Sequence[Training], console: Console) -> None
         StorageError: The disk is full or gone.
     """
     samples = _SampleCache(job.memory)
+    # Before minutes of reading; but a process that forks must not touch a GPU.
+    _require_built(job.device)
     if job.workers == 1:
+        _device(job.device)
         for training in trainings:
             _train_one(job, training, samples, console)
         return
@@ -251,10 +254,30 @@ def _freeze(model: VLA, initial: InitialCheckpoint | None) -> None:
         part.requires_grad_(False)
 
 
-def _device(name: str) -> torch.device:
+def _require_built(name: str) -> None:
+    """Refuse a device that this PyTorch can never have, without touching it.
+
+    Raises:
+        UsageError: There is no such device.
+    """
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        kind = torch.device(name or "cpu").type
+    except RuntimeError as error:
+        raise UsageError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    built: bool = torch.backends.cuda.is_built()  # type: ignore[no-untyped-call]
+    if kind == "meta" or (kind == "cuda" and not built):
+        raise UsageError(
+            f"--device {name}: PyTorch {torch.__version__} cannot compute there; leave out "
+            "--device, or install a PyTorch with CUDA (docs/gpu.md)"
+        )
+
+
+def _device(name: str) -> torch.device:
+    device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {name}: {str(error).splitlines()[0]}") from error
+        raise UsageError(
+            f"--device {name}: {str(error).splitlines()[0]}; leave out --device, or see docs/gpu.md"
+        ) from error
     return device
