@@ -6,7 +6,7 @@
 Each episode is played by both loops, one after the other, in the same simulator: once by the
 scripted expert and once with random actions. CPU time is that of the steps, wait steps included.
 Everything that a step gives goes into a hash: the simulator's state, the observed state, the
-success, the sub-goals. The last line is one JSON object. A ratio of 2 means that robosuite's loop
+success, the sub-goals. Equal loops give one hash per episode, two otherwise. The last line is one JSON object. A ratio of 2 means that robosuite's loop
 takes twice as long.
 """
 
@@ -83,6 +83,7 @@ def measure(suite: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return a row for the expert's and one for the random actions in a suite."""
     totals = {(kind, loop): [0.0, 0] for kind in ("oracle", "random") for loop in LOOPS}
     equal = dict.fromkeys(("oracle", "random"), 0)
+    hashes: dict[str, list[str]] = {kind: [] for kind in equal}
     for task in options.tasks:
         env = LiberoEnv(suite, catalog.suites()[suite][task], protocols()["openpi"])
         play(env, "ours", "random", 0, 2)
@@ -95,6 +96,7 @@ def measure(suite: str, options: argparse.Namespace) -> list[dict[str, Any]]:
                     totals[kind, loop][0] += timed.seconds
                     totals[kind, loop][1] += timed.steps
                 equal[kind] += len(digests) == 1
+                hashes[kind].append(" ".join(sorted(each[:16] for each in digests)))
         env.close()
     rows = []
     for kind, count in equal.items():
@@ -102,7 +104,8 @@ def measure(suite: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         row = {"suite": suite, "actions": kind, "episodes": len(options.tasks) * options.episodes}
         row |= {"equal": count, "steps": totals[kind, "ours"][1]}
         row |= {f"{loop}_ms": round(value, 2) for loop, value in ms.items()}
-        rows.append(row | {"ratio": round(ms["robosuite"] / ms["ours"], 2)})
+        row |= {"ratio": round(ms["robosuite"] / ms["ours"], 2), "hashes": hashes[kind]}
+        rows.append(row)
     return rows
 
 
@@ -118,7 +121,7 @@ def main() -> None:
     for suite in options.suites:
         for row in measure(suite, options):
             results.append(row)
-            print(row, flush=True)
+            print({name: value for name, value in row.items() if name != "hashes"}, flush=True)
     mean = float(np.mean([row["ratio"] for row in results]))
     identical = all(row["equal"] == row["episodes"] for row in results)
     print(json.dumps({"identical": identical, "mean_ratio": round(mean, 2), "results": results}))
