@@ -86,6 +86,14 @@ def test_turning_on_a_stove_is_equal(stove: LiberoEnv) -> None:
     assert both(stove, "oracle", 0, 100)["success"]
 
 
+@pytest.mark.parametrize("suite", ["libero_spatial", "libero_object", "libero_10"])
+def test_a_short_episode_with_contacts_is_equal(suite: str) -> None:
+    env = make(suite, 1)
+    assert both(env, "random", 3, 30)["contacts"] > 0
+    assert both(env, "oracle", 3, 30)["steps"] == 30
+    env.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("suite", "task", "grasps", "succeeds"),
@@ -123,6 +131,37 @@ def test_pictures_are_equal(suite: str, task: int) -> None:
     env.close()
 
 
+@pytest.mark.parametrize("card", ["openpi", "original"])
+def test_the_wait_steps_use_the_exact_loop(stove: LiberoEnv, card: str) -> None:
+    """They start with the one substep in which a new controller does not update itself."""
+    protocol, kept = protocols()[card], stove.protocol
+    stove.protocol, taken, ends = protocol, [], []
+    for step in (stepping.robosuites_own(stove._control), stepping.ExactLoop(stove._control).step):
+        counted: list[Any] = []
+
+        def count(action: Any, step: Any = step, counted: list[Any] = counted) -> Any:
+            counted.append(action)
+            return step(action)
+
+        stove._step = count
+        stove.begin(3, 7)
+        taken.append(len(counted))
+        ends.append(stove.state_bytes() + stove.observe(())["state"].tobytes())
+    stove.protocol = kept
+    assert taken == [protocol.wait_steps] * 2
+    assert ends[0] == ends[1]
+
+
+def test_episodes_follow_each_other_as_in_robosuites_loop(stove: LiberoEnv) -> None:
+    """A reset in the middle of an episode leaves nothing of ours behind."""
+    ends: list[list[str]] = []
+    for step in (stepping.robosuites_own(stove._control), stepping.ExactLoop(stove._control).step):
+        stove._step = step
+        ends.append([play(stove, "random", episode, 25)["hash"] for episode in (1, 0, 1)])
+    assert ends[0] == ends[1]
+    assert ends[1][0] == ends[1][2]
+
+
 def test_a_state_that_explodes_is_reset_as_in_robosuites_loop(stove: LiberoEnv) -> None:
     """MuJoCo resets such a state in the middle of a control step."""
     ends = []
@@ -148,6 +187,8 @@ def test_a_state_that_explodes_is_reset_as_in_robosuites_loop(stove: LiberoEnv) 
         ("opt", "disableflags", mujoco.mjtDisableBit.mjDSBL_WARMSTART, "unusual options"),
         ("robot", "gripper", object(), "gripper is a object"),
         ("env", "hard_reset", True, "another simulator at every reset"),
+        ("macros", "ENABLE_NUMBA", False, "Numba is disabled"),
+        ("robot", "_ref_joint_vel_indexes", [1, 0, 2, 3, 4, 5, 6], "joints are in another order"),
         ("versions", "mujoco", "3.3.3", "mujoco is 3.3.2, not 3.3.3"),
         ("versions", "robosuite", "1.5.0", "robosuite is 1.4.0, not 1.5.0"),
     ],
@@ -160,6 +201,8 @@ def test_it_falls_back_with_a_notice(
     value: Any,
     reason: str,
 ) -> None:
+    from robosuite import macros
+
     control = stove._control
     robot = control.robots[0]
     if target == "versions":
@@ -167,7 +210,7 @@ def test_it_falls_back_with_a_notice(
     else:
         model = control.sim.model._model
         owners = {"controller": robot.controller, "opt": model.opt, "robot": robot}
-        owner = (owners | {"env": control.env})[target]
+        owner = (owners | {"env": control.env, "macros": macros})[target]
         monkeypatch.setattr(owner, name, value)
     with pytest.warns(RuntimeWarning, match=reason):
         step = stepping.fastest(control)
@@ -177,3 +220,42 @@ def test_it_falls_back_with_a_notice(
     slow = play(stove, "random", 0, 3)
     stove._step = stepping.ExactLoop(control).step
     assert play(stove, "random", 0, 3) == slow
+
+
+@pytest.mark.parametrize(
+    ("controller", "reason"),
+    [
+        ("OSC_POSITION", "controller's use_ori is False"),
+        ("JOINT_VELOCITY", "controller is a JointVelocityController"),
+    ],
+)
+def test_another_controller_of_robosuite_keeps_robosuites_loop(
+    controller: str, reason: str
+) -> None:
+    from libero.libero.envs.env_wrapper import ControlEnv
+
+    files = catalog.tasks("libero_goal")[STOVE]
+    control = ControlEnv(
+        bddl_file_name=str(files.bddl),
+        controller=controller,
+        use_camera_obs=False,
+        has_offscreen_renderer=False,
+        hard_reset=False,
+    )
+    with pytest.warns(RuntimeWarning, match=reason):
+        step = stepping.fastest(control)
+    control.reset()
+    sensed, _ = step(np.zeros(control.env.action_dim))
+    assert np.isfinite(sensed["robot0_eef_pos"]).all()
+    control.close()
+
+
+def test_an_environment_with_a_step_of_its_own_keeps_it(
+    stove: LiberoEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(type(stove._control.env)):  # type: ignore[misc]
+        def _post_action(self, action: Any) -> Any:
+            return super()._post_action(action)
+
+    monkeypatch.setattr(stove._control.env, "__class__", Counting)
+    assert stepping.unproven(stove._control) == "its Counting has its own _post_action"
