@@ -39,6 +39,7 @@ class LocalRay:
     def __init__(self, cores: int, **settings: Any) -> None:
         """Start Ray with so many CPUs; `settings` are those of `ray.init`."""
         _stay_on_loopback()
+        _write_no_statistics()
         base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
         self.folder = tempfile.mkdtemp("", "assay-", base if len(base) <= LONGEST_BASE else "/tmp")
         self._reaper = subprocess.Popen(
@@ -144,3 +145,11 @@ def _stay_on_loopback() -> None:
     """
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def _write_no_statistics() -> None:
+    """Keep Ray's processes from writing their statistics into their logs every minute.
+
+    Nobody reads them, and they are what makes Ray's folder grow in a long run.
+    """
+    os.environ.setdefault("RAY_event_stats_print_interval_ms", "0")
