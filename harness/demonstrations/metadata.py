@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from harness.contracts.bounded_files import open_regular, read_bounded
+from harness.contracts.bounded_files import read_bounded
 from harness.contracts.errors import UsageError
 from harness.contracts.foreign_text import error_line
 from harness.contracts.vectors import Layout, Part
@@ -32,6 +31,7 @@ from harness.demonstrations.dataset import (
     OWN_PREFIX,
     PROVENANCE_FILE,
 )
+from harness.demonstrations.parquet_files import open_parquet, plain_rows
 
 _LARGEST_SIDE = 8192
 """Pixels of an image's side, at most. More would be a wrong number."""
@@ -49,6 +49,8 @@ _COUNTS = {"episode_index": 0, "length": 1, "data/chunk_index": 0, "data/file_in
 
 None may exceed `_LARGEST`, so that no damaged length asks for more memory than there is.
 """
+_USED = (*_COUNTS, "tasks", *(OWN_PREFIX + name for name in IDENTITY))
+"""The columns of the list of demonstrations that are read."""
 _VECTORS = {"state": STATE_COLUMN, "action": ACTION_COLUMN}
 
 
@@ -106,6 +108,7 @@ def reading_file(path: Path) -> Iterator[None]:
         AttributeError,
         OverflowError,
         RecursionError,
+        MemoryError,
         pa.ArrowException,
     )
     try:
@@ -156,13 +159,12 @@ def read_episode_entries(folder: Path) -> list[EpisodeEntry]:
     """
     entries: list[EpisodeEntry] = []
     for path in sorted((folder / "meta/episodes").glob("*/*.parquet")):
-        with reading_file(path), open_regular(path) as file:
-            described = pq.read_metadata(file)
-            names = [n for n in described.schema.to_arrow_schema().names if n[:6] != "stats/"]
-            if described.num_rows > _MOST_EPISODES:
-                raise ValueError(f"it has {described.num_rows} rows, over {_MOST_EPISODES}")
-            rows = pq.read_table(file, columns=names).to_pylist()
-            entries += [_entry(folder, row, number) for number, row in enumerate(rows)]
+        with reading_file(path), open_parquet(path, _USED) as file:
+            if file.count > _MOST_EPISODES:
+                raise ValueError(f"it has {file.count} rows, over {_MOST_EPISODES}")
+            for first, table in file.tables():
+                rows = enumerate(plain_rows(table), first)
+                entries += [_entry(folder, row, number) for number, row in rows]
     if not entries:
         raise UsageError(f"{folder} holds no demonstrations: meta/episodes is empty")
     return entries

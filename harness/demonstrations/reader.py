@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.contracts.bounded_files import open_regular
 from harness.contracts.errors import UsageError, require_known
 from harness.demonstrations.column_statistics import Statistics
 from harness.demonstrations.columns import ACTION_COLUMN, HAS_IMAGES, PERTURBED, STATE_COLUMN
@@ -22,12 +20,14 @@ from harness.demonstrations.dataset import INFO_FILE, STATISTICS_FILE
 from harness.demonstrations.demonstration import Demonstration
 from harness.demonstrations.images import EncodedImages
 from harness.demonstrations.metadata import (
+    EpisodeEntry,
     read_episode_entries,
     read_info,
     read_json,
     read_layouts,
     reading_file,
 )
+from harness.demonstrations.parquet_files import open_parquet
 from harness.demonstrations.rows import (
     STEP_COLUMNS,
     DataRows,
@@ -135,11 +135,8 @@ class Demonstrations:
         """
         entry, start = self._episodes[index], self._places.starts[index]
         _, first = self._places.place(start)
-        with reading_file(entry.path), open_regular(entry.path) as file:
-            columns, wanted = self._wanted(self.cameras), [("episode_index", "==", entry.index)]
-            require_columns(pq.read_schema(file), columns)
-            table = pq.read_table(file, columns=columns, filters=wanted)
-            rows = self._checked(table, self.cameras, expected_steps([entry]), first)
+        with reading_file(entry.path):
+            rows = _joined(list(self._read(entry.path, self.cameras, [entry], first)))
             steps = np.flatnonzero(rows.has_images & bool(self.cameras))
             return Demonstration(
                 **entry.identity,
@@ -172,12 +169,15 @@ class Demonstrations:
         roles = tuple(self.cameras) if cameras is None else tuple(cameras)
         for role in roles:
             require_known("camera", role, self.cameras)
-        tables = list(self._tables(roles))
-        state = np.concatenate([table.state for table in tables])
-        action = np.concatenate([table.action for table in tables])
-        perturbed = np.concatenate([table.perturbed for table in tables])
-        has_images = np.concatenate([table.has_images for table in tables])
-        rows = np.flatnonzero(has_images | (not roles))
+        read = _joined(
+            [
+                rows
+                for path, episodes in self._places.files.items()
+                for rows in self._read(path, roles, episodes)
+            ]
+        )
+        state, action, perturbed = read.state, read.action, read.perturbed
+        rows = np.flatnonzero(read.has_images | (not roles))
         starts = self._places.starts
         ends = np.append(starts[1:], len(action))
         episode = np.searchsorted(ends, rows, side="right")
@@ -194,36 +194,39 @@ class Demonstrations:
             chunk=action[kept[np.minimum(ahead, last)]],
             padded=ahead > last,
             cut=(last < np.minimum(end, ahead[:, -1:]))[:, 0],
-            image={
-                role: self._images(role, list(chain(*(t.contents[role] for t in tables))), rows)
-                for role in roles
-            },
+            image={role: self._images(role, read.contents[role], rows) for role in roles},
             instruction=self._instruction[episode],
             episode=episode,
             step=rows - starts[episode],
         )
 
-    def _wanted(self, roles: Iterable[str]) -> list[str]:
-        images = [self._info.columns[role] for role in roles]
-        numbers = [STATE_COLUMN, ACTION_COLUMN, *STEP_COLUMNS]
-        return [*numbers, *self._info.flags, *images]
+    def _read(
+        self, path: Path, roles: Iterable[str], episodes: Sequence[EpisodeEntry], first: int = 0
+    ) -> Iterator["_Rows"]:
+        """Read demonstrations of a data file, one row group at a time, because it may be large.
 
-    def _tables(self, roles: Sequence[str]) -> Iterator["_Rows"]:
-        """Read the data files in order, one row group at a time, because they may be large."""
-        for path, episodes in self._places.files.items():
-            with reading_file(path), open_regular(path) as opened, pq.ParquetFile(opened) as file:
-                count = sum(episode.length for episode in episodes)
-                if file.metadata.num_rows != count:
-                    raise ValueError(
-                        f"it has {file.metadata.num_rows} rows, but its demonstrations have {count}"
-                    )
-                require_columns(file.schema_arrow, self._wanted(roles))
-                steps, first = expected_steps(episodes), 0
-                for group in range(file.num_row_groups):
-                    table = file.read_row_group(group, self._wanted(roles))
-                    after = first + table.num_rows
-                    yield self._checked(table, roles, steps[first:after], first)
-                    first = after
+        Args:
+            path: The file.
+            roles: The cameras to read.
+            episodes: The demonstrations.
+            first: The number of their first row in the file.
+
+        Raises:
+            UsageError: The file is damaged.
+        """
+        images = [self._info.columns[role] for role in roles]
+        vectors = (STATE_COLUMN, ACTION_COLUMN)
+        names = [*vectors, *STEP_COLUMNS, *self._info.flags]
+        parts = [f"{name}.{part}" for name in images for part in ("bytes", "path")]
+        with reading_file(path), open_parquet(path, names + parts) as file:
+            count = sum(episode.length for episode in self._places.files[path])
+            if file.count != count:
+                raise ValueError(f"it has {file.count} rows, but its demonstrations have {count}")
+            require_columns(file.schema, vectors, self._info.flags, images)
+            steps = expected_steps(episodes)
+            for low, table in file.tables(first, first + len(steps)):
+                part = steps[low - first : low - first + table.num_rows]
+                yield self._checked(table, roles, part, low)
 
     def _checked(
         self, table: pa.Table, roles: Iterable[str], steps: NDArray[np.int64], first: int
@@ -272,6 +275,20 @@ class _Rows:
     has_images: NDArray[np.bool_]
     perturbed: NDArray[np.bool_]
     contents: Mapping[str, list[bytes]]
+
+
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    """Return the rows of several parts as one."""
+    return _Rows(
+        state=np.concatenate([part.state for part in parts]),
+        action=np.concatenate([part.action for part in parts]),
+        has_images=np.concatenate([part.has_images for part in parts]),
+        perturbed=np.concatenate([part.perturbed for part in parts]),
+        contents={
+            role: list(chain(*(part.contents[role] for part in parts)))
+            for role in parts[0].contents
+        },
+    )
 
 
 def _moving(

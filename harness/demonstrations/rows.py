@@ -72,15 +72,42 @@ def expected_steps(episodes: Sequence[EpisodeEntry]) -> NDArray[np.int64]:
     return np.column_stack([indices, np.concatenate([np.arange(length) for length in lengths])])
 
 
-def require_columns(schema: pa.Schema, names: Sequence[str]) -> None:
-    """Require that a file has these columns.
+def require_columns(
+    schema: pa.Schema, vectors: Sequence[str], flags: Sequence[str], images: Sequence[str]
+) -> None:
+    """Require that a file has these columns and `STEP_COLUMNS`, before any of them is read.
 
     Raises:
-        ValueError: One is missing.
+        ValueError: A column is missing, or holds something else.
     """
-    for name in names:
+    for name in (*vectors, *STEP_COLUMNS, *flags, *images):
         if name not in schema.names:
             raise ValueError(f"the column {name} is missing")
+    for name in STEP_COLUMNS:
+        if not pa.types.is_integer(kind := schema.field(name).type):
+            raise ValueError(f"{name} must hold whole numbers, not {_shown(kind)}")
+    for name in vectors:
+        kind = schema.field(name).type
+        number = kind.value_type if hasattr(kind, "value_type") else kind
+        if not (pa.types.is_floating(number) or pa.types.is_integer(number)):
+            raise ValueError(f"{name} must hold numbers, not {_shown(number)}")
+    for name in flags:
+        if not pa.types.is_boolean(kind := schema.field(name).type):
+            raise ValueError(f"{name} must hold true or false, not {_shown(kind)}")
+    for name in images:
+        _require_embedded(name, schema.field(name).type)
+
+
+def _require_embedded(name: str, kind: pa.DataType) -> None:
+    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
+        raise ValueError(f"{name} must hold image files, not {_shown(kind)}; embed the pictures")
+    content = kind.field("bytes").type
+    if not (pa.types.is_binary(content) or pa.types.is_large_binary(content)):
+        raise ValueError(f"{name} must hold the bytes of image files, not {_shown(content)}")
+
+
+def _shown(kind: pa.DataType) -> str:
+    return str(kind)[:80]
 
 
 def require_steps(table: pa.Table, expected: NDArray[np.int64], first: int) -> None:
@@ -119,8 +146,6 @@ def finite_vectors(table: pa.Table, name: str, size: int, first: int) -> NDArray
                 f"{row_name(first + row)}: {name} has {sizes[row]} numbers, not {size}"
             )
         column = column.flatten()
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise ValueError(f"{name} must hold numbers, not {column.type}")
     if len(column) != table.num_rows * size:
         raise ValueError(f"{name} must hold vectors of {size} numbers, not single numbers")
     given: NDArray[np.generic] = column.to_numpy(zero_copy_only=False)
@@ -138,12 +163,11 @@ def flags(table: pa.Table, name: str) -> NDArray[np.bool_]:
     """Return a column of flags.
 
     Raises:
-        ValueError: It holds something else.
+        ValueError: It has empty rows.
     """
     column = table[name]
-    if not pa.types.is_boolean(column.type) or column.null_count:
-        found = "empty rows" if column.null_count else column.type
-        raise ValueError(f"{name} must hold true or false, not {found}")
+    if column.null_count:
+        raise ValueError(f"{name} must hold true or false, not empty rows")
     values: NDArray[np.bool_] = column.to_numpy()
     return values
 
@@ -155,17 +179,13 @@ def image_files(table: pa.Table, name: str, wanted: NDArray[np.bool_], first: in
         ValueError: A row holds no file, perhaps only its path, which is never followed.
     """
     column = table[name]
-    embedded = pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0
-    if not embedded:
-        raise ValueError(f"{name} must hold image files, not {column.type}; embed the pictures")
-    contents = pc.struct_field(column, "bytes")
-    if not (pa.types.is_binary(contents.type) or pa.types.is_large_binary(contents.type)):
-        raise ValueError(f"{name} must hold the bytes of image files, not {contents.type}")
+    contents = pc.struct_field(column, "bytes").combine_chunks()
     empty = wanted & np.asarray(contents.is_null())
     for row in np.flatnonzero(empty):
         raise ValueError(
             f"{row_name(first + row)}: {name} holds no image file, only "
-            f"{str(column[int(row)])[:80]}; embed the pictures"
+            f"{column[int(row)].as_py()!s:.80}; embed the pictures"
         )
-    files: list[bytes] = contents.filter(pa.array(wanted)).to_pylist()
-    return files
+    # Equal files are one object.
+    files: list[bytes] = contents.dictionary.to_pylist()
+    return [files[index] for index in contents.indices.filter(pa.array(wanted)).to_pylist()]
