@@ -6,13 +6,14 @@ import importlib.util
 import io
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import model_cache
 from benchmarks.libero.catalog import TaskFiles
 
 
@@ -26,12 +27,13 @@ def build_control(files: TaskFiles) -> Any:
     with contextlib.redirect_stdout(io.StringIO()):
         from libero.libero.envs.env_wrapper import ControlEnv
 
-        control = ControlEnv(
-            bddl_file_name=str(files.bddl),
-            use_camera_obs=False,
-            has_offscreen_renderer=False,
-            hard_reset=False,
-        )
+        with _models_kept():
+            control = ControlEnv(
+                bddl_file_name=str(files.bddl),
+                use_camera_obs=False,
+                has_offscreen_renderer=False,
+                hard_reset=False,
+            )
     _reset_as_hard(control.sim, _unplaced(control.env))
     return control
 
@@ -64,6 +66,19 @@ def _let_gl_be_chosen() -> None:
     sys.modules[name] = macros
     spec.loader.exec_module(macros)
     macros.MUJOCO_GPU_RENDERING = False  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _models_kept() -> Iterator[None]:
+    """Let robosuite take its model from the cache."""
+    from robosuite.utils.binding_utils import MjSim
+
+    compiling = vars(MjSim)["from_xml_string"]
+    MjSim.from_xml_string = classmethod(lambda cls, xml: cls(model_cache.compiled(xml)))
+    try:
+        yield
+    finally:
+        MjSim.from_xml_string = compiling
 
 
 def _unplaced(env: Any) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
