@@ -73,5 +73,7 @@ fi
 # torch first: what depends on it would otherwise choose a build of its own.
 "$venv/bin/python" -m pip install -q --disable-pip-version-check torch -c constraints.txt
 "$venv/bin/python" -m pip install -q --disable-pip-version-check \
-  -e ".[all,demos,libero,maniskill,policies,vlabench,dev]" -c constraints.txt
+  -e ".[all,demos,libero,maniskill,metaworld,policies,vlabench,dev]" -c constraints.txt
+# Meta-World pins another mujoco than LIBERO.
+"$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps metaworld -c constraints.txt
 "$venv/bin/python" run_eval.py doctor

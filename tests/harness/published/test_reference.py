@@ -194,7 +194,7 @@ def test_only_known_averages_and_differences_are_wrong(result: Audit) -> None:
         ("ManiSkill", "RDT", "", "", "53.6"),
         ("ManiSkill", "Diffusion Policy", "", "", "30.2"),
     }
-    assert len(result.confirmed) == 132
+    assert len(result.confirmed) == 134
     # Averages without printed cells: from the text of v2, leaderboards and abstracts.
     assert {row.source for row in result.unchecked} == {
         "e0-paper-v2",
@@ -278,7 +278,7 @@ def change(path: Path, old: str, value: str) -> None:
 def test_the_command_prints_both_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert AuditCommand()() == 0
     printed = capsys.readouterr().out
-    assert "132 agree with their parts, 12 do not, and 19 have no printed parts" in printed
+    assert "134 agree with their parts, 12 do not, and 19 have no printed parts" in printed
     assert "| source" in printed
     assert "| e0-paper-v2     | Table 2" in printed
     with pytest.raises(UsageError, match="holds no published tables"):
