@@ -38,17 +38,18 @@ from harness.runs.folder import Run
 from perf._processes import by_kind, is_alive, start, still_alive
 
 WEIGHTS = {
-    "env actor": 20,
-    "policy actor": 10,
-    "guard": 1,
+    "env actor": 60,
+    "policy actor": 30,
+    "guard": 4,
     "helper": 1,
-    "driver": 1,
+    "driver": 2,
     "raylet": 1,
     "GCS": 1,
 }
 """How often each kind is chosen. The reaper is left out: nothing replaces it."""
-POLICIES = ["homing", "ragged", "still", "remembering"]
-"""Some draw random numbers, return chunks of any length, see pictures or have a memory."""
+AVERAGING = f"python:{Path(__file__).parent / '_averaging.py'}:Averaging"
+POLICIES = ["homing", "ragged", "still", AVERAGING]
+"""They draw random numbers, return chunks of any length, see pictures, and have a memory."""
 SILENCE = 300.0
 """Seconds without a new episode, or a new start, after which the run counts as hung."""
 MOST_EMPTY_STARTS = 20
@@ -186,7 +187,7 @@ def measure(options: argparse.Namespace, folder: Path, bar: Progress) -> dict[st
     each = options.episodes // (2 * len(options.policies))
     episodes = 2 * len(options.policies) * each
     command = ["--policy", *options.policies, "--benchmark", "points_filmed"]
-    command += ["--protocol", "short", "--episodes", str(each)]
+    command += ["--protocol", "short", "--replan", "1", "--episodes", str(each)]
     run = KillRun(
         command,
         folder,
@@ -198,7 +199,8 @@ def measure(options: argparse.Namespace, folder: Path, bar: Progress) -> dict[st
     inline = start(
         [*command, "--out", str(folder / "inline")], run.temporary, folder / "inline.txt"
     )
-    found: dict[str, Any] = {"episodes": episodes, "policies": options.policies}
+    names = [policy.rpartition("/")[2] for policy in options.policies]
+    found: dict[str, Any] = {"episodes": episodes, "policies": names}
     found |= {"workers": options.workers, "seed": options.seed}
     try:
         run.play(bar)
