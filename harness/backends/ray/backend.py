@@ -23,6 +23,10 @@ Ray's default of 100 KiB sends pictures through the object store, at twice the C
 see `perf/overhead.py`.
 """
 
+_ENVIRONMENT = ONE_CORE | FRAMES_GO_DIRECTLY
+"""Environment variables of every actor."""
+_QUIET: Mapping[str, Any] = {"log_to_driver": False, "logging_level": "critical"}
+
 LISTENER_TIMEOUT = 10.0
 """Seconds in which the head of a cluster must accept a connection."""
 
@@ -40,7 +44,7 @@ def run_ray(
     """Play the episodes on Ray's actors; the records are the inline backend's."""
     if not specs:
         return
-    started = connect(options)
+    started = connect(options, any(map(work.interpreter, specs)))
     lost = False
     try:
         driver = Driver(work, specs, options, tell)
@@ -57,24 +61,24 @@ def run_ray(
             disconnect(lost)
 
 
-def connect(options: RayOptions) -> bool:
+def connect(options: RayOptions, runtime_envs: bool = True) -> bool:
     """Join a cluster or start one on loopback; return False if Ray is connected already.
+
+    Args:
+        options: The cluster's address, or the workers that a local Ray must hold.
+        runtime_envs: Whether an actor may need another Python program; a local Ray starts faster
+            without.
 
     Raises:
         UsageError: There is no cluster at the address, or Ray cannot start here.
     """
     if ray.is_initialized():
         return False
-    settings: dict[str, Any] = {
-        "runtime_env": {"env_vars": ONE_CORE | FRAMES_GO_DIRECTLY},
-        "log_to_driver": False,
-        "logging_level": "critical",
-    }
     with undisturbed():
         if options.address:
-            _join(options.address, settings)
+            _join(options.address)
         else:
-            _start(options, settings)
+            _start(options, runtime_envs)
     return True
 
 
@@ -86,19 +90,20 @@ def disconnect(lost: bool = False) -> None:
         shut_down()
 
 
-def _join(address: str, settings: Mapping[str, Any]) -> None:
+def _join(address: str) -> None:
     try:
         require_listener(address, LISTENER_TIMEOUT)
-        ray.init(address, **settings)
+        ray.init(address, runtime_env={"env_vars": _ENVIRONMENT}, **_QUIET)
     except (OSError, RuntimeError, ValueError) as error:
         why = " ".join(str(error).split())[:LONGEST_MESSAGE]
         raise UsageError(f"no Ray cluster answers at {address}: {why}") from error
 
 
-def _start(options: RayOptions, settings: Mapping[str, Any]) -> None:
+def _start(options: RayOptions, runtime_envs: bool) -> None:
     cores = max(options.workers, os.cpu_count() or 1)
     try:
-        _local.append(LocalRay(cores, **settings))
+        # An actor starts at once with what it inherits; a runtime environment is made first.
+        _local.append(LocalRay(cores, runtime_envs, _ENVIRONMENT, **_QUIET))
     except Exception as error:
         why = " ".join(str(error).split())[:LONGEST_MESSAGE]
         raise UsageError(

@@ -20,6 +20,7 @@ from ray._private import worker as ray_worker
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from harness.backends.ray import reaper
+from harness.backends.ray.lean import NO_IDLE_WORKERS, lean
 
 LONGEST_BASE = 26
 """Characters of the path in which Ray's folder is made: the path of a socket may have 107."""
@@ -36,8 +37,17 @@ class LocalRay:
     their sockets, which listen on loopback.
     """
 
-    def __init__(self, cores: int, **settings: Any) -> None:
-        """Start Ray with so many CPUs; `settings` are those of `ray.init`."""
+    def __init__(
+        self, cores: int, runtime_envs: bool, environment: Mapping[str, str], **settings: Any
+    ) -> None:
+        """Start Ray.
+
+        Args:
+            cores: The CPUs that actors may reserve.
+            runtime_envs: Whether actors may ask for a runtime environment.
+            environment: Environment variables of every actor.
+            settings: Those of `ray.init`.
+        """
         _stay_on_loopback()
         _write_no_statistics()
         base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
@@ -50,7 +60,7 @@ class LocalRay:
             start_new_session=True,
         )
         try:
-            self._start(cores, settings)
+            self._start(cores, runtime_envs, environment, settings)
         except BaseException:
             self.close()
             raise
@@ -70,10 +80,16 @@ class LocalRay:
             # Ray's shutdown may make it again.
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, cores: int, settings: Mapping[str, Any]) -> None:
+    def _start(
+        self,
+        cores: int,
+        runtime_envs: bool,
+        environment: Mapping[str, str],
+        settings: Mapping[str, Any],
+    ) -> None:
         _have_token()
-        os.environ[reaper.MARK] = self.folder
-        try:
+        inherited = {reaper.MARK: self.folder, **NO_IDLE_WORKERS, **environment}
+        with _environment(inherited), lean(runtime_envs):
             ray.init(
                 "local",  # Without this Ray would join whatever `ray start` has left running here.
                 num_cpus=cores,
@@ -81,13 +97,26 @@ class LocalRay:
                 _temp_dir=str(Path(self.folder, "r")),
                 **settings,
             )
-        finally:
-            del os.environ[reaper.MARK]
 
     def _reap(self) -> None:
         assert self._reaper.stdin is not None
         self._reaper.stdin.close()
         self._reaper.wait()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables, which Ray's processes inherit."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
