@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from assay.results import Results, load
 from harness.contracts.errors import UsageError
-from harness.statistics.verdict import verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +114,8 @@ def _frame(results: Results) -> "pd.DataFrame":
 
 def _table(compared: "list[ComparedTasks]") -> "pd.DataFrame":
     import pandas as pd
+
+    from harness.statistics.verdict import verdict
 
     rows = [
         {
