@@ -28,7 +28,8 @@ def start(command: Sequence[str], temporary: Path, log: Path) -> "subprocess.Pop
     with log.open("ab") as file:
         return subprocess.Popen(
             [sys.executable, str(_ROOT / "run_eval.py"), "run", *command],
-            env=os.environ | {"RAY_TMPDIR": str(temporary)},
+            # Ray gives its workers a niceness of 15: beside other work they would hardly run.
+            env=os.environ | {"RAY_TMPDIR": str(temporary), "RAY_worker_niceness": "0"},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -48,8 +48,8 @@ WEIGHTS = {
 }
 """How often each kind is chosen. The reaper is left out: nothing replaces it."""
 AVERAGING = f"python:{Path(__file__).parent / '_averaging.py'}:Averaging"
-POLICIES = ["homing", "ragged", "still", AVERAGING]
-"""They draw random numbers, return chunks of any length, see pictures, and have a memory."""
+POLICIES = ["homing", AVERAGING]
+"""Both draw random numbers. One is asked in batches, the other has a memory."""
 SILENCE = 300.0
 """Seconds without a new episode, or a new start, after which the run counts as hung."""
 MOST_EMPTY_STARTS = 20
