@@ -8,15 +8,21 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.libero import stepping
+from benchmarks.libero import culling, stepping
 from benchmarks.libero.env import LiberoEnv
 
 Change = Callable[[LiberoEnv], None]
 """Changes a new environment."""
 
 
+def draw_everything(env: LiberoEnv) -> None:
+    """Draw also what no camera can see."""
+    env._snapshot.leave_out = culling.everything
+
+
 def robosuites_step(env: LiberoEnv) -> None:
-    """Step with robosuite's own loop."""
+    """Step with robosuite's own loop, and draw everything."""
+    draw_everything(env)
     env._step = stepping.robosuites_own(env._control)
 
 
@@ -43,6 +49,18 @@ def render_every_step(env: LiberoEnv) -> None:
 
 def as_it_is(env: LiberoEnv) -> None:
     """Change nothing."""
+
+
+def draw_after_building() -> None:
+    """Let every new environment draw both cameras once, which makes its GL context."""
+    build = LiberoEnv.__init__
+
+    def draw(env: LiberoEnv, *args: Any, **options: Any) -> None:
+        build(env, *args, **options)
+        env.begin(0, 0)
+        env.observe()
+
+    LiberoEnv.__init__ = draw  # type: ignore[method-assign, assignment]
 
 
 @contextmanager

@@ -50,14 +50,14 @@ class Suite:
         reset_s: CPU seconds of a reset without its wait steps.
         build_s: CPU seconds of building a task's simulator.
         step_ms: CPU milliseconds of a control step by the name of the loop.
-        picture_ms: CPU milliseconds of a picture that the CPU draws.
+        picture_ms: CPU milliseconds of a picture that the CPU draws, by the name of the loop.
     """
 
     steps: float
     reset_s: float
     build_s: float
     step_ms: dict[str, float]
-    picture_ms: float
+    picture_ms: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Setting:
         name: The row's name.
         workers: Environments at the same time.
         batch: Observations in a batch of the policy.
-        step: The loop that steps, a key of `Suite.step_ms`.
+        step: The loop that steps, a key of `Suite.step_ms` and `Suite.picture_ms`.
         every_step: Whether both cameras are drawn in every step.
         gpu_draws: Whether the GPU draws.
     """
@@ -99,7 +99,9 @@ def predict(suites: dict[str, Suite], setting: Setting) -> dict[str, object]:
         steps = SUCCESS[name] * suite.steps + (1 - SUCCESS[name]) * LIMITS[name]
         looks = steps / REPLAN
         pictures = CAMERAS * (steps + WAIT_STEPS if setting.every_step else looks)
-        picture_ms = PICTURE_MS if setting.gpu_draws else suite.picture_ms / CORE_SPEED
+        picture_ms = (
+            PICTURE_MS if setting.gpu_draws else suite.picture_ms[setting.step] / CORE_SPEED
+        )
         step_ms = suite.step_ms[setting.step] / CORE_SPEED
         of_episode = (steps + WAIT_STEPS) * step_ms + pictures * picture_ms + looks * SEND_MS
         cpu += share * (of_episode / 1000 + suite.reset_s / CORE_SPEED)

@@ -1,17 +1,22 @@
 """What each change saves of a LIBERO episode, what remains, and what a GPU server would do.
 
-    python perf/ablation.py [--suites libero_object ...] [--tasks 0 1] [--episodes 3]
-        [--parts table server] [--policies oracle vla:checkpoints/libero/regression]
+    python perf/ablation.py [--suites libero_object ...] [--tasks 1] [--episodes 2]
+        [--parts rows rest policies] [--out results/performance/ablation.json]
 
-The scripted expert plays every episode once and its actions are kept. Then each row plays these
-actions again through the ordinary engine. In every row the policy looks at both cameras each 5
-steps, as under the protocol openpi. All that it sees, the record and the final state go into one
+`rows`: the scripted expert plays every episode once and its actions are kept. Then each row plays
+these actions again through the ordinary engine. In every row the policy looks at both cameras each
+5 steps, as under the protocol openpi. All that it sees, the record and the final state go into one
 hash per episode, which must be the same in every row. CPU seconds are those of the process that
-steps, without building the simulator; the first episode of a simulator is not counted, because it
-also makes the GL context. The last line is one JSON object.
+steps, without building the simulator and its first pictures.
 
-`--parts policies` plays two episodes of each task by real policies, with robosuite's step and with
-ours in turn. Both draw on demand.
+`rest`: what the parts of an episode cost, and what of them is MuJoCo and the drawing itself.
+
+`policies`: two episodes of each task by real policies, in turn with robosuite's step and all drawn,
+and as it is now.
+
+The file of results keeps what other suites and parts gave, so they can be measured one by one. The
+last line is one JSON object: the file's content with the means over its suites, and the prediction
+for a GPU server (`perf/_server.py`).
 """
 
 import argparse
@@ -22,14 +27,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
 
 from benchmarks.gl import choose_gl
 from perf import _points
@@ -40,7 +45,7 @@ os.environ.setdefault("MUJOCO_GL", choose_gl())
 import mujoco
 import numpy as np
 
-from benchmarks.libero import catalog, stepping
+from benchmarks.libero import catalog, culling, rendering, stepping
 from benchmarks.libero.env import LiberoEnv
 from benchmarks.libero.protocol import protocols
 from harness.backends.inline import run_inline
@@ -56,12 +61,14 @@ from perf import _loops, _server
 STANDARD = ["libero_spatial", "libero_object", "libero_goal", "libero_10"]
 ROWS: dict[str, _loops.Change] = {
     "naive loop": _loops.render_every_step,
-    "rendering on demand": _loops.robosuites_step,
-    "exact step": _loops.as_it_is,
+    "+ rendering on demand": _loops.robosuites_step,
+    "+ exact step": _loops.draw_everything,
+    "+ culling": _loops.as_it_is,
 }
-OURS = "exact step"
-TWO_WORKERS = "2 workers"
+BEFORE, NOW = "+ rendering on demand", "+ culling"
+TWO_WORKERS = "+ 2 workers"
 CHECKPOINT = "vla:checkpoints/libero/regression"
+RESULTS = ROOT / "results" / "performance" / "ablation.json"
 PARTS = ("reset", "env", "render", "policy")
 SUBSTEPS = 25
 """Of a control step."""
@@ -78,6 +85,10 @@ class Recorded(Policy):
     def __init__(self, folder: Path) -> None:
         """Take the folder of the actions."""
         self._folder = folder
+
+    def load(self) -> None:
+        """Let this process's simulators draw when they are built, so that no episode has to."""
+        _loops.draw_after_building()
 
     def begin(self, env: BenchmarkEnv, spec: EpisodeSpec) -> None:
         """Load the episode's actions."""
@@ -98,26 +109,6 @@ class Recorded(Policy):
         (self._folder / f"{self._scene}.sha256").write_text(self._seen.hexdigest())
 
 
-@dataclass(frozen=True)
-class Played:
-    """An episode of a row.
-
-    Attributes:
-        record: Its record.
-        digest: The hash of the record and of all that was seen.
-        first: Whether it was the first in its simulator.
-    """
-
-    record: EpisodeRecord
-    digest: str
-    first: bool
-
-    @property
-    def cpu(self) -> float:
-        """The CPU seconds without building the simulator."""
-        return self.record.cpu["total"] - self.record.cpu["build"]
-
-
 def request(suite: str, task: int) -> BenchmarkRequest:
     """Return a task under the protocol openpi."""
     return BenchmarkRequest(suite, (str(task),), "openpi")
@@ -136,96 +127,84 @@ def replay(requests: Sequence[BenchmarkRequest], episodes: int, folder: Path) ->
     return resolve(plan, objects={"object:recorded": Recorded(folder)})
 
 
-def played(records: Sequence[EpisodeRecord], folder: Path) -> dict[str, Played]:
-    """Return the episodes by scene."""
-    found: dict[str, Played] = {}
-    simulators = set()
-    for record in sorted(records, key=lambda each: each.started):
-        if record.outcome == "error":
-            sys.exit(record.reason)
-        seen = (folder / f"{record.spec.scene}.sha256").read_text()
-        text = json.dumps(record.deterministic(), sort_keys=True) + seen
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        simulator = (record.worker, record.spec.benchmark, record.spec.task)
-        found[record.spec.scene] = Played(record, digest, simulator not in simulators)
-        simulators.add(simulator)
-    return found
+def digest(record: EpisodeRecord, folder: Path) -> str:
+    """Return a hash of a record and of all that was seen."""
+    if record.outcome == "error":
+        sys.exit(record.reason)
+    seen = (folder / f"{record.spec.scene}.sha256").read_text()
+    text = json.dumps(record.deterministic(), sort_keys=True) + seen
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def play_rows(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, Played]]:
-    """Play all rows, in turn in each task; two workers come last."""
-    rows: dict[str, dict[str, Played]] = defaultdict(dict)
-    requests = [request(suite, task) for suite in options.suites for task in options.tasks]
-    for each in requests:
-        record_actions([each], options.episodes, folder)
-        work = replay([each], options.episodes, folder)
-        for name, change in ROWS.items():
+def without_build(record: EpisodeRecord, seconds: str = "cpu") -> float:
+    """Return the CPU or wall seconds of an episode without building its simulator."""
+    by_part: Mapping[str, float] = getattr(record, seconds)
+    return by_part["total"] - by_part["build"]
+
+
+def summary(records: Sequence[EpisodeRecord], folder: Path) -> dict[str, Any]:
+    """Return the costs of an episode in a row, and the hashes in the order of the scenes."""
+    records = sorted(records, key=lambda record: record.spec.scene)
+    walls: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        walls[record.worker].append(without_build(record, "timing"))
+    parts = {part: mean(each.cpu.get(part, 0.0) for each in records) for part in PARTS}
+    return {
+        "cpu_s": round(mean(without_build(each) for each in records), 3),
+        "parts": {part: round(seconds, 3) for part, seconds in parts.items()},
+        "wall_episodes_per_hour": round(sum(3600 / mean(seconds) for seconds in walls.values())),
+        "steps": sum(each.steps for each in records),
+        "hashes": [digest(record, folder) for record in records],
+    }
+
+
+def play_rows(suite: str, tasks: Sequence[int], episodes: int) -> dict[str, dict[str, Any]]:
+    """Play all rows of a suite, in turn in each task; two workers come last."""
+    records: dict[str, list[EpisodeRecord]] = defaultdict(list)
+    rows: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        record_actions([request(suite, task) for task in tasks], episodes, folder)
+        for row, change in ROWS.items():
+            work = replay([request(suite, task) for task in tasks], episodes, folder)
             with _loops.changed(change):
-                records = [episode.record for episode in run_inline(work, work.specs, print)]
-            rows[name] |= played(records, folder)
-            seconds = mean(one.cpu for one in played(records, folder).values() if not one.first)
-            print(f"{each.name} {each.tasks[0]}, {name}: {seconds:.2f} CPU-s", flush=True)
-    work = replay(requests, options.episodes, folder)
-    ray = run_ray(work, work.specs, print, options=RayOptions(workers=2))
-    rows[TWO_WORKERS] = played([episode.record for episode in ray], folder)
+                records[row] = [each.record for each in run_inline(work, work.specs, print)]
+            rows[row] = summary(records[row], folder)
+            print(suite, row, rows[row], flush=True)
+        work = replay([request(suite, task) for task in tasks], episodes, folder)
+        ray = run_ray(work, work.specs, print, options=RayOptions(workers=2))
+        rows[TWO_WORKERS] = summary([each.record for each in ray], folder)
+        print(suite, TWO_WORKERS, rows[TWO_WORKERS], flush=True)
     return rows
 
 
-def table(rows: dict[str, dict[str, Played]]) -> list[dict[str, Any]]:
-    """Return the costs of each row, over the scenes that no row played first in a simulator."""
-    scenes = [s for s in rows[TWO_WORKERS] if not any(row[s].first for row in rows.values())]
-    found = []
-    for name, row in rows.items():
-        counted = [row[scene] for scene in scenes]
-        cpu = mean(one.cpu for one in counted)
-        by_worker: dict[str, list[float]] = defaultdict(list)
-        for one in counted:
-            wall = one.record.timing["total"] - one.record.timing["build"]
-            by_worker[one.record.worker].append(wall)
-        found.append(
-            {
-                "row": name,
-                "cpu_s_per_episode": round(cpu, 2),
-                "episodes_per_cpu_hour": round(3600 / cpu),
-                "episodes_per_hour": round(sum(3600 / mean(w) for w in by_worker.values())),
-                "parts": {part: round(_part(counted, part), 3) for part in PARTS},
-                "by_suite": {
-                    suite: round(
-                        mean(o.cpu for o in counted if o.record.spec.benchmark == suite), 2
-                    )
-                    for suite in dict.fromkeys(one.record.spec.benchmark for one in counted)
-                },
-                "scenes": len(scenes),
-                "hash": hashlib.sha256(
-                    "".join(row[scene].digest for scene in sorted(row)).encode()
-                ).hexdigest()[:16],
-            }
-        )
-    return found
-
-
-def _part(counted: Sequence[Played], part: str) -> float:
-    return mean(one.record.cpu.get(part, 0.0) for one in counted)
-
-
-def _by_suite(counted: Sequence[Played]) -> dict[str, float]:
-    found: dict[str, list[float]] = defaultdict(list)
-    for one in counted:
-        found[one.record.spec.benchmark].append(one.cpu)
-    return {suite: round(mean(seconds), 2) for suite, seconds in found.items()}
+def table(suites: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the means of each row over the suites."""
+    measured_rows = {suite: found["rows"] for suite, found in suites.items() if "rows" in found}
+    lines = []
+    for name in (*ROWS, TWO_WORKERS) if measured_rows else ():
+        rows = [found[name] for found in measured_rows.values()]
+        first = [found[next(iter(ROWS))] for found in measured_rows.values()]
+        cpu = mean(row["cpu_s"] for row in rows)
+        line = {"row": name, "cpu_s_per_episode": round(cpu, 2)}
+        line |= {"episodes_per_cpu_hour": round(3600 / cpu)}
+        line |= {part: round(mean(row["parts"][part] for row in rows), 2) for part in PARTS}
+        pairs = zip(rows, first, strict=True)
+        lines.append(line | {"same_hashes": all(r["hashes"] == f["hashes"] for r, f in pairs)})
+    return lines
 
 
 def play_policy(policy: str, suite: str, tasks: Sequence[int]) -> dict[str, Any]:
-    """Return the CPU seconds of two episodes a task with robosuite's step and with ours."""
-    seconds, equal, successes = dict.fromkeys(("robosuite", "exact"), 0.0), 0, 0
+    """Return the CPU seconds of two episodes a task, before and now."""
+    seconds, equal, successes = dict.fromkeys(("before", "now"), 0.0), 0, 0
     steps = episodes = 0
     for task in tasks:
         work = resolve(Plan((policy,), (request(suite, task),), 2))
         both = []
         for name in seconds:
-            with _loops.changed(ROWS["rendering on demand" if name == "robosuite" else OURS]):
+            with _loops.changed(ROWS[BEFORE if name == "before" else NOW]):
                 records = [episode.record for episode in run_inline(work, work.specs, print)]
-            seconds[name] += sum(each.cpu["total"] - each.cpu["build"] for each in records)
+            seconds[name] += sum(without_build(each) for each in records)
             both.append([each.deterministic() for each in records])
         equal += sum(one == other for one, other in zip(*both, strict=True))
         episodes += len(records)
@@ -233,7 +212,7 @@ def play_policy(policy: str, suite: str, tasks: Sequence[int]) -> dict[str, Any]
         successes += sum(bool(each.success) for each in records)
     row = {"policy": policy, "suite": suite, "episodes": episodes, "equal": equal, "steps": steps}
     row |= {"successes": successes} | {name: round(value, 1) for name, value in seconds.items()}
-    return row | {"ratio": round(seconds["robosuite"] / seconds["exact"], 2)}
+    return row | {"ratio": round(seconds["before"] / seconds["now"], 2)}
 
 
 def measured(action: Callable[[], Any], repeats: int = 1) -> float:
@@ -263,14 +242,25 @@ def measure_mujoco(env: LiberoEnv, sums: dict[str, list[float]]) -> None:
         mujoco.mj_setState(model, data, kept, every)
     mujoco.mj_forward(model, data)
     mujoco.mj_setState(model, data, kept, every)
-    env.observe()
-    for role in env.cameras:
-        sums["picture"].append(measured(partial(env.observe, (role,))))
-        (renderer,) = env._snapshot._renderers.values()
-        sums["drawing"].append(measured(renderer.render))
+    leave_out = env._snapshot.leave_out
+    for name, choice in (("whole_picture", culling.everything), ("picture", leave_out)):
+        env._snapshot.leave_out = choice
+        for role in env.cameras:
+            env.observe((role,))
+            sums[name].append(measured(partial(env.observe, (role,))))
+            sums[f"drawing_{name}"].append(measured(partial(draw, env._snapshot)))
 
 
-def remaining(suite: str, task: int) -> dict[str, float]:
+def draw(snapshot: rendering.Snapshot) -> None:
+    """Draw the present scene and read its pixels, without computing it."""
+    (canvas,) = snapshot._canvases.values()
+    mujoco.mjr_render(canvas._rect, canvas._scene, canvas._context)
+    height, width = canvas._size
+    pixels = np.empty((height, width, 3), np.uint8)
+    mujoco.mjr_readPixels(pixels, None, canvas._rect, canvas._context)
+
+
+def rest(suite: str, task: int) -> dict[str, float]:
     """Return what the parts of an episode cost, and what of them is MuJoCo and the drawing."""
     files, protocol = catalog.suites()[suite][task], protocols()["openpi"]
     LiberoEnv(suite, files, protocol).close()
@@ -302,51 +292,47 @@ def as_suite(parts: dict[str, float]) -> _server.Suite:
         reset_s=(parts["begin_exact"] - _server.WAIT_STEPS * parts["step_exact"]) / 1000,
         build_s=parts["build"] / 1000,
         step_ms={name: parts[f"step_{name}"] for name in ("robosuite", "exact")},
-        picture_ms=parts["picture"],
+        picture_ms={"robosuite": parts["whole_picture"], "exact": parts["picture"]},
     )
+
+
+def measure(suite: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the chosen parts of a suite."""
+    found: dict[str, Any] = {}
+    if "rows" in options.parts:
+        found["rows"] = play_rows(suite, options.tasks, options.episodes)
+    if "rest" in options.parts:
+        each = [rest(suite, task) for task in options.tasks]
+        found["rest_ms"] = {name: round(mean(one[name] for one in each), 2) for name in each[0]}
+        print(suite, found["rest_ms"], flush=True)
+    for policy in options.policies if "policies" in options.parts else ():
+        found[policy] = play_policy(policy, suite, options.tasks)
+        print(suite, found[policy], flush=True)
+    return found
 
 
 def main() -> None:
-    """Measure the table, then what remains, and predict the server."""
+    """Measure suite by suite, and sum up what the file has."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--suites", nargs="+", default=STANDARD)
-    parser.add_argument("--tasks", nargs="+", type=int, default=[0, 1])
-    parser.add_argument(
-        "--episodes", type=int, default=3, help="per task; the first is not counted"
-    )
-    parser.add_argument("--parts", nargs="+", default=["table", "server"])
+    parser.add_argument("--suites", nargs="*", default=STANDARD)
+    parser.add_argument("--tasks", nargs="+", type=int, default=[1])
+    parser.add_argument("--episodes", type=int, default=2, help="per task, of the rows")
+    parser.add_argument("--parts", nargs="+", default=["rows", "rest"])
     parser.add_argument("--policies", nargs="+", default=["oracle", CHECKPOINT])
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    result: dict[str, Any] = {}
-    if "table" in options.parts:
-        with tempfile.TemporaryDirectory() as folder:
-            rows = play_rows(options, Path(folder))
-        result["table"] = table(rows)
-        result["identical"] = len({row["hash"] for row in result["table"]}) == 1
-        for row in result["table"]:
-            print(row, flush=True)
-    if "server" in options.parts:
-        parts = {}
-        for suite in options.suites:
-            each = [remaining(suite, task) for task in options.tasks]
-            parts[suite] = {name: mean(one[name] for one in each) for name in each[0]}
-            print(
-                suite, {name: round(value, 2) for name, value in parts[suite].items()}, flush=True
-            )
-        suites = {suite: as_suite(values) for suite, values in parts.items()}
-        result["server"] = [_server.predict(suites, setting) for setting in _server.SETTINGS]
-        result["parts_ms"] = {
-            suite: {name: round(value, 2) for name, value in values.items()}
-            for suite, values in parts.items()
-        }
-        for line in result["server"]:
-            print(line, flush=True)
-    if "policies" in options.parts:
-        result["policies"] = []
-        for suite in options.suites:
-            for policy in options.policies:
-                result["policies"].append(play_policy(policy, suite, options.tasks))
-                print(result["policies"][-1], flush=True)
+    suites: dict[str, Any] = {}
+    if options.out.is_file():
+        suites = json.loads(options.out.read_text())["suites"]
+    for suite in options.suites:
+        suites[suite] = suites.get(suite, {}) | measure(suite, options)
+    result: dict[str, Any] = {"suites": suites, "table": table(suites)}
+    parts = {name: as_suite(each["rest_ms"]) for name, each in suites.items() if "rest_ms" in each}
+    if len(parts) == len(STANDARD):
+        result["server"] = [_server.predict(parts, setting) for setting in _server.SETTINGS]
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    for line in (*result["table"], *result.get("server", ())):
+        print(line)
     print(json.dumps(result))
 
 
