@@ -1,5 +1,6 @@
-"""Reads the API key that a server asks its clients for."""
+"""The API key that a server asks its clients for."""
 
+import hmac
 from pathlib import Path
 
 from harness.contracts.errors import UsageError
@@ -18,3 +19,11 @@ def read_api_key(path: Path) -> str:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(f"{path} must hold a key of printable ASCII letters on one line")
     return key
+
+
+def is_authorized(authorization: str, key: str) -> bool:
+    """Return whether the content of a client's header Authorization is the key.
+
+    The time that this takes tells nothing about the letters of the key.
+    """
+    return hmac.compare_digest(authorization.encode(errors="replace"), f"Api-Key {key}".encode())

@@ -1,7 +1,6 @@
 """Serves a policy over openpi's websocket protocol, to robots and other machines."""
 
 import hashlib
-import hmac
 import socket
 import threading
 import time
@@ -30,6 +29,7 @@ from harness.contracts.registry import make_policy
 from harness.contracts.spec import keyed_stream
 from harness.inference.batcher import Batcher, Batching
 from harness.inference.memories import Place
+from harness.serving.api_key import is_authorized
 from harness.serving.codec import LARGEST_MESSAGE, WireError, pack, unpack
 from harness.serving.greeting import (
     EPISODE_KEY,
@@ -142,9 +142,8 @@ class PolicyServer:
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path == "/healthz":
             return connection.respond(HTTPStatus.OK, "OK\n")
-        given = "\n".join(request.headers.get_all("Authorization")).encode()
-        expected = f"Api-Key {self._serving.api_key}".encode()
-        if self._serving.api_key and not hmac.compare_digest(given, expected):
+        given = "\n".join(request.headers.get_all("Authorization"))
+        if self._serving.api_key and not is_authorized(given, self._serving.api_key):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "send Authorization: Api-Key ...\n")
         return None
 
