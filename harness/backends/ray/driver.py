@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from harness.backends.ray.env_actor import Finished
+from harness.backends.ray.gpus import actors_on, gpu_share, require_gpus
 from harness.backends.ray.liveness import Liveness
 from harness.backends.ray.options import RayOptions
 from harness.backends.ray.remote_policy import cause
@@ -83,9 +84,11 @@ class Driver:
 
     def _start_groups(self) -> None:
         actors = sum(not policy.needs_env for policy in self._work.policies.values())
-        gpus = _gpus(self._options, actors)
+        gpus = gpu_share(self._options.gpus, actors, _resources().get("GPU", 0))
         workers = min(self._options.workers, len(self._schedule))
-        groups = min(workers, _group_count(self._options, gpus)) if actors else 1
+        groups = min(workers, _group_count(self._options, gpus, actors)) if actors else 1
+        if not self._options.address:  # A cluster may grow.
+            require_gpus(gpus, actors * groups, [room.get("GPU", 0) for room in _rooms()])
         self._tell_what_has_no_effect(gpus)
         for index in range(groups):
             slots = workers // groups + (index < workers % groups)
@@ -227,21 +230,22 @@ class Driver:
         )
 
 
-def _gpus(options: RayOptions, policies: int) -> float:
-    """Return the GPUs for each policy actor: the user's number, or an even share of one GPU."""
-    if options.gpus is not None:
-        return options.gpus
-    return 1 / policies if policies and _resources().get("GPU", 0) >= 1 else 0.0
-
-
-def _group_count(options: RayOptions, gpus: float) -> int:
+def _group_count(options: RayOptions, gpus: float, actors: int) -> int:
     """Return the number of replicas that the user wants, or of nodes that can hold one."""
     if options.replicas is not None:
         return options.replicas
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    rooms = [node["Resources"] for node in nodes if node["Alive"]]
-    able = [r for r in rooms if r.get("CPU", 0) >= 2 and r.get("GPU", 0) >= gpus]
+    able = [
+        room
+        for room in _rooms()
+        if room.get("CPU", 0) >= 2 and (not gpus or actors_on(room.get("GPU", 0), gpus) >= actors)
+    ]
     return max(1, len(able))
+
+
+def _rooms() -> list[dict[str, float]]:
+    """Return the resources of each living node."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]
 
 
 def _resources() -> dict[str, float]:

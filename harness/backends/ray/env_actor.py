@@ -10,6 +10,7 @@ from harness.backends.ray.guard import start_guard
 from harness.backends.ray.remote_policy import RemotePolicy
 from harness.contracts.policy import Policy, PolicySpec, load
 from harness.contracts.record import Episode, EpisodeRecord
+from harness.contracts.registry import make_policy
 from harness.contracts.setup import BenchmarkSetup
 from harness.contracts.spec import EpisodeSpec
 from harness.inference.serialization import from_plain, to_plain
@@ -48,7 +49,7 @@ class EnvActor:
     def __init__(
         self,
         setups: Sequence[BenchmarkSetup],
-        local: Mapping[str, Policy],
+        local: Mapping[str, str | Policy],
         remote: Mapping[str, PolicySpec],
         deadline: float,
         other_python: bool,
@@ -58,7 +59,7 @@ class EnvActor:
 
         Args:
             setups: The benchmarks.
-            local: The policies that need the environment, by identity.
+            local: The policies that need the environment, or their references, by identity.
             remote: The specs of the policies that run in actors, by identity.
             deadline: Seconds after which a step counts as hung and the process is killed.
             other_python: Whether this process runs in a benchmark's virtual environment.
@@ -71,13 +72,15 @@ class EnvActor:
         self._deadline = deadline
         self._remote = {name: RemotePolicy(spec, other_python) for name, spec in remote.items()}
         self._failure: Exception | None = None
+        policies: dict[str, Policy] = {}
         try:
-            for policy in local.values():
+            for name, origin in local.items():
+                policies[name] = make_policy(origin) if isinstance(origin, str) else origin
                 with Generators():
-                    load(policy)
+                    load(policies[name])
         except Exception as error:  # noqa: BLE001 - `ready` raises it where the user sees it
             self._failure = error
-        self._worker = Worker(setups, {**local, **self._remote}, self._alive)
+        self._worker = Worker(setups, {**policies, **self._remote}, self._alive)
 
     def ready(self) -> None:
         """Return once the process is up and its policies are loaded.

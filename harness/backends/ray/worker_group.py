@@ -25,7 +25,7 @@ class WorkerHandle:
     Attributes:
         actor: The actor.
         group: Its worker group.
-        slot: Its bundle in the group's placement group.
+        slot: Its number in the group.
         interpreter: The Python program that it runs; empty for this process's own.
         played: Episodes so far.
     """
@@ -64,22 +64,29 @@ class WorkerGroup:
         self._remote = {
             name: policy.spec for name, policy in work.policies.items() if not policy.needs_env
         }
-        # New objects: those of the plan may hold an environment of this process.
         self._local = {
-            name: make_policy(origin) if isinstance(origin, str) else origin
-            for name, origin in ((name, work.origin(name)) for name in work.policies)
-            if name not in self._remote
+            name: work.origin(name) for name in work.policies if name not in self._remote
         }
         self._group: PlacementGroup | None = None
         if self._remote:
             # Policy actors reserve no CPU, so that N workers fit on N cores: a worker that waits
-            # for an inference is idle anyway. Ray wants some resource in every bundle.
-            room = {"GPU": gpus * len(self._remote)} if gpus else {"memory": 1.0}
-            self._group = placement_group([room, *([{"CPU": 1.0}] * slots)], strategy="PACK")
-        self.replicas = [self._start_replica(name, self._bundle(0)) for name in self._remote]
+            # for an inference is idle anyway. Ray wants some resource in every bundle. Each actor
+            # has a bundle of its own: its share is of one GPU, and a sum may be cut between two.
+            room = {"GPU": gpus} if gpus else {"memory": 1.0}
+            bundles = [room] * len(self._remote) + [{"CPU": 1.0}] * slots
+            self._group = placement_group(bundles, strategy="PACK")
+        self.replicas = [
+            self._start_replica(name, self._bundle(place))
+            for place, name in enumerate(self._remote)
+        ]
 
     def start(self, slot: int, interpreter: str = "") -> WorkerHandle:
         """Start a worker in the Python environment that its tasks need."""
+        # A user's class can only be imported again, not sent. Another Python may lack the registry,
+        # and gets new objects: those of the plan may hold an environment of this process.
+        local = self._local
+        if interpreter:
+            local = {n: make_policy(o) if isinstance(o, str) else o for n, o in local.items()}
         # Ray must not restart it: an episode may be lost with it, so the driver decides.
         make: Any = ray.remote(EnvActor)
         actor = make.options(
@@ -88,11 +95,11 @@ class WorkerGroup:
             max_task_retries=0,
             # Ray's GCS would keep the event of each call: 20 KiB for an episode, see perf/soak.py.
             enable_task_events=False,
-            scheduling_strategy=self._bundle(slot + 1),
+            scheduling_strategy=self._bundle(len(self._remote) + slot),
             runtime_env={"py_executable": interpreter} if interpreter else None,
         ).remote(
             self._work.setups,
-            self._local,
+            local,
             self._remote,
             self._options.deadline,
             bool(interpreter),
