@@ -5,10 +5,13 @@
 Both loops have the same task, robot, cameras and actions. They run in one process, alternate every
 eight steps, and are measured in CPU time. There are three cases: state observations at every step,
 images of all sensor cameras at every step, and images at every eighth step. The bare loop cannot do
-the third. The last line is one JSON object. A ratio above 1 means that the adapter is faster.
+the third. Resets, which build the scene anew, are measured too. At the end of the first case, the
+states of both simulators must have the same bytes. The last line is one JSON object. A ratio above
+1 means that the adapter is faster.
 """
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -32,9 +35,11 @@ from benchmarks.maniskill import catalog
 from benchmarks.maniskill.env import ManiSkillEnv
 from benchmarks.maniskill.protocol import protocols
 
+TASKS = ["PushCube-v1", "StackCube-v1", "PegInsertionSide-v1", "PlugCharger-v1"]
 BUDGET = 0.95
 """The least acceptable ratio of the adapter's speed to the bare loop's."""
 STEPS = {"state": 400, "images": 40}
+RESETS = 3
 REPLAN = 8
 TURN = 8
 """Steps of one loop before the other loop continues."""
@@ -62,8 +67,21 @@ def rates(count: int, loops: Mapping[str, Callable[[int], object]]) -> dict[str,
     return {name: count / seconds for name, seconds in taken.items()}
 
 
+def reset_ms(reset: Callable[[], object]) -> float:
+    """Return the CPU milliseconds of a reset; the first one is not measured."""
+    reset()
+    start = time.process_time()
+    for _ in range(RESETS):
+        reset()
+    return 1000 * (time.process_time() - start) / RESETS
+
+
 def measure(task: str, kind: str) -> dict[str, float]:
-    """Return the speed of both loops, and of images at every eighth step."""
+    """Return the speed of both loops and of their resets, and of images at every eighth step.
+
+    Raises:
+        RuntimeError: The two simulators are in different states after the same actions.
+    """
     images = kind == "images"
     cameras = {"main": "base_camera", "wrist": "hand_camera"} if images else {}
     protocol = replace(
@@ -78,9 +96,11 @@ def measure(task: str, kind: str) -> dict[str, float]:
         sim_backend="physx_cpu",
         max_episode_steps=10**6,
     )
-    count = STEPS[kind]
-    adapter.begin(0, 7)
-    bare.reset(seed=protocol.scene_seed(7, 0))
+    count, seed = STEPS[kind], protocol.scene_seed(7, 0)
+    resets = {"adapter": reset_ms(lambda: adapter.begin(0, 7))}
+    gc.unfreeze()  # What the adapter set aside is there again in an evaluation without it.
+    resets["bare"] = reset_ms(lambda: bare.reset(seed=seed, options={"reconfigure": True}))
+    gc.freeze()
     wanted = actions(adapter, count)
 
     def on_demand(index: int) -> None:
@@ -93,24 +113,29 @@ def measure(task: str, kind: str) -> dict[str, float]:
         "adapter": lambda index: adapter.step(wanted[index]),
     }
     found = rates(count, loops | ({"adapter_every_8th": on_demand} if images else {}))
+    theirs: Any = bare.unwrapped
+    if not images and adapter.state_bytes() != theirs.get_state().numpy().tobytes():
+        raise RuntimeError(f"{task}: the adapter's state is not ManiSkill's")
     adapter.close()
     bare.close()
-    return found
+    return found | {f"{name}_reset_ms": taken for name, taken in resets.items()}
 
 
 def main() -> None:
     """Measure every task and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", nargs="+", default=["PushCube-v1", "StackCube-v1"])
+    parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     results = []
     for task in options.tasks:
         for kind in STEPS:
             rounds = [measure(task, kind) for _ in range(options.repeats)]
-            speeds = {name: round(median(one[name] for one in rounds), 1) for name in rounds[0]}
+            found = {name: round(median(one[name] for one in rounds), 1) for name in rounds[0]}
+            speeds = {name: one for name, one in found.items() if not name.endswith("_ms")}
             ratios = [one["adapter"] / one["bare"] for one in rounds]
             row = {"task": task, "observations": kind, "steps_per_cpu_second": speeds}
+            row |= {name: one for name, one in found.items() if name.endswith("_ms")}
             row |= {"ratio": round(median(ratios), 3)}
             row |= {"ratios": [round(ratio, 3) for ratio in ratios]}
             if "adapter_every_8th" in speeds:

@@ -1,6 +1,7 @@
 """Builds ManiSkill's own environment, without its prints, warnings and prompts."""
 
 import contextlib
+import gc
 import io
 import logging
 import warnings
@@ -14,6 +15,9 @@ from harness.contracts.errors import UsageError
 
 def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
     """Return ManiSkill's environment of a task; it renders nothing by itself.
+
+    ManiSkill collects the process's garbage at every reset. What exists before the first one is
+    set aside, or each reset would search all modules and weights again; `release` undoes it.
 
     Raises:
         UsageError: Files are missing, or the task or its robot has no such controller.
@@ -36,6 +40,8 @@ def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
         download_asset.prompt_yes_no = _RefuseDownload(task.name)
         spec = REGISTERED_ENVS[task.name]
         modes = spec.cls.SUPPORTED_REWARD_MODES
+        gc.collect()
+        gc.freeze()
         try:
             return spec.cls(
                 **spec.default_kwargs,
@@ -50,6 +56,12 @@ def build_sim(task: TaskFacts, protocol: ManiSkillProtocol) -> Any:
                 f"{task.name} cannot be built under {protocol.name} "
                 f"(control_mode {protocol.control_mode!r}): {error}"
             ) from error
+
+
+def release(sim: Any) -> None:
+    """Close ManiSkill's environment, and let the process collect all its garbage again."""
+    gc.unfreeze()
+    sim.close()
 
 
 def _options(protocol: ManiSkillProtocol) -> dict[str, Any]:

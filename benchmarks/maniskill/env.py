@@ -6,6 +6,7 @@ Non-obvious behaviours:
 - No image is rendered, and no observation is built, until `observe` is called.
 - If the protocol plays every episode to its end, `success` is False until the last step. The facts
   `success_once` and `success_at_end` are recorded under every protocol.
+- ManiSkill runs without PyTorch's records for gradients, which no simulator needs.
 - If a task defines a failure condition, an episode that met it can no longer succeed.
 """
 
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.maniskill.build import build_sim
+from benchmarks.maniskill import grasping
+from benchmarks.maniskill.build import build_sim, release
 from benchmarks.maniskill.cameras import Cameras
 from benchmarks.maniskill.catalog import TaskFacts
 from benchmarks.maniskill.control import Control
@@ -42,7 +44,8 @@ class ManiSkillEnv(BenchmarkEnv):
         """
         super().__init__()
         self.protocol, self._task = protocol, task
-        self._sim: Any = build_sim(task, protocol)
+        with torch.inference_mode():
+            self._sim: Any = build_sim(task, protocol)
         self._control = Control(self._sim)
         if protocol.state == "eef" and not self._control.has_tool():
             raise UsageError(
@@ -71,8 +74,10 @@ class ManiSkillEnv(BenchmarkEnv):
     @property
     def idle_action(self) -> Action:  # type: ignore[override]
         """The action that keeps the robot where it is now."""
-        return self._control.idle()
+        with torch.inference_mode():
+            return self._control.idle()
 
+    @torch.inference_mode()
     def _begin(self, episode: int, seed: int) -> StepOutcome:
         self._end_plan()
         scene = self.protocol.scene_seed(seed, episode)
@@ -82,10 +87,12 @@ class ManiSkillEnv(BenchmarkEnv):
         torch.manual_seed(scene)
         _, info = self._sim.reset(seed=[scene], options={"reconfigure": True})
         self._images.leave_out(self.protocol.undrawn)
+        grasping.shorten(self._sim)
         self._once = self._failed = False
         self._milestones.begin()
         return self._outcome(info)
 
+    @torch.inference_mode()
     def _advance(self, action: Action) -> StepOutcome:
         self._executed = action
         *_, info = self._sim.step(self._control.command(action))
@@ -104,6 +111,7 @@ class ManiSkillEnv(BenchmarkEnv):
         facts |= {"success_once": self._once, "success_at_end": now}
         return StepOutcome(success, score, facts)
 
+    @torch.inference_mode()
     def _observe(self, cameras: Sequence[str]) -> Observation:
         eef = self.protocol.state == "eef"
         state = self._control.tool() if eef else self._control.positions()
@@ -128,7 +136,7 @@ class ManiSkillEnv(BenchmarkEnv):
     def close(self) -> None:
         """Close the simulator."""
         self._end_plan()
-        self._sim.close()
+        release(self._sim)
 
     def _end_plan(self) -> None:
         if self._expert is not None:

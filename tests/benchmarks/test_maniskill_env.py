@@ -1,6 +1,8 @@
 """The ManiSkill adapter, compared with ManiSkill's own environment."""
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -113,6 +115,42 @@ def test_the_planner_meets_all_milestones_and_succeeds(task: str) -> None:
     assert scores == sorted(scores)
     assert {0.0, 1 / 3, 2 / 3, 1.0} == set(scores)
     env.close()
+
+
+@pytest.mark.parametrize("task", ["StackCube-v1", "PlugCharger-v1"])
+def test_the_shortened_conditions_equal_those_in_full(task: str) -> None:
+    env = make(task)
+    env.begin(0, 7)
+    expert, sim, outcome, seen = env.expert(), env._sim, env._outcome(env._sim.get_info()), set()
+    assert expert is not None
+    stacks = task == "StackCube-v1"
+    thing = sim.cubeA if stacks else sim.charger
+    while not outcome.success and env.steps < 300:
+        outcome = env.advance(expert.act())
+        in_full = bool(type(sim.agent).is_grasping(sim.agent, thing))
+        found = outcome.subgoals["is_cubeA_grasped" if stacks else "grasped"]
+        assert found is in_full is bool(sim.agent.is_grasping(thing))
+        aligned = False
+        if not stacks:
+            info, away = sim.evaluate(), (sim.goal_pose.inv() * sim.charger.pose).p
+            aligned = bool((away[0, 1:].abs() <= 5e-3).all() and info["obj_to_goal_angle"] <= 0.2)
+            assert outcome.subgoals["aligned"] is aligned
+        seen.add((found, aligned))
+    assert seen >= {(False, False), (True, False), *(() if stacks else [(True, True)])}
+    env.close()
+
+
+def test_an_environment_keeps_no_earlier_scene_and_gives_back_the_garbage() -> None:
+    env = make("PushCube-v1")
+    assert gc.get_freeze_count() > 100_000
+    scenes = []
+    for episode in range(4):
+        env.begin(episode, 7)
+        scenes.append(weakref.ref(env._sim.scene))
+    # ManiSkill's last scene lives until the next but one.
+    assert [scene() is None for scene in scenes] == [True, True, False, False]
+    env.close()
+    assert gc.get_freeze_count() == 0
 
 
 def test_position_equals_the_simulators_pose() -> None:
