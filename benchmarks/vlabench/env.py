@@ -89,8 +89,9 @@ class LiteEnv(BenchmarkEnv):
         self.close()
         scene = self.protocol.scene(self._task.name, episode, seed)
         self.instruction = scene.instruction
-        top = self._task.name == "select_painting"
-        model = build_model(scene, top, self.protocol.shadow_size, self.protocol.camera_size)
+        top, card = self._task.name == "select_painting", self.protocol
+        looks = card.shadow_size, card.multisampling, card.camera_size
+        model = build_model(scene, top, *looks)
         self._world = World(model, scene)
         self._solver = Kinematics(model)
         self._cameras = Cameras(model, self.protocol.camera_size)

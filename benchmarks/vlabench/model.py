@@ -48,7 +48,11 @@ _PALETTES = {"wood": (0.62, 0.44, 0.27), "stone": (0.55, 0.56, 0.58), "floor": (
 
 
 def build_model(
-    scene: Scene, from_above: bool, shadow_size: int, image_size: tuple[int, int]
+    scene: Scene,
+    from_above: bool,
+    shadow_size: int,
+    multisampling: bool,
+    image_size: tuple[int, int],
 ) -> mujoco.MjModel:
     """Return the model of a scene.
 
@@ -56,13 +60,16 @@ def build_model(
         scene: The scene.
         from_above: Whether the left camera looks down, as in select_painting.
         shadow_size: The side of the shadow map in pixels; 0 for no shadows.
+        multisampling: Whether the renderer takes MuJoCo's four samples of a pixel, or one.
         image_size: Height and width of the largest image to render.
     """
     root = panda()
     ET.SubElement(root, "option", _PHYSICS)
     ET.SubElement(root, "statistic", extent="0.5", center="0 -0.5 0")
     look = ET.SubElement(root, "visual")
-    ET.SubElement(look, "quality", shadowsize=str(shadow_size))
+    quality = ET.SubElement(look, "quality", shadowsize=str(shadow_size))
+    if not multisampling:
+        quality.set("offsamples", "0")
     height, width = map(str, image_size)
     ET.SubElement(look, "global", offheight=height, offwidth=width)
     ET.SubElement(

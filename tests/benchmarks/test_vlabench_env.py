@@ -1,5 +1,6 @@
 """VLABench lite's environments: physics, scores, images, experts and the command line."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,6 +135,73 @@ def test_select_painting_has_a_camera_above_that_openvla_uses() -> None:
     model = painting.world.model
     assert model.cam("left").pos.tolist() == [0, 0, 2]
     assert toy.world.model.cam("left").pos.tolist() == [-0.775, -0.856, 1.209]
+
+
+@pytest.mark.rendering
+def test_the_quick_card_differs_from_small_in_the_images_edges_alone() -> None:
+    small, quick, again = (
+        make("select_mahjong", protocols()[n]) for n in ("small", *["quick"] * 2)
+    )
+    for env in (small, quick, again):
+        env.begin(2, 7)
+        for action in random_poses(env, 3):
+            env.advance(action)
+    assert small.state_bytes() == quick.state_bytes()
+    assert small.world.model.vis.quality.offsamples == 4
+    assert quick.world.model.vis.quality.offsamples == 0
+    images, same = quick.observe()["image"], again.observe()["image"]
+    for role, smooth in small.observe()["image"].items():
+        assert images[role].shape == (128, 128, 3)
+        np.testing.assert_array_equal(images[role], same[role])
+        changed = (images[role] != smooth).any(axis=-1).mean()
+        assert 0.001 < changed < 0.2
+    # The hashes of cards with multisampling are as they were before there was a choice.
+    assert "multisampling" not in small.protocol.rules
+    assert quick.protocol.rules["multisampling"] is False
+
+
+@pytest.mark.rendering
+@pytest.mark.parametrize("card", ["small", "quick"])
+def test_images_equal_those_of_mujocos_renderer(card: str) -> None:
+    import mujoco  # After `benchmarks`, which chooses its GL backend.
+
+    # One after the other, the models use the same GL context; MuJoCo's renderer makes its own.
+    for task in ("select_toy", "select_mahjong", "select_fruit"):
+        env = make(task, protocols()[card])
+        for episode in (0, 1):
+            env.begin(episode, 7)
+            theirs = mujoco.Renderer(env.world.model, 128, 128)
+            mine = env.observe()["image"]
+            for role, camera in env.protocol.views(task).items():
+                theirs.update_scene(env.world.data, camera)
+                np.testing.assert_array_equal(mine[role], theirs.render(), role)
+            theirs.close()
+        env.close()
+
+
+@pytest.mark.rendering
+def test_two_threads_render_and_close_each_others_environments() -> None:
+    def images(env: LiteEnv) -> bytes:
+        return env.observe(["wrist"])["image"]["wrist"].tobytes()
+
+    mine = make("select_poker", protocols()["quick"])
+    mine.begin(1, 7)
+    wanted, found = images(mine), []
+
+    def beside() -> None:
+        env = make("select_poker", protocols()["quick"])
+        env.begin(1, 7)
+        found.append(images(env))
+        mine.close()
+        found.append(images(env))
+        env.close()
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    thread.join()
+    mine.begin(1, 7)
+    assert [*found, images(mine)] == [wanted] * 3
+    mine.close()
 
 
 @pytest.mark.rendering
