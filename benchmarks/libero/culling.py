@@ -9,9 +9,11 @@ MuJoCo sends all triangles to OpenGL. These rules of its renderer (`render_gl3.c
 - Only the first mirror in the scene reflects.
 - A mirror draws the whole scene a second time, also when no pixel shows the mirror.
 - What is transparent is blended and writes no depth. So without alpha it changes nothing.
+- What no camera sees can cast a shadow.
 
 So no mirror is left out, what may show in one is drawn, and reflection is switched off where no
-pixel shows a mirror. LIBERO's invisible sites, whose alpha is not positive, are left out.
+pixel shows a mirror. LIBERO's invisible sites, whose alpha is not positive, are left out. All is
+drawn if a light casts shadows; none of LIBERO's does.
 """
 
 import warnings
@@ -162,6 +164,7 @@ def chosen(model: Any) -> Culling:
 
 def everything(scene: Any, _data: Any, _aspect: float) -> NDArray[np.intp]:
     """Leave nothing out."""
+    scene.flags[_REFLECTION] = True
     return np.array([geom.objid for geom in _geoms(scene) if geom.objtype == _GEOM], np.intp)
 
 
@@ -175,6 +178,8 @@ class Frustum:
 
     def __call__(self, scene: Any, data: Any, aspect: float) -> NDArray[np.intp]:
         """Change a scene that was just updated from `data`; return the geoms to draw."""
+        if any(light.castshadow for light in scene.lights[: scene.nlight]):
+            return everything(scene, data, aspect)
         found, kept, mirrors = [], [], []
         for geom in _geoms(scene):
             if geom.rgba[3] <= 0:
