@@ -62,8 +62,8 @@ class Driver:
 
     def run(self) -> Iterator[Episode]:
         """Yield every episode once, in the order they end."""
+        self._liveness, last_event = Liveness(), time.monotonic()
         self._start_groups()
-        liveness, last_event = Liveness(), time.monotonic()
         while self._playing or len(self._schedule):
             done, _ = ray.wait(list(self._pending), num_returns=1, timeout=WAIT)
             now = time.monotonic()
@@ -75,7 +75,7 @@ class Driver:
             elif now - last_event > PATIENCE and (self._starting or self._loading):
                 last_event = now
                 self._tell_what_is_missing()
-            liveness.check()
+            self._liveness.check()
 
     def close(self) -> None:
         """Kill every actor."""
@@ -189,18 +189,23 @@ class Driver:
     def _replace(self, worker: WorkerHandle) -> None:
         """Start a new worker in a slot; meanwhile idle workers may take over its episodes."""
         self._schedule.leave(worker)
-        self._workers.discard(worker)
-        ray.kill(worker.actor)
+        self._stop(worker)
         self._send_idle()
         if len(self._schedule):
             self._start(worker.group, worker.slot, worker.interpreter)
 
     def _exchange(self, worker: WorkerHandle, interpreter: str) -> None:
         """Start a worker in another Python environment, in the same slot and on the same task."""
-        self._workers.discard(worker)
-        ray.kill(worker.actor)
+        self._stop(worker)
         successor = self._start(worker.group, worker.slot, interpreter)
         self._schedule.hand_over(worker, successor)
+
+    def _stop(self, worker: WorkerHandle) -> None:
+        """Kill a worker; the caller starts another one."""
+        # Without a GCS these calls would hang for a minute, and then end this process.
+        self._liveness.require()
+        self._workers.discard(worker)
+        ray.kill(worker.actor)
 
     def _send_idle(self) -> None:
         idle, self._idle = self._idle, []

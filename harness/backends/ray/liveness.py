@@ -12,6 +12,8 @@ INTERVAL = 2.0
 SILENCE = 8.0
 """Seconds for which nothing may answer. Ray itself waits for a minute, then it ends the process."""
 CONNECT_TIMEOUT = 2.0
+PAUSE = 0.2
+"""Seconds between two looks while nothing may go on."""
 
 
 class Liveness:
@@ -43,6 +45,16 @@ class Liveness:
                 self._heard[part] = now
             elif now - heard > SILENCE:
                 raise RayLost(f"Ray's {name} has died (nothing answers at {address})")
+
+    def require(self) -> None:
+        """Return once both accept connections.
+
+        Raises:
+            RayLost: One of them has not answered for too long.
+        """
+        while not all(_listens(address) for _, address in self._heard):
+            self.check()
+            time.sleep(PAUSE)
 
 
 def require_listener(address: str, timeout: float) -> None:
