@@ -1,17 +1,20 @@
 """Measures LIBERO's pictures: `mujoco.Renderer` against ours, which leaves out what is not seen.
 
     python perf/libero_pictures.py [--suites libero_object ...] [--looks 16] [--firsts 1]
+        [--keep FILE]
 
 A look is both cameras at 256 pixels. Both renderers draw each look of the same state, one after the
-other, and every pixel is compared. The states lie ten steps apart, in half of the tasks along the
-scripted expert's actions and in the others along random ones. The default is 440 looks: three
-tasks of each standard suite, six of libero_90 and one of each LIBERO-PRO suite.
+other, and every pixel is compared. The states lie ten steps apart, along the scripted expert's
+actions or along random ones. The default is 440 looks: three tasks of each standard suite, six of
+libero_90 and one of each LIBERO-PRO suite.
 
-`firsts` is the number of new processes for each standard suite and renderer in which the first look
-is measured. The last line is one JSON object. CPU time is that of all threads.
+The suites in `keep` are not measured again, and each new one is added to it. `firsts` is the number
+of new processes for each standard suite and renderer in which the first look is measured. The last
+line is one JSON object. CPU time is that of all threads.
 """
 
 import argparse
+import gc
 import json
 import multiprocessing
 import sys
@@ -106,10 +109,13 @@ def compare(suite: str, task: int, kind: str, number: int) -> list[dict[str, Any
             scene = env._snapshot._canvases[SIZE]._scene
             rows.append(
                 {name: ms for name, (ms, _) in found.items()}
-                | {"suite": suite, "camera": role, "mirror": bool(scene.flags[2])}
+                | {"camera": role, "mirror": bool(scene.flags[2])}
                 | {"equal": np.array_equal(found["plain"][1], found["ours"][1])}
             )
+    draws.clear()
     env.close()
+    del env
+    gc.collect()
     return rows
 
 
@@ -139,22 +145,31 @@ def first_looks(repeats: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each suite: mean CPU ms of a look, and the share that is saved."""
-    means = []
-    for suite in dict.fromkeys(row["suite"] for row in rows):
-        mine = [row for row in rows if row["suite"] == suite]
-        cameras = {role: [row for row in mine if row["camera"] == role] for role in CAMERAS}
-        line: dict[str, Any] = {"suite": suite, "looks": len(mine) // len(CAMERAS)}
-        line["pictures_with_mirror"] = sum(row["mirror"] for row in mine)
-        line["different"] = sum(not row["equal"] for row in mine)
-        for name in RENDERERS:
-            for role, shown in cameras.items():
-                line[f"{name}_{role}_ms"] = round(float(np.mean([r[name] for r in shown])), 1)
-        total = {name: sum(row[name] for row in mine) for name in RENDERERS}
-        line["saved"] = round(1 - total["ours"] / total["plain"], 3)
-        means.append(line)
-    return means
+def line(suite: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a suite's mean CPU ms of a picture, and the share that is saved."""
+    found: dict[str, Any] = {"suite": suite, "looks": len(rows) // len(CAMERAS)}
+    found["pictures_with_mirror"] = sum(row["mirror"] for row in rows)
+    found["different"] = sum(not row["equal"] for row in rows)
+    for name in RENDERERS:
+        for role in CAMERAS:
+            shown = [row[name] for row in rows if row["camera"] == role]
+            found[f"{name}_{role}_ms"] = round(float(np.mean(shown)), 1)
+    total = {name: sum(row[name] for row in rows) for name in RENDERERS}
+    return found | {"saved": round(1 - total["ours"] / total["plain"], 3)}
+
+
+def measure(suite: str, looks: int) -> dict[str, Any]:
+    """Return the line of a suite."""
+    share, tasks = 4, [0]
+    if suite in STANDARD:
+        share, tasks = 1, [0, 3, 6]
+    elif suite == "libero_90":
+        share, tasks = 2, [5, 20, 35, 50, 65, 80]
+    rows: list[dict[str, Any]] = []
+    for task in tasks:
+        kind = "random" if task % 2 or suite == "libero_90" else "oracle"
+        rows += compare(suite, task, kind, max(1, looks // share))
+    return line(suite, rows)
 
 
 def main() -> None:
@@ -163,27 +178,22 @@ def main() -> None:
     parser.add_argument("--suites", nargs="+", default=list(catalog.suites()))
     parser.add_argument("--looks", type=int, default=16, help="of each task of a standard suite")
     parser.add_argument("--firsts", type=int, default=1)
+    parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    kept: Path | None = options.keep
+    results = json.loads(kept.read_text()) if kept and kept.exists() else []
     for suite in options.suites:
-        share, tasks = 4, [0]
-        if suite in STANDARD:
-            share, tasks = 1, [0, 3, 6]
-        elif suite == "libero_90":
-            share, tasks = 2, [5, 20, 35, 50, 65, 80]
-        number = max(1, options.looks // share)
-        for task in tasks:
-            kind = "random" if task % 2 or suite == "libero_90" else "oracle"
-            rows += compare(suite, task, kind, number)
-        print(table(rows)[-1], flush=True)
-    results = table(rows)
-    standard = [row["saved"] for row in results if row["suite"] in STANDARD]
+        if suite not in [found["suite"] for found in results]:
+            results.append(measure(suite, options.looks))
+            print(results[-1], flush=True)
+            if kept:
+                kept.write_text(json.dumps(results))
+    saved = [found["saved"] for found in results if found["suite"] in STANDARD]
     summary = {
-        "looks": len(rows) // len(CAMERAS),
-        "pictures": len(rows),
-        "pictures_with_mirror": sum(row["mirror"] for row in rows),
-        "identical": all(row["equal"] for row in rows),
-        "mean_saved_standard": round(float(np.mean(standard)), 3) if standard else None,
+        "looks": sum(found["looks"] for found in results),
+        "pictures_with_mirror": sum(found["pictures_with_mirror"] for found in results),
+        "identical": not any(found["different"] for found in results),
+        "mean_saved_standard": round(float(np.mean(saved)), 3) if saved else None,
         "first_look_s": first_looks(options.firsts),
         "results": results,
     }
