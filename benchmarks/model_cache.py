@@ -59,7 +59,8 @@ def compiled(xml: str) -> mujoco.MjModel:
     model = mujoco.MjModel.from_xml_string(xml)
     # A file may have changed while MuJoCo read it.
     if _key(xml) == key and mujoco.mj_sizeModel(model) < cache.limit // 2:
-        with contextlib.suppress(OSError):
+        # Keeping needs the memory of two more models for a moment.
+        with contextlib.suppress(OSError, MemoryError):
             _keep(cache, key, model)
     return model
 

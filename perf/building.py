@@ -1,6 +1,6 @@
 """Measures building LIBERO's tasks, with and without the cache of models.
 
-    python perf/building.py [--suites libero_object ...] [--tasks 0 3 6] [--repeats 3] [--out FILE]
+    python perf/building.py [--suites libero_object ...] [--tasks 0] [--repeats 3] [--out FILE]
 
 CPU seconds of building a task's simulator, after all imports:
 
@@ -10,9 +10,10 @@ CPU seconds of building a task's simulator, after all imports:
 - second: in a process that has built another task, not kept;
 - second_kept: in a process that has built another task, both in the cache.
 
-Imports are timed apart. Each build's model and some of its random steps go into a hash, which must
-be the same in every row of a task. The ratio is first divided by kept; the one with imports
-divides the sums. The last line is one JSON object.
+`cache_mb` is the size of the cache after these tasks and as many others. Imports are timed apart.
+Each build's model and some of its random steps go into a hash, which must be the same in every row
+of a task. The ratio is first divided by kept; the one with imports divides the sums. The last line
+is one JSON object.
 """
 
 import argparse
@@ -91,13 +92,13 @@ def measure(suite: str, tasks: list[int], repeats: int, folder: str) -> dict[str
     equal = 0
     for task in tasks:
         other = (task + 1) % 10
-        in_new_process(suite, [other], folder)
+        in_new_process(suite, [other, task], folder)
         hashes = set()
-        for repeat in range(repeats):
+        for _ in range(repeats):
             with tempfile.TemporaryDirectory() as empty:
                 rows = {
                     "first": ([task], ""),
-                    "keeping": ([task], empty if repeat else folder),
+                    "keeping": ([task], empty),
                     "kept": ([task], folder),
                     "second": ([other, task], ""),
                     "second_kept": ([other, task], folder),
@@ -125,26 +126,28 @@ def main() -> None:
     """Measure every suite."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suites", nargs="+", default=STANDARD)
-    parser.add_argument("--tasks", nargs="+", type=int, default=[0, 3, 6])
+    parser.add_argument("--tasks", nargs="+", type=int, default=[0])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="rows of other suites in it stay")
     parser.add_argument("--build", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.build:
         print(json.dumps(build(options.build[0], [int(task) for task in options.build[1:]])))
         return
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for suite in options.suites:
-            rows.append(measure(suite, options.tasks, options.repeats, folder))
-            print(rows[-1], flush=True)
-        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-        models = len(list(Path(folder).rglob("*.key")))
-    result = {"rows": rows, "cache_mb": round(size / 1e6), "models": models}
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result))
+    rows = (
+        json.loads(options.out.read_text())["rows"] if options.out and options.out.exists() else []
+    )
+    for suite in options.suites:
+        with tempfile.TemporaryDirectory() as folder:
+            row = measure(suite, options.tasks, options.repeats, folder)
+            files = [path for path in Path(folder).rglob("*") if path.is_file()]
+            row["cache_mb"] = round(sum(path.stat().st_size for path in files) / 1e6)
+        print(row, flush=True)
+        rows = [*(one for one in rows if one["suite"] != suite), row]
+        if options.out:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    print(json.dumps({"rows": rows}))
 
 
 if __name__ == "__main__":
