@@ -4,10 +4,12 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -220,15 +222,27 @@ def spec_of(
     cameras = getattr(target, "cameras", ())
     if isinstance(cameras, str):
         raise UsageError(f"cameras of {source} must be a tuple; write cameras = ({cameras!r},)")
+    if not isinstance(cameras, Sequence) or not all(isinstance(role, str) for role in cameras):
+        raise UsageError(f"cameras of {source} must be a tuple of names, got {cameras!r:.80}")
+    size, length = getattr(target, "image_size", None), getattr(target, "chunk_length", None)
+    if size is not None and not (isinstance(size, Sequence) and list(map(_count, size)) == [1, 1]):
+        raise UsageError(f"image_size of {source} must be (height, width), got {size!r:.80}")
+    if length is not None and not _count(length):
+        raise UsageError(f"chunk_length of {source} must be a whole number, got {length!r:.80}")
     shown = "".join(f",{argument}={_short(value)}" for argument, value in arguments.items())
     return PolicySpec(
         f"{label}{shown}@{identity}",
         tuple(cameras),
         _layout(getattr(target, "state_layout", None), source),
         _layout(getattr(target, "action_layout", None), source),
-        getattr(target, "image_size", None),
-        getattr(target, "chunk_length", None),
+        None if size is None else (size[0], size[1]),
+        length,
     )
+
+
+def _count(value: Any) -> bool:
+    """Return whether a value is a whole number from 1."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def _layout(stated: Any, source: str) -> Layout | None:
@@ -273,8 +287,8 @@ def _module(location: str) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     path = path.absolute()
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}")
+    if not os.path.isfile(path):  # `Path` raises if the name is too long.
+        raise UsageError(f"there is no file {path!s:.300}")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # The file may import its neighbors.
     # The digest keeps the file from replacing an installed module of the same name.

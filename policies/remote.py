@@ -57,9 +57,16 @@ class ServerReference:
         Raises:
             UsageError: The address is malformed, or an option is unknown or given twice.
         """
-        parts = urlsplit(source)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.username:
-            raise UsageError(f"{source!r} is not ws://HOST:PORT, e.g. remote:ws://127.0.0.1:8000")
+        try:
+            parts = urlsplit(source)
+            port = parts.port
+        except ValueError:  # E.g. a port that is no number.
+            parts, port = urlsplit(""), None
+        names_a_host = parts.scheme in ("ws", "wss") and parts.hostname and not parts.username
+        if not names_a_host or port == 0:
+            raise UsageError(
+                f"{source[:200]!r} is not ws://HOST:PORT, e.g. remote:ws://127.0.0.1:8000"
+            )
         try:
             pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError as error:

@@ -1,5 +1,6 @@
 """Ends a command: the user's errors become one line, and a closed pipe ends quietly."""
 
+import errno
 import io
 import os
 import select
@@ -12,6 +13,7 @@ from harness.cli.output import notes
 from harness.cli.signals import stoppable
 from harness.contracts.errors import PolicyCrashed, RunStopped, UsageError
 from harness.contracts.extras import install_hint
+from harness.contracts.foreign_text import printable
 
 
 def exit_code(command: Callable[[], int]) -> int:
@@ -52,12 +54,17 @@ def _code(command: Callable[[], int]) -> int:
         if _is_read():
             raise
         return EXIT_UNREAD
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return _error(f"the name of a file is too long: {error.filename!s:.100} ...", EXIT_USAGE)
     _is_read()
     return code
 
 
 def _error(message: str, code: int) -> int:
-    notes().print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+    # A message may quote a name that somebody else chose.
+    notes().print(f"error: {printable(message)}", style="red", markup=False, soft_wrap=True)
     return code
 
 

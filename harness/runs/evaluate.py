@@ -61,6 +61,8 @@ def evaluate(
     decision = _decision(work, list(records.values())) if work.stop_when_decided else None
     if decision is not None and decision.decided:
         todo = []
+    if lost := run.lost_actions(scored):
+        view.tell(f"episodes that lost their actions: {lost}; they cannot be replayed")
     if decision is None:
         _tell_of_others(run, scored, records, len(todo), view)
     if todo:

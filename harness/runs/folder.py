@@ -4,7 +4,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -180,6 +180,10 @@ class Run:
         except (OSError, ValueError, EOFError, MemoryError) as error:
             raise UsageError(f"cannot read the actions of {key} in {self.path}") from error
         return loaded
+
+    def lost_actions(self, keys: Set[str]) -> int:
+        """Return how many of these episodes have no actions any more."""
+        return len(keys - {path.stem for path in (self.path / "actions").glob("*.npy")})
 
     def find(self, key: str) -> EpisodeRecord:
         """Return the record whose key starts with `key`.

@@ -21,7 +21,7 @@ def test_a_file_without_a_key_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_only_the_whole_key_is_authorized(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only hmac's comparison takes the same time for every wrong key; perf/api_key.py measures it."""
+    """Only hmac's comparison takes the same time for every wrong key; see perf/api_key.py."""
     asked = []
     compare = hmac.compare_digest
 
