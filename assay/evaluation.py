@@ -158,7 +158,7 @@ def _view(progress: bool) -> AbstractContextManager["View"]:
 
     from harness.cli.progress import ProgressView
 
-    return ProgressView(Console(stderr=True))
+    return ProgressView(Console(stderr=True, emoji=False))
 
 
 class _Quiet:

@@ -48,7 +48,7 @@ class DoctorCommand:
             if check.problem:
                 mark = "[yellow]no" if check.extra else "[red]no"
             table.add_row(mark, check.name, check.problem or check.detail)
-        Console().print(table)
+        Console(emoji=False).print(table)
         return EXIT_INCOMPLETE if any(c.problem and not c.extra for c in checks) else 0
 
     def _check_policy(self) -> int:
@@ -77,6 +77,8 @@ class DoctorCommand:
         except PolicyCrashed as crash:
             notes().print(crash.traceback, markup=False, highlight=False, soft_wrap=True)
             raise UsageError(f"the policy raised {crash}; its traceback is above") from crash
-        console = Console()
-        show_preflight(report, console if console.is_terminal else Console(width=_FILE_WIDTH))
+        console = Console(emoji=False)
+        if not console.is_terminal:
+            console = Console(width=_FILE_WIDTH, emoji=False)
+        show_preflight(report, console)
         return EXIT_INCOMPLETE if any(r.level == "problem" for r in report.remarks) else 0

@@ -16,4 +16,4 @@ def notes() -> "Console":
     """Return the console on stderr, for progress and messages. Results go to stdout."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, emoji=False)  # "gym:package:id" is no emoji.

@@ -42,6 +42,10 @@ class Benchmark(ABC):
     def benchmarks(self) -> Sequence[str]:
         """Return the names of the benchmarks that can run with the installed packages."""
 
+    def accepts(self, benchmark: str) -> bool:
+        """Return whether the family has a benchmark that `benchmarks` does not list."""
+        return False
+
     @abstractmethod
     def tasks(self, benchmark: str) -> Sequence[Task]:
         """Return a benchmark's tasks in the order of its indices."""

@@ -301,6 +301,8 @@ def _gathered(requests: Sequence[BenchmarkRequest]) -> list[BenchmarkRequest]:
     single: dict[tuple[str, str], int] = {}
     for request in requests:
         name, slash, task = request.name.partition("/")
+        if ":" in name:  # An id of Gymnasium, which may hold a slash itself.
+            name, slash, task = request.name, "", ""
         place = single.get((name, request.protocol))
         if not slash:
             gathered.append(request)
