@@ -49,7 +49,7 @@ class LocalRay:
             settings: Those of `ray.init`.
         """
         _stay_on_loopback()
-        _write_no_statistics()
+        _log_no_news()
         base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
         self.folder = tempfile.mkdtemp("", "assay-", base if len(base) <= LONGEST_BASE else "/tmp")
         self._reaper = subprocess.Popen(
@@ -176,9 +176,10 @@ def _stay_on_loopback() -> None:
     ray_constants.ENABLE_RAY_CLUSTER = False
 
 
-def _write_no_statistics() -> None:
-    """Keep Ray's processes from writing their statistics into their logs every minute.
+def _log_no_news() -> None:
+    """Keep what is no problem out of the logs of Ray's processes.
 
-    Nobody reads them, and they are what makes Ray's folder grow in a long run.
+    Nobody reads it, and it makes Ray's folder grow: statistics every minute, and a line for each
+    episode.
     """
-    os.environ.setdefault("RAY_event_stats_print_interval_ms", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "warning")
