@@ -1,8 +1,14 @@
 """Attacks of a review that no other test holds; docs/design/adversarial.md lists all of them."""
 
 import json
+import re
+import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -249,3 +255,66 @@ def test_the_api_key_is_in_no_file_and_no_message(
     for text in (shown.out, shown.err, *(path.read_bytes().decode("latin-1") for path in files)):
         assert "quite-secret" not in text
         assert "other-secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("network", "language", "depth"), 3),
+        (("network", "expert", "depth"), 3),
+        (("network", "vocabulary"), 10**12),
+        (("network", "expert", "width"), 10**9),
+        (("options", "steps"), 10**9),
+    ],
+)
+def test_sizes_of_a_checkpoint_that_cannot_be_are_one_line(
+    tmp_path: Path, place: tuple[str, ...], value: int
+) -> None:
+    vla = model(network("dummy"), "flow")
+    save(tmp_path, vla, tokenizer(vla.config), contract_of(vla, normalization()))
+    config = json.loads((tmp_path / "config.json").read_text())
+    inner = config["contract"]
+    for name in place[:-1]:
+        inner = inner[name]
+    assert inner[place[-1]] != value
+    inner[place[-1]] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    start = time.process_time()
+    with pytest.raises(UsageError) as refused:
+        Checkpoint.open(tmp_path).load(torch.device("cpu"))
+    assert time.process_time() - start < 2
+    assert str(refused.value).isprintable()
+
+
+def test_long_headers_are_refused_and_the_next_client_is_served() -> None:
+    with served("homing") as port:
+        for header in (b"X: " + b"y" * 100_000, b"\r\n".join([b"X: y"] * 1000)):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+                with suppress(ConnectionResetError):
+                    assert not client.recv(100).startswith(b"HTTP/1.1 101")
+        assert make_policy(remote(port)).spec.name
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_server(tmp_path: Path, sent: signal.Signals, code: int) -> None:
+    command = [sys.executable, "run_eval.py", "serve", "--policy", "homing", "--port", "0"]
+    with (tmp_path / "out").open("w") as out:
+        server = subprocess.Popen(command, stdout=out, stderr=out)
+        try:
+            end = time.monotonic() + 60
+            while "ws://" not in (tmp_path / "out").read_text() and time.monotonic() < end:
+                time.sleep(0.1)
+            server.send_signal(sent)
+            assert server.wait(30) == code
+        finally:
+            server.kill()
+    assert "Traceback" not in (tmp_path / "out").read_text()
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    page = Path("docs/design/adversarial.md").read_text()
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 100
+    for file, name in named:
+        assert f"def {name}(" in (Path("tests") / file).read_text(), (file, name)
