@@ -256,11 +256,11 @@ def played(control: Any) -> str:
     ("suite", "task"),
     [
         ("libero_object", 3),
-        *(
-            pytest.param(suite, task, marks=pytest.mark.slow)
-            for suite in ("libero_spatial", "libero_goal", "libero_10", "libero_object_swap")
-            for task in (2, 5)
-        ),
+        pytest.param("libero_spatial", 2, marks=pytest.mark.slow),
+        pytest.param("libero_goal", 5, marks=pytest.mark.slow),
+        pytest.param("libero_10", 2, marks=pytest.mark.slow),
+        pytest.param("libero_10", 5, marks=pytest.mark.slow),
+        pytest.param("libero_object_swap", 2, marks=pytest.mark.slow),
     ],
 )
 def test_libero_is_the_same_with_kept_models(
