@@ -5,8 +5,8 @@
 
 A look is both cameras at 256 pixels. Both renderers draw each look of the same state, one after the
 other, and every pixel is compared. The states lie ten steps apart, along the scripted expert's
-actions or along random ones. The default is 440 looks: three tasks of each standard suite, six of
-libero_90 and one of each LIBERO-PRO suite.
+actions or along random ones. By default they are three tasks of each standard suite, six of
+libero_90 and one of each LIBERO-PRO suite whose objects are installed.
 
 The suites in `keep` are not measured again, and each new one is added to it. `firsts` is the number
 of new processes for each standard suite and renderer in which the first look is measured. The last
@@ -160,15 +160,16 @@ def line(suite: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def measure(suite: str, looks: int) -> dict[str, Any]:
     """Return the line of a suite."""
-    share, tasks = 4, [0]
+    tasks = [0]
     if suite in STANDARD:
-        share, tasks = 1, [0, 3, 6]
+        tasks = [0, 3, 6]
     elif suite == "libero_90":
-        share, tasks = 2, [5, 20, 35, 50, 65, 80]
+        tasks = [5, 20, 35, 50, 65, 80]
+    number = looks if suite in STANDARD else max(1, looks // 2)
     rows: list[dict[str, Any]] = []
     for task in tasks:
         kind = "random" if task % 2 or suite == "libero_90" else "oracle"
-        rows += compare(suite, task, kind, max(1, looks // share))
+        rows += compare(suite, task, kind, number)
     return line(suite, rows)
 
 
@@ -176,24 +177,31 @@ def main() -> None:
     """Compare the looks of every suite, then measure first looks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suites", nargs="+", default=list(catalog.suites()))
-    parser.add_argument("--looks", type=int, default=16, help="of each task of a standard suite")
+    parser.add_argument("--looks", type=int, default=16, help="of a task of a standard suite")
     parser.add_argument("--firsts", type=int, default=1)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     kept: Path | None = options.keep
     results = json.loads(kept.read_text()) if kept and kept.exists() else []
+    missing = {}
     for suite in options.suites:
-        if suite not in [found["suite"] for found in results]:
+        if suite in [found["suite"] for found in results]:
+            continue
+        try:
             results.append(measure(suite, options.looks))
-            print(results[-1], flush=True)
-            if kept:
-                kept.write_text(json.dumps(results))
+        except FileNotFoundError as error:
+            missing[suite] = Path(error.filename).name
+            continue
+        print(results[-1], flush=True)
+        if kept:
+            kept.write_text(json.dumps(results))
     saved = [found["saved"] for found in results if found["suite"] in STANDARD]
     summary = {
         "looks": sum(found["looks"] for found in results),
         "pictures_with_mirror": sum(found["pictures_with_mirror"] for found in results),
         "identical": not any(found["different"] for found in results),
         "mean_saved_standard": round(float(np.mean(saved)), 3) if saved else None,
+        "missing": missing,
         "first_look_s": first_looks(options.firsts),
         "results": results,
     }
