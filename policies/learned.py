@@ -7,20 +7,25 @@ import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import astuple
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from harness.contracts.environment import Observation
 from harness.contracts.errors import PolicyError, UsageError
 from harness.contracts.policy import ActionChunk, Policy, PolicySpec, Query
 from harness.contracts.yaml_files import parse_yaml
-from harness.demonstrations.resize import resize_images
 from policies.vla.checkpoint import Checkpoint
-from policies.vla.preparation import Preparation
+
+if TYPE_CHECKING:
+    import torch
+
+if find_spec("torch") is None:
+    # Only `load` imports it, which takes over a second; a plan must notice its absence earlier.
+    raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 _FAR = 20.0
 """Normalised distance from the training data at which a state has other units or another order."""
@@ -95,6 +100,10 @@ class LearnedPolicy(Policy):
         Raises:
             UsageError: The checkpoint is damaged, or a GPU was asked for and PyTorch finds none.
         """
+        import torch
+
+        from policies.vla.preparation import Preparation
+
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         # Not earlier: a policy may be made in one process and loaded in another.
         self._device = find_device()
@@ -112,6 +121,8 @@ class LearnedPolicy(Policy):
             UsageError: A state has another size than the checkpoint's.
             PolicyError: The network's outputs are not finite.
         """
+        import torch
+
         contract = self._checkpoint.contract
         observations = [query.observation for query in queries]
         state, pixels = self._states(observations), contract.network.images.pixels
@@ -171,17 +182,21 @@ class LearnedPolicy(Policy):
 def _stacked(images: Sequence[NDArray[np.uint8]], pixels: int) -> NDArray[np.uint8]:
     """Return a batch of pictures; those of different benchmarks can have different sizes."""
     if len({image.shape for image in images}) > 1:
+        from harness.demonstrations.resize import resize_images
+
         images = [resize_images(image[None], pixels)[0] for image in images]
     return np.stack(images)
 
 
-def find_device() -> torch.device:
+def find_device() -> "torch.device":
     """Return the GPU if there is one, otherwise the CPU.
 
     Raises:
         UsageError: CUDA_VISIBLE_DEVICES names a GPU, and PyTorch finds none. Ray sets it where a
             policy has a GPU.
     """
+    import torch
+
     if torch.cuda.is_available():
         # float32 as on the CPU: by default, convolutions on a GPU keep 10 of its 23 bits.
         torch.backends.cudnn.allow_tf32 = False

@@ -1,30 +1,40 @@
-"""Action heads: how the network represents, learns and samples actions. One file a head."""
+"""Action heads: how the network represents, learns and samples actions. One file a head.
+
+Their options are in `configs.py`, because a plan is checked without PyTorch.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from harness.contracts.errors import UsageError, require_known
-from policies.heads.bins import BinsConfig, BinsHead
-from policies.heads.diffusion import DiffusionConfig, DiffusionHead
-from policies.heads.e0 import E0Config, E0Head
-from policies.heads.e0_hybrid import E0HybridConfig, E0HybridHead
-from policies.heads.fast import FastConfig, FastHead
-from policies.heads.flow import FlowConfig, FlowHead
-from policies.heads.head import Head, HeadConfig
-from policies.heads.masked import MaskedConfig, MaskedHead
-from policies.heads.regression import RegressionConfig, RegressionHead
+from policies.heads.configs import (
+    BinsConfig,
+    DiffusionConfig,
+    E0Config,
+    E0HybridConfig,
+    FastConfig,
+    FlowConfig,
+    HeadConfig,
+    MaskedConfig,
+    RegressionConfig,
+)
 
-HEADS: dict[str, tuple[type[HeadConfig], type[Head]]] = {
-    "bins": (BinsConfig, BinsHead),
-    "diffusion": (DiffusionConfig, DiffusionHead),
-    "e0": (E0Config, E0Head),
-    "e0-hybrid": (E0HybridConfig, E0HybridHead),
-    "fast": (FastConfig, FastHead),
-    "flow": (FlowConfig, FlowHead),
-    "masked": (MaskedConfig, MaskedHead),
-    "regression": (RegressionConfig, RegressionHead),
+if TYPE_CHECKING:
+    from policies.heads.head import Head
+
+HEADS: dict[str, tuple[type[HeadConfig], str]] = {
+    "bins": (BinsConfig, "policies.heads.bins:BinsHead"),
+    "diffusion": (DiffusionConfig, "policies.heads.diffusion:DiffusionHead"),
+    "e0": (E0Config, "policies.heads.e0:E0Head"),
+    "e0-hybrid": (E0HybridConfig, "policies.heads.e0_hybrid:E0HybridHead"),
+    "fast": (FastConfig, "policies.heads.fast:FastHead"),
+    "flow": (FlowConfig, "policies.heads.flow:FlowHead"),
+    "masked": (MaskedConfig, "policies.heads.masked:MaskedHead"),
+    "regression": (RegressionConfig, "policies.heads.regression:RegressionHead"),
 }
+"""The options of each head, and its class as ``module:Class``."""
 
 
 def head_config(name: str, options: Mapping[str, Any]) -> HeadConfig:
@@ -51,7 +61,7 @@ def head_config(name: str, options: Mapping[str, Any]) -> HeadConfig:
     return config(**options)
 
 
-def build(name: str, options: Mapping[str, Any], width: int) -> Head:
+def build(name: str, options: Mapping[str, Any], width: int) -> "Head":
     """Return a new head.
 
     Args:
@@ -63,7 +73,9 @@ def build(name: str, options: Mapping[str, Any], width: int) -> Head:
         UsageError: The head or an option does not exist, or a value has the wrong type or range.
     """
     config = head_config(name, options)
-    return HEADS[name][1](config, width)
+    module, _, made = HEADS[name][1].partition(":")
+    head: Head = getattr(import_module(module), made)(config, width)
+    return head
 
 
 def _require_type(label: str, value: object, hint: Any) -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import Expert, Head, HeadConfig
+from policies.heads.configs import HeadConfig
+from policies.heads.head import Expert, Head
 from policies.heads.tokens import sample_tokens
 
 
@@ -46,7 +47,7 @@ class AutoregressiveHead(Head):
     def __init__(self, config: HeadConfig, width: int, vocabulary: int, leading: int = 1) -> None:
         """Create the embeddings, the start tokens and the output layer."""
         super().__init__(config, width)
-        self.start = nn.Parameter(torch.randn(leading, width) * 0.02)
+        self.start = nn.Parameter(nn.init.normal_(torch.empty(leading, width)).mul_(0.02))
         self.embed = nn.Embedding(vocabulary, width)
         self.out_proj = nn.Linear(width, vocabulary)
 

@@ -7,41 +7,15 @@ A chunk takes L = horizon * action_size evaluations. The published models predic
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from policies.heads.autoregressive import AutoregressiveHead
-from policies.heads.head import (
-    MOST_TOKENS,
-    Expert,
-    HeadConfig,
-    hold_last,
-    mean_over_valid,
-    require_within,
-)
+from policies.heads.configs import BinsConfig
+from policies.heads.head import Expert, hold_last, mean_over_valid
 from policies.heads.tokens import to_actions, to_tokens
-
-
-@dataclass(frozen=True, kw_only=True)
-class BinsConfig(HeadConfig):
-    """The options of the head of uniform bins.
-
-    Attributes:
-        bins: Number of equal bins of [-1, 1].
-        temperature: Of sampling; 0 is argmax, which always picks the same mode.
-    """
-
-    bins: int = 256
-    temperature: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        require_within("bins", self.bins, 2, MOST_TOKENS)
-        require_within("temperature", self.temperature, 0)
 
 
 class BinsHead(AutoregressiveHead):

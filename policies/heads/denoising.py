@@ -8,7 +8,6 @@ Time runs from 0 (data) to 1 (noise). It enters the expert as in openpi's two mo
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,30 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.contracts.errors import UsageError
-from policies.heads.head import MOST_STEPS, Expert, Head, HeadConfig, require_within
+from policies.heads.configs import DenoisingConfig
+from policies.heads.head import Expert, Head
 
 _SHORTEST, _LONGEST = 4e-3, 4.0
 """Periods of the time embedding."""
 _EARLIEST = 1e-3
 """The lowest time that training draws."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenoisingConfig(HeadConfig):
-    """The options of a head that denoises in steps.
-
-    Attributes:
-        steps: Denoising steps for a chunk.
-        adaptive: Whether time scales every layer (pi0.5) or is mixed into the tokens (pi0).
-    """
-
-    steps: int = 10
-    adaptive: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        require_within("steps", self.steps, 1, MOST_STEPS)
 
 
 class DenoisingHead(Head):

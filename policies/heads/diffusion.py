@@ -11,38 +11,14 @@ sampling at N of the K levels, from the noisiest on:
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from policies.heads.denoising import ContinuousHead, DenoisingConfig, draw_noise
-from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid, require_within
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiffusionConfig(DenoisingConfig):
-    """The options of the diffusion head.
-
-    Attributes:
-        levels: Noise levels in training.
-        predicts: The network's target.
-        bound: Every estimate of the chunk is clamped to +-bound. At the noisiest level, a small
-            error of the predicted noise is a large error of the chunk.
-    """
-
-    levels: int = 100
-    predicts: Literal["noise", "chunk"] = "noise"
-    bound: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        require_within("levels", self.levels, 1, 100_000)
-        require_within("steps", self.steps, 1, self.levels)
-        require_within("bound", self.bound, 1e-3)
+from policies.heads.configs import DiffusionConfig
+from policies.heads.denoising import ContinuousHead, draw_noise
+from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid
 
 
 class DiffusionHead(ContinuousHead):

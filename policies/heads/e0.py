@@ -18,53 +18,16 @@ recovered from z_t only below t = 0.03: 0.5 % of the training times and none of 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.denoising import DenoisingConfig, DenoisingHead, draw_noise, draw_times
-from policies.heads.head import (
-    MOST_TOKENS,
-    Expert,
-    draw_normals,
-    hold_last,
-    mean_over_valid,
-    require_within,
-)
+from policies.heads.configs import E0Config
+from policies.heads.denoising import DenoisingHead, draw_noise, draw_times
+from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid
 from policies.heads.tokens import sample_tokens, to_actions, to_tokens
-
-
-@dataclass(frozen=True, kw_only=True)
-class E0Config(DenoisingConfig):
-    """The options of the E0 head.
-
-    Attributes:
-        bins: Number of equal bins of [-1, 1] (the paper: 2048).
-        smoothing: The factor alpha of the one-hot vectors (the paper: 0.1).
-        time_shape: Training draws times from Beta(time_shape, 1); the paper also gives 1, uniform.
-        decode: How tokens are chosen before the last step (the paper: argmax).
-        renoise: How noise is added again.
-        edge: The value of a token: its bin's centre, or its lower edge as in the released code,
-            which is half a bin too low on average.
-    """
-
-    bins: int = 256
-    smoothing: float = 3.0
-    time_shape: float = 1.5
-    decode: Literal["sample", "argmax"] = "sample"
-    renoise: Literal["interpolated", "fixed"] = "interpolated"
-    edge: Literal["centre", "lower"] = "centre"
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        require_within("bins", self.bins, 2, MOST_TOKENS)
-        require_within("smoothing", self.smoothing, 1e-3)
-        require_within("time_shape", self.time_shape, 0.1)
 
 
 class E0Head(DenoisingHead):

@@ -15,49 +15,16 @@ training never shows it. The flow tokens decide the mode. This head exists for c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.denoising import ContinuousHead, DenoisingConfig, draw_noise, draw_times
-from policies.heads.head import (
-    MOST_TOKENS,
-    Expert,
-    draw_normals,
-    hold_last,
-    mean_over_valid,
-    require_within,
-)
+from policies.heads.configs import E0HybridConfig
+from policies.heads.denoising import ContinuousHead, draw_noise, draw_times
+from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid
 from policies.heads.tokens import to_actions, to_tokens
-
-
-@dataclass(frozen=True, kw_only=True)
-class E0HybridConfig(DenoisingConfig):
-    """The options of the hybrid head; the defaults are the released code's.
-
-    Attributes:
-        adaptive: True as in pi0.5, from whose weights the released model starts.
-        bins: Number of equal bins of [-1, 1].
-        smoothing: The factor of the one-hot vectors in use; training has none.
-        decay_noise: Whether the noise that is added again fades.
-        time_shape: Training draws times from Beta(time_shape, 1).
-    """
-
-    adaptive: bool = True
-    bins: int = 2048
-    smoothing: float = 0.1
-    decay_noise: bool = False
-    time_shape: float = 1.5
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        require_within("bins", self.bins, 2, MOST_TOKENS)
-        require_within("smoothing", self.smoothing, 1e-3)
-        require_within("time_shape", self.time_shape, 0.1)
 
 
 class E0HybridHead(ContinuousHead):

@@ -14,7 +14,6 @@ are the rows of the language model's tables for these tokens; the words "Action:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,41 +22,11 @@ from torch import Tensor
 
 from harness.contracts.errors import UsageError
 from policies.heads.autoregressive import AutoregressiveHead, RemainingLength
+from policies.heads.configs import FastConfig
 from policies.heads.fast_tokenizer import FastTokenizer
-from policies.heads.head import MOST_TOKENS, Expert, HeadConfig, hold_last, require_within
+from policies.heads.head import Expert, hold_last
 
 _FILE = "fast.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FastConfig(HeadConfig):
-    """The options of the FAST head.
-
-    Attributes:
-        vocabulary: Largest number of tokens, without END.
-        scale: Factor of the coefficients before they are rounded.
-        temperature: Of sampling; 0 is argmax.
-        leading: Embedded tokens before the first one; pi0-FAST's spell "Action: ".
-        mend: Whether to pad or cut tokens that do not decode to a chunk, as LeRobot does, instead
-            of returning a chunk of zeros.
-        fitting: Whether to generate only tokens that fit into the rest of the chunk, and END only
-            when it is full, so that every sequence decodes to a chunk.
-    """
-
-    vocabulary: int = 1024
-    scale: float = 10.0
-    temperature: float = 0.0
-    leading: int = 1
-    mend: bool = False
-    fitting: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        require_within("vocabulary", self.vocabulary, 2, MOST_TOKENS)
-        require_within("scale", self.scale, 1e-3)
-        require_within("temperature", self.temperature, 0)
-        require_within("leading", self.leading, 1, 10_000)
 
 
 class FastHead(AutoregressiveHead):

@@ -6,30 +6,14 @@ sampling: x_1 = n;  x_{t - 1/N} = x_t - v(x_t, t, o) / N;  exactly N evaluations
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from policies.heads.denoising import ContinuousHead, DenoisingConfig, draw_noise, draw_times
-from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid, require_within
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowConfig(DenoisingConfig):
-    """The options of the flow head.
-
-    Attributes:
-        time_shape: Training draws times from Beta(time_shape, 1); 1 is uniform.
-    """
-
-    time_shape: float = 1.5
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        require_within("time_shape", self.time_shape, 0.1)
+from policies.heads.configs import FlowConfig
+from policies.heads.denoising import ContinuousHead, draw_noise, draw_times
+from policies.heads.head import Expert, draw_normals, hold_last, mean_over_valid
 
 
 class FlowHead(ContinuousHead):

@@ -3,7 +3,6 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.contracts.errors import UsageError
+from policies.heads.configs import HeadConfig
 
 
 class Expert(ABC):
@@ -68,33 +67,6 @@ class Expert(ABC):
     @abstractmethod
     def memory(self) -> Any:
         """Return an empty memory; its type is the expert's own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadConfig:
-    """The options that every head has.
-
-    Attributes:
-        horizon: Actions in a chunk.
-        action_size: Numbers in an action.
-    """
-
-    horizon: int
-    action_size: int
-
-    def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            UsageError: A value is out of its range.
-        """
-        require_within("horizon", self.horizon, 1, 10_000)
-        require_within("action_size", self.action_size, 1, 10_000)
-
-    @property
-    def length(self) -> int:
-        """Numbers in a chunk."""
-        return self.horizon * self.action_size
 
 
 class Head(nn.Module, ABC):
@@ -161,23 +133,6 @@ class Head(nn.Module, ABC):
 
     def restore(self, fitted: dict[str, str]) -> None:
         """Load what `fitted` returned."""
-
-
-MOST_STEPS = 10_000
-"""Largest number of network evaluations in a loop of a head."""
-MOST_TOKENS = 2**20
-"""Largest vocabulary of a head; more is a mistake, and would take all memory."""
-
-
-def require_within(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Check the range of an option.
-
-    Raises:
-        UsageError: The value is out of range.
-    """
-    if not (low <= value <= high and math.isfinite(value)):
-        limits = f"at least {low}" if high == float("inf") else f"from {low} to {high}"
-        raise UsageError(f"{name} must be {limits}, not {value}")
 
 
 def draw_normals(streams: Sequence[np.random.Generator], shape: tuple[int, ...]) -> Tensor:

@@ -22,42 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import (
-    MOST_STEPS,
-    MOST_TOKENS,
-    Expert,
-    Head,
-    HeadConfig,
-    draw_uniforms,
-    hold_last,
-    require_within,
-)
+from policies.heads.configs import MaskedConfig
+from policies.heads.head import Expert, Head, draw_uniforms, hold_last
 from policies.heads.tokens import sample_tokens, to_actions, to_tokens
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskedConfig(HeadConfig):
-    """The options of the masked head.
-
-    Attributes:
-        bins: Number of equal bins of [-1, 1].
-        steps: Rounds of unmasking.
-        temperature: Weight of the Gumbel noise in the order of unmasking.
-        remask: Tokens below this probability are masked again. It rises from 0 to this value.
-    """
-
-    bins: int = 256
-    steps: int = 12
-    temperature: float = 1.0
-    remask: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        require_within("bins", self.bins, 2, MOST_TOKENS)
-        require_within("steps", self.steps, 1, MOST_STEPS)
-        require_within("temperature", self.temperature, 0)
-        require_within("remask", self.remask, 0, 1)
 
 
 @dataclass(frozen=True)

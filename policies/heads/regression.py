@@ -8,32 +8,20 @@ it lies in the middle. OpenVLA-OFT's head is this one with `l1`; so is ACT's, wi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.heads.head import Expert, Head, HeadConfig, hold_last, mean_over_valid
+from policies.heads.configs import RegressionConfig
+from policies.heads.head import Expert, Head, hold_last, mean_over_valid
 
 _LOSSES = {
     "l1": functional.l1_loss,
     "smooth_l1": functional.smooth_l1_loss,
     "mse": functional.mse_loss,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegressionConfig(HeadConfig):
-    """The options of the regression head.
-
-    Attributes:
-        distance: The loss.
-    """
-
-    distance: Literal["l1", "smooth_l1", "mse"] = "l1"
 
 
 class RegressionHead(Head):
@@ -44,7 +32,7 @@ class RegressionHead(Head):
     def __init__(self, config: RegressionConfig, width: int) -> None:
         """Create the queries and the output layer."""
         super().__init__(config, width)
-        self.queries = nn.Parameter(torch.randn(config.horizon, width) * 0.02)
+        self.queries = nn.Parameter(nn.init.normal_(torch.empty(config.horizon, width)).mul_(0.02))
         self.action_out_proj = nn.Linear(width, config.action_size)
 
     def _predict(self, expert: Expert) -> Tensor:

@@ -10,22 +10,25 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from harness.contracts.bounded_files import open_regular, read_bounded
 from harness.contracts.errors import StorageError, UsageError
 from harness.contracts.foreign_text import error_line
 from harness.contracts.registry import SAFE_NAME
 from policies.heads import HEADS
+from policies.vla.config import TOKENIZER_FILE
 from policies.vla.contract import Contract
-from policies.vla.model import VLA
 from policies.vla.normalize import Normalization
-from policies.vla.prompts import TOKENIZER_FILE, PromptTokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from policies.vla.model import VLA
+    from policies.vla.prompts import PromptTokenizer
 
 CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.safetensors"
@@ -110,18 +113,28 @@ class Checkpoint:
                     f"{name} cannot be changed: the weights of {self.folder} depend on it"
                 )
         contract = replace(contract, options={**contract.options, **options}, replan=replan)
-        with torch.device("meta"):
+        if contract.options == self.contract.options:
+            return replace(self, contract=contract)
+        from policies.vla.unfilled import unfilled
+
+        with unfilled():
             contract.new_model()
         return replace(self, contract=contract)
 
-    def load(self, device: torch.device) -> tuple[VLA, PromptTokenizer]:
+    def load(self, device: "torch.device") -> "tuple[VLA, PromptTokenizer]":
         """Return the model, ready to act, and its tokenizer.
 
         Raises:
             UsageError: A file is missing, has another hash, or does not fit the model.
         """
-        # On the meta device, nothing is allocated before the weights are known to fit.
-        with torch.device("meta"):
+        import torch
+        from safetensors.torch import load_file
+
+        from policies.vla.prompts import PromptTokenizer
+        from policies.vla.unfilled import unfilled
+
+        # Nothing is allocated before the weights are known to fit.
+        with unfilled():
             model = self.contract.new_model()
         _require_sizes(
             self.folder, self.hashes, sum(w.numel() for w in model.state_dict().values())
@@ -146,12 +159,16 @@ class Checkpoint:
         return model.to(device).eval().requires_grad_(False), tokenizer
 
 
-def save(folder: Path, model: VLA, tokenizer: PromptTokenizer, contract: Contract) -> Checkpoint:
+def save(
+    folder: Path, model: "VLA", tokenizer: "PromptTokenizer", contract: Contract
+) -> Checkpoint:
     """Write a checkpoint. `config.json` is written last, so a folder with it is complete.
 
     Raises:
         StorageError: The disk is full or gone.
     """
+    from safetensors.torch import save_file
+
     weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
     texts = {TOKENIZER_FILE: tokenizer.dumps(), **model.head.fitted()}
     try:
@@ -168,13 +185,15 @@ def save(folder: Path, model: VLA, tokenizer: PromptTokenizer, contract: Contrac
     return Checkpoint.open(folder)
 
 
-def fill(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+def fill(model: "nn.Module", weights: "Mapping[str, Tensor]", source: str) -> None:
     """Put weights into a model. The names have to be exactly the model's.
 
     Raises:
         UsageError: Weights are missing, unexpected, or of another shape; the message lists them.
             Or one holds a number that is not finite.
     """
+    import torch
+
     wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     shapes = {n: f"{n} {found[n]} for {wanted[n]}" for n in wanted.keys() & found.keys()}
@@ -247,9 +266,9 @@ def _hash(path: Path) -> str:
         raise UsageError(f"cannot read {path}: {error}") from error
 
 
-def contract_of(model: VLA, normalization: Normalization, **more: Any) -> Contract:
+def contract_of(model: "VLA", normalization: Normalization, **more: Any) -> Contract:
     """Return the contract of a model; `more` are fields that the model does not know."""
-    head = next(name for name, (_, kind) in HEADS.items() if type(model.head) is kind)
+    head = next(n for n, (config, _) in HEADS.items() if type(model.head.config) is config)
     options = asdict(model.head.config)
     return Contract(
         network=model.config, head=head, options=options, normalization=normalization, **more

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from harness.contracts.errors import UsageError, require_known
 
+TOKENIZER_FILE = "tokenizer.json"
+"""The tokenizer's file in a checkpoint."""
+
 State = Literal["token", "text", "none"]
 Acting = Literal["expert", "language"]
 Prompts = Literal["openpi", "lerobot"]

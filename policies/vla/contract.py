@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.contracts.errors import UsageError
 from harness.contracts.vectors import Layout, Part
 from policies.heads import build, head_config
 from policies.vla.config import ConvConfig, VLAConfig, trained_pixels
-from policies.vla.model import VLA
 from policies.vla.normalize import Normalization
 from policies.vla.schema import require_fields
+
+if TYPE_CHECKING:
+    from policies.vla.model import VLA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +80,10 @@ class Contract:
             **layouts,
         )
 
-    def new_model(self) -> VLA:
+    def new_model(self) -> "VLA":
         """Return a model with random weights."""
+        from policies.vla.model import VLA
+
         return VLA(self.network, build(self.head, self.options, self.network.width))
 
 

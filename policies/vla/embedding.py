@@ -26,7 +26,7 @@ class Embedding(nn.Module):
         if isinstance(config.images, ConvConfig):
             self.images = nn.ModuleList(ConvNet(config.images, width) for _ in config.cameras)
             places = (len(config.cameras), config.images.tokens, width)
-            self.positions = nn.Parameter(torch.randn(places) / 2)
+            self.positions = nn.Parameter(nn.init.normal_(torch.empty(places)).div_(2))
         else:
             self.images = Siglip(config.images, width)
         self.words = nn.Embedding(config.vocabulary, width)

@@ -15,9 +15,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from harness.contracts.errors import UsageError
-from policies.vla.config import VLAConfig
+from policies.vla.config import TOKENIZER_FILE, VLAConfig
 
-TOKENIZER_FILE = "tokenizer.json"
 _PADDING, _BEGINNING = "<pad>", "<bos>"
 _LEVELS = 256
 """Levels of a number in a prompt."""

@@ -22,10 +22,11 @@ from policies.heads import build
 from policies.heads.fast import FastHead
 from policies.heads.fast_tokenizer import FastTokenizer
 from policies.vla.checkpoint import contract_of, save
-from policies.vla.config import Prompts, State, VLAConfig, sized
+from policies.vla.config import TOKENIZER_FILE, Prompts, State, VLAConfig, sized
 from policies.vla.model import VLA
 from policies.vla.normalize import Kind, Normalization, Scaling
-from policies.vla.prompts import TOKENIZER_FILE, PromptTokenizer
+from policies.vla.prompts import PromptTokenizer
+from policies.vla.unfilled import unfilled
 from policies.weights.lerobot import copy_pi0_fast, leading_tokens, read_normalizer
 from policies.weights.openpi import read_norm_stats
 from policies.weights.paligemma import copy_weights, read_weights
@@ -113,8 +114,7 @@ class ConvertCommand:
         return replace(config, text_length=_TEXT_LENGTHS[self.model], prompts=prompts)
 
     def _empty(self, config: VLAConfig, head: str, options: dict[str, Any]) -> VLA:
-        # On the meta device, no random weights are drawn only to be replaced.
-        with torch.device("meta"):
+        with unfilled():
             return VLA(config, build(head, {"horizon": self.horizon} | options, config.width))
 
     def _empty_pi0_fast(

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from policies.heads.configs import E0Config
 from policies.heads.denoising import draw_times
-from policies.heads.e0 import E0Config, E0Head
+from policies.heads.e0 import E0Head
 from tests.helpers.toy_network import ToyNetwork
 
 PRIOR = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)

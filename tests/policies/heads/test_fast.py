@@ -15,7 +15,8 @@ from scipy.fft import dct
 from tokenizers import Tokenizer
 
 from harness.contracts.errors import UsageError
-from policies.heads.fast import FastConfig, FastHead
+from policies.heads.configs import FastConfig
+from policies.heads.fast import FastHead
 from policies.heads.fast_tokenizer import FastTokenizer
 from tests.helpers.released_fast import write_released
 from tests.helpers.toy_network import ToyNetwork

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from policies.heads.bins import BinsConfig, BinsHead
+from policies.heads.bins import BinsHead
+from policies.heads.configs import BinsConfig, DiffusionConfig, FlowConfig, MaskedConfig
 from policies.heads.denoising import draw_times, embed_times
-from policies.heads.diffusion import DiffusionConfig, DiffusionHead, signal_kept
-from policies.heads.flow import FlowConfig, FlowHead
-from policies.heads.masked import MaskedConfig, MaskedHead
+from policies.heads.diffusion import DiffusionHead, signal_kept
+from policies.heads.flow import FlowHead
+from policies.heads.masked import MaskedHead
 from policies.heads.tokens import sample_tokens, to_actions, to_tokens
 from tests.helpers.toy_network import ACTION_SIZE, HORIZON, ToyNetwork
 
