@@ -86,6 +86,15 @@ class Worker:
         self._policies = policies
         self._alive = alive
         self._simulators = SimulatorCache()
+        self._ahead = Meter()
+
+    def prepare(self, spec: EpisodeSpec) -> None:
+        """Build the simulator of the next episode, whose costs it counts; `play` repeats errors."""
+        setup = self._setups[spec.benchmark, spec.protocol]
+        self._alive()
+        measured = self._ahead.measure
+        with suppress(Exception, SystemExit), measured("total"), measured("build"):
+            self._simulators.get(setup, spec.task)
 
     def play(self, spec: EpisodeSpec) -> Episode:
         """Play an episode; after an error, try again with a new simulator, then record the error.
@@ -95,7 +104,8 @@ class Worker:
         Raises:
             UsageError: The user has to change the request or the installation.
         """
-        retries, restarts, started, meter = 0, 0, time.time(), Meter()
+        retries, restarts, started = 0, 0, time.time()
+        meter, self._ahead = self._ahead, Meter()
         while True:
             try:
                 with meter.measure("total"):

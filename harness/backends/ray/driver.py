@@ -98,8 +98,11 @@ class Driver:
                 self._load(replica)
             for slot in range(group.slots):
                 # The first workers take the first tasks, each in the program that plays it.
-                first = self._schedule.interpreters
-                self._start(group, slot, first[len(self._workers) % len(first)])
+                first, index = self._schedule.interpreters, len(self._workers)
+                worker = self._start(group, slot, first[index % len(first)])
+                if group.replicas and index < len(first):
+                    # Simulators are built while policies load.
+                    worker.actor.prepare.remote(self._schedule.reserve(worker, index))
 
     def _start(self, group: WorkerGroup, slot: int, interpreter: str) -> WorkerHandle:
         worker = group.start(slot, interpreter)

@@ -92,6 +92,13 @@ class EnvActor:
         if self._failure is not None:
             raise self._failure
 
+    def prepare(self, spec: EpisodeSpec) -> None:
+        """Build the simulator of an episode that comes when its policy is loaded."""
+        try:
+            self._worker.prepare(spec)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
     def play(self, spec: EpisodeSpec, replica: Any) -> Finished:
         """Play an episode; `replica` is the policy actor, or None."""
         remote = self._remote.get(spec.policy)

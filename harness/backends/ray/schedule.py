@@ -27,6 +27,7 @@ class Schedule:
         self._groups: dict[Group, deque[EpisodeSpec]] = {}
         self._group_of: dict[EpisodeSpec, Group] = {}
         self._at: dict[Hashable, Group] = {}
+        self._reserved: dict[Hashable, Group] = {}
         self._waiting = 0
         last = None
         for spec in specs:
@@ -55,6 +56,14 @@ class Schedule:
         self._waiting -= 1
         return self._groups[group].popleft()
 
+    def reserve(self, worker: Hashable, group: Group) -> EpisodeSpec:
+        """Keep a group for a worker that is not up yet; return the group's first episode.
+
+        Others take it only if nothing else is left.
+        """
+        self._reserved[worker] = group
+        return self._groups[group][0]
+
     def put_back(self, spec: EpisodeSpec) -> None:
         """Queue an episode again, before the others of its group."""
         self._groups[self._group_of[spec]].appendleft(spec)
@@ -63,6 +72,7 @@ class Schedule:
     def leave(self, worker: Hashable) -> None:
         """Forget a worker that was stopped."""
         self._at.pop(worker, None)
+        self._reserved.pop(worker, None)
 
     def hand_over(self, worker: Hashable, successor: Hashable) -> None:
         """Give a worker's task to another worker."""
@@ -77,7 +87,11 @@ class Schedule:
         waiting = {group: len(queue) for group, queue in self._groups.items() if queue}
         mine = {group for group in waiting if self.interpreters[group] == interpreter}
         free = [group for group in waiting if group not in taken]
+        own = self._reserved.pop(worker, None)
+        if own in free:
+            return own
         if free:
-            return min(free, key=lambda group: group not in mine)
+            kept = set(self._reserved.values())
+            return min(free, key=lambda group: (group in kept, group not in mine))
         crowded = [group for group, length in waiting.items() if length >= WORTH_HELPING]
         return max(crowded, key=lambda group: (group in mine, waiting[group]), default=None)

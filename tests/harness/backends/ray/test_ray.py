@@ -213,6 +213,19 @@ def test_worker_does_not_join_a_task_with_few_episodes_left() -> None:
     assert schedule.next("x") == one("a", 1)
 
 
+def test_reserved_task_waits_for_its_worker_unless_nothing_else_is_left() -> None:
+    schedule = Schedule([one(task, 0) for task in "abc"])
+    assert schedule.reserve("x", 0) == one("a", 0)
+    assert schedule.reserve("y", 1) == one("b", 0)
+    assert schedule.next("y") == one("b", 0)
+    assert [schedule.next("y"), schedule.next("y")] == [one("c", 0), one("a", 0)]
+    assert schedule.next("x") is None
+    schedule.put_back(one("b", 0))
+    schedule.reserve("z", 1)
+    schedule.leave("z")
+    assert schedule.next("x") == one("b", 0)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_policy_on_a_server_gives_the_inline_records() -> None:
