@@ -27,6 +27,7 @@ ROOMS = (
     "runs",
     "backends",
     "preflight",
+    "conformance",
     "report",
     "demonstrations",
     "cli",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from harness.cli.audit import AuditCommand
+from harness.cli.check import CheckBenchmarkCommand, CheckPolicyCommand
 from harness.cli.compare import CompareCommand
 from harness.cli.doctor import DoctorCommand
 from harness.cli.env import EnvCommand
@@ -50,6 +51,8 @@ COMMANDS: dict[str, Callable[..., Callable[[], int]]] = {
     "list": ListCommand,
     "env": EnvCommand,
     "doctor": DoctorCommand,
+    "check-benchmark": CheckBenchmarkCommand,
+    "check-policy": CheckPolicyCommand,
 }
 
 

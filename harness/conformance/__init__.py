@@ -1,0 +1,1 @@
+"""Says what of the contract a benchmark or a policy keeps."""
