@@ -6,8 +6,8 @@
 Each episode is played by both loops, one after the other, in the same simulator: once by the
 scripted expert and once with random actions. CPU time is that of the steps, wait steps included.
 Everything that a step gives goes into a hash: the simulator's state, the observed state, the
-success, the sub-goals. Equal loops give one hash per episode, two otherwise. The last line is one JSON object. A ratio of 2 means that robosuite's loop
-takes twice as long.
+success, the sub-goals. Equal loops give one hash per episode, two otherwise. The last line is one
+JSON object. A ratio of 2 means that robosuite's loop takes twice as long.
 """
 
 import argparse

@@ -20,7 +20,7 @@ from harness.contracts.spec import keyed_stream
 from harness.preflight.remark import Remark
 from harness.runs.plan import Plan, Work, resolve
 
-Results = dict[str, dict[str, Any]]
+Played = dict[str, dict[str, Any]]
 """What may not differ of each record, by key."""
 
 
@@ -53,12 +53,12 @@ def check_policy_contract(plan: Plan, tell: Callable[[str], None]) -> list[Remar
     return remarks
 
 
-def _played(work: Work, specs: Sequence[Any]) -> tuple[Results, list[EpisodeRecord]]:
+def _played(work: Work, specs: Sequence[Any]) -> tuple[Played, list[EpisodeRecord]]:
     records = [episode.record for episode in run_inline(work, specs, lambda notice: None)]
     return {record.spec.key: record.deterministic() for record in records}, records
 
 
-def results_of(plan: Plan) -> Results:
+def results_of(plan: Plan) -> Played:
     """Play a plan here; the other process of a check does."""
     work = resolve(plan)
     return _played(work, work.specs)[0]
@@ -86,7 +86,7 @@ def _outcomes(records: Sequence[EpisodeRecord]) -> Iterator[Remark]:
         yield Remark("ok", "answers", f"{len(records)} episodes were played to their end")
 
 
-def _compared(topic: str, first: Results, other: Results, holds: str) -> Remark:
+def _compared(topic: str, first: Played, other: Played, holds: str) -> Remark:
     different = [key for key in first if first[key] != other.get(key)]
     if not different:
         return Remark("ok", topic, f"{holds}: {len(first)} episodes have the same bytes")
@@ -100,7 +100,7 @@ def _compared(topic: str, first: Results, other: Results, holds: str) -> Remark:
     )
 
 
-def _elsewhere(plan: Plan, first: Results) -> Remark:
+def _elsewhere(plan: Plan, first: Played) -> Remark:
     job = {
         "policy": plan.policies[0],
         "benchmark": plan.benchmarks[0].name,
