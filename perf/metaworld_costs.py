@@ -1,6 +1,6 @@
 """Measures the CPU time of Meta-World: building an episode, a step, the expert and an image.
 
-    python perf/metaworld.py [--tasks drawer-open-v3 ...] [--steps 100]
+    python perf/metaworld_costs.py [--tasks drawer-open-v3 ...] [--steps 100]
 
 The image is that of each protocol card. The times are means in this process. The last line is one
 JSON object.
