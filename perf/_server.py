@@ -83,6 +83,7 @@ class Setting:
 
 SETTINGS = [
     Setting("one process, naive loop", 1, 1, "robosuite", True, True),
+    Setting("one process, ours", 1, 1, "exact", False, True),
     Setting("60 workers, naive loop", WORKERS, 32, "robosuite", True, True),
     Setting("60 workers, rendering on demand", WORKERS, 32, "robosuite", False, True),
     Setting("60 workers, exact step too", WORKERS, 32, "exact", False, True),

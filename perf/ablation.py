@@ -72,7 +72,7 @@ RESULTS = ROOT / "results" / "performance" / "ablation.json"
 PARTS = ("reset", "env", "render", "policy")
 SUBSTEPS = 25
 """Of a control step."""
-EVERY = 10
+EVERY = 30
 """Steps between two moments at which MuJoCo's part is measured."""
 
 
