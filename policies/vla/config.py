@@ -11,7 +11,7 @@ TOKENIZER_FILE = "tokenizer.json"
 
 State = Literal["token", "text", "none"]
 Acting = Literal["expert", "language"]
-Prompts = Literal["openpi", "lerobot"]
+Prompts = Literal["openpi", "lerobot", "lerobot-padded"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +110,9 @@ class VLAConfig:
         expert: The stack of the action expert. Depth and heads are equal to those of `language`.
         vocabulary: Rows of the word embedding table.
         text_length: Prompts are cut to this number of tokens.
-        prompts: The prompt format. They differ only if the language stack acts: LeRobot then keeps
-            capitals and ends the prompt with a second `<bos>`.
+        prompts: The prompt format. If the language stack acts, LeRobot keeps capitals and ends the
+            prompt with a second `<bos>`. `lerobot-padded` also pads a state in the text with zeros
+            to `state_size`, as LeRobot 0.4 does.
     """
 
     cameras: tuple[str, ...]

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from harness.contracts.errors import UsageError
 from harness.demonstrations.column_statistics import Statistics
 
-Kind = Literal["quantile", "gaussian"]
+Kind = Literal["quantile", "gaussian", "minmax"]
 _Numbers = NDArray[np.float32]
 _MARGIN = 1e-6
 """Added to a divisor, as in openpi and the E0 paper."""
+_BOUNDS = {"quantile": ("q01", "q99"), "minmax": ("min", "max")}
+"""The statistics that become -1 and 1."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +37,25 @@ class Scaling:
             raise UsageError("a scaling needs a finite centre and a positive span for each number")
 
     @classmethod
-    def of(cls, kind: Kind, statistics: Statistics, floor: float = 0.0) -> "Scaling":
+    def of(
+        cls, kind: Kind, statistics: Statistics, floor: float = 0.0, margin: float = _MARGIN
+    ) -> "Scaling":
         """Return the scaling for data with these statistics.
 
         Args:
             kind: `quantile` maps the 1st and 99th percentile to -1 and 1 (the E0 paper's eq. 21),
-                `gaussian` the mean to 0 and a standard deviation to 1 (eq. 20).
-            statistics: With `q01` and `q99`, or `mean` and `std`.
+                `minmax` the smallest and largest number, `gaussian` the mean to 0 and a standard
+                deviation to 1 (eq. 20).
+            statistics: With `q01` and `q99`, `min` and `max`, or `mean` and `std`.
             floor: The smallest span, for numbers that hardly change in the data.
+            margin: Added to a divisor.
         """
-        if kind == "quantile":
-            low, high = statistics["q01"], statistics["q99"]
-            span = (high - low + _MARGIN) / 2
+        if kind in _BOUNDS:
+            low, high = (statistics[name] for name in _BOUNDS[kind])
+            span = (high - low + margin) / 2
             centre = low + span
         else:
-            centre, span = statistics["mean"], statistics["std"] + _MARGIN
+            centre, span = statistics["mean"], statistics["std"] + margin
         return cls(tuple(centre.tolist()), tuple(np.maximum(span, floor).tolist()))
 
     @property

@@ -125,6 +125,8 @@ def prompt(instruction: str, state: NDArray[np.float32] | None, config: VLAConfi
     text = instruction.strip().replace("_", " ").replace("\n", " ")
     if config.state != "text":
         return f"{text}\n"
+    if state is not None and config.prompts == "lerobot-padded":
+        state = np.pad(state, (0, config.state_size - len(state)))
     numbers = "" if state is None else " ".join(map(str, state_levels(state)))
     if config.acting == "language":
         text = text if _lerobot_format(config) else text.lower()
@@ -133,7 +135,7 @@ def prompt(instruction: str, state: NDArray[np.float32] | None, config: VLAConfi
 
 
 def _lerobot_format(config: VLAConfig) -> bool:
-    return config.prompts == "lerobot" and config.acting == "language"
+    return config.prompts != "openpi" and config.acting == "language"
 
 
 def state_levels(state: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -1,16 +1,16 @@
 """Converts weights of pi0, pi0.5 or pi0-FAST, from openpi or LeRobot, to a checkpoint.
 
+python -m policies.weights --from-lerobot pretrained_model --out checkpoints/pi05
 python -m policies.weights --model pi05 --weights model.safetensors \
     --statistics norm_stats.json --tokenizer tokenizer.json --horizon 10 --out checkpoints/pi05
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
-import torch
 import tyro
 
 from harness.cli.codes import EXIT_INCOMPLETE
@@ -18,126 +18,214 @@ from harness.cli.exit import exit_code
 from harness.cli.output import notes
 from harness.contracts.errors import StorageError, UsageError
 from harness.demonstrations.column_statistics import Statistics
-from policies.heads import build
-from policies.heads.fast import FastHead
-from policies.heads.fast_tokenizer import FastTokenizer
-from policies.vla.checkpoint import contract_of, save
+from policies.lerobot_folder import ROLES
 from policies.vla.config import TOKENIZER_FILE, Prompts, State, VLAConfig, sized
-from policies.vla.model import VLA
 from policies.vla.normalize import Kind, Normalization, Scaling
-from policies.vla.prompts import PromptTokenizer
-from policies.vla.unfilled import unfilled
-from policies.weights.lerobot import copy_pi0_fast, leading_tokens, read_normalizer
+from policies.weights.conversion import Conversion, Model
+from policies.weights.lerobot import read_normalizer
+from policies.weights.lerobot_checkpoint import LerobotCheckpoint
 from policies.weights.openpi import read_norm_stats
-from policies.weights.paligemma import copy_weights, read_weights
 
+_Value = TypeVar("_Value")
 _ACTION_SIZE = 32
 """Numbers in an action of pi0 and pi0.5; shorter actions are padded."""
 _TEXT_LENGTHS = {"pi0": 48, "pi05": 200, "pi0-fast": 200}
 """Length to which openpi and LeRobot cut prompts."""
+_CAMERAS = ("main", "wrist")
+_HORIZON = 50
+_FAST_FILE = "processor_config.json"
 
 
 @dataclass(kw_only=True)
 class ConvertCommand:
     """Convert weights of pi0, pi0.5 or pi0-FAST, from openpi or LeRobot, to a checkpoint."""
 
-    model: Literal["pi0", "pi05", "pi0-fast"]
+    from_lerobot: Path | None = None
+    """The folder of a LeRobot checkpoint, often .../pretrained_model. Its config.json and its
+    processors give all that they hold; the options below override them."""
+    model: Model | None = None
     """The model."""
-    weights: Path
+    weights: Path | None = None
     """model.safetensors of openpi's PyTorch model, or of LeRobot. Convert openpi's JAX checkpoints
     with its examples/convert_jax_model_to_pytorch.py first. pi0-FAST has to be LeRobot's."""
-    statistics: Path
+    statistics: Path | None = None
     """norm_stats.json from the assets of an openpi checkpoint, or LeRobot's
     policy_preprocessor_step_..._normalizer_processor.safetensors."""
-    tokenizer: Path
-    """tokenizer.json of the Hugging Face repository google/paligemma-3b-pt-224."""
+    tokenizer: Path | None = None
+    """tokenizer.json of the Hugging Face repository google/paligemma-3b-pt-224. With --from-lerobot
+    it is found if it was downloaded."""
     fast: Path | None = None
     """For pi0-fast: the folder with processor_config.json and tokenizer.json of the Hugging Face
-    repository physical-intelligence/fast."""
+    repository physical-intelligence/fast. With --from-lerobot it is found if it was downloaded."""
     out: Path
     """The checkpoint's folder."""
-    cameras: tuple[str, ...] = ("main", "wrist")
-    """Roles of the cameras, in the order in which the model was trained on them."""
-    horizon: int = 50
-    """Actions in a chunk."""
-    replan: int = 0
-    """Actions to execute unless the protocol has fewer; 0 for the whole chunk."""
+    cameras: tuple[str, ...] | None = None
+    """Roles of the cameras, in the order in which the model was trained on them; default: main,
+    wrist. With --from-lerobot they follow the order of config.json: main, wrist, left, right."""
+    horizon: int | None = None
+    """Actions in a chunk; 50 unless the checkpoint says it."""
+    replan: int | None = None
+    """Actions to execute unless the protocol has fewer; 0 for the whole chunk, the default."""
     state: State | None = None
     """How the state enters, if not as usual: `none` for a pi0.5 without it, as pi05_libero."""
     state_size: int = 0
     """Numbers in a state; 0 for as many as the statistics have."""
     action_size: int = 0
     """Numbers in an action; 0 for as many as the statistics have."""
-    relative: int = 0
+    lerobot_version: Literal["0.4", "0.5"] | None = None
+    """The LeRobot that trained the weights; 0.5 also stands for later ones. Prompts of 0.4 hold
+    zeros after the state's numbers. Needed for pi0.5 and pi0-FAST if the folder does not tell."""
+    relative: int | None = None
     """How many of an action's first numbers are relative to the state (openpi's DeltaActions)."""
     normalization: Kind | None = None
     """How states and actions were normalised, if not as in openpi (gaussian for pi0, else
-    quantile). For LeRobot, see normalization_mapping in its config.json."""
+    quantile) or as the checkpoint says. For --statistics of LeRobot, see normalization_mapping in
+    its config.json."""
     size: str = "paligemma"
     """The network's dimensions."""
 
     def __call__(self) -> int:
         """Convert."""
-        normalization = self._normalization(self._statistics())
-        config = self._network(normalization.state.size)
-        if self.tokenizer.name != TOKENIZER_FILE:
-            raise UsageError(f"--tokenizer {self.tokenizer}: the file must be {TOKENIZER_FILE}")
-        tokenizer = PromptTokenizer.read(self.tokenizer.parent, config)
-        weights, source = read_weights(self.weights), str(self.weights)
-        if self.model == "pi0-fast":
-            model = self._empty_pi0_fast(config, tokenizer, normalization.action.size)
-            copy_pi0_fast(model, tokenizer, weights, source)
-        else:
-            options = {"action_size": _ACTION_SIZE, "adaptive": config.adaptive}
-            model = self._empty(config, "flow", options)
-            copy_weights(model, weights, source)
-        contract = contract_of(model, normalization, replan=self.replan or None)
-        checkpoint = save(self.out, model, tokenizer, contract)
+        found = self._conversion()
+        checkpoint, model = found.save(self.out)
         count = sum(weight.numel() for weight in model.parameters())
         print(f"{count / 1e6:.0f} M weights in {self.out}, {checkpoint.identity[:10]}")
         return 0
 
-    def _statistics(self) -> dict[str, Statistics]:
-        safetensors = self.statistics.suffix == ".safetensors"
-        return (read_normalizer if safetensors else read_norm_stats)(self.statistics)
+    def _conversion(self) -> Conversion:
+        if self.from_lerobot is not None:
+            return self._from_checkpoint(LerobotCheckpoint.open(self.from_lerobot))
+        model: Model = _needed(self.model, "--model")
+        statistics = self._statistics(_needed(self.statistics, "--statistics"))
+        kind: Kind = self.normalization or ("gaussian" if model == "pi0" else "quantile")
+        normalization = self._normalization(kind, statistics)
+        network = self._network(model, self.cameras or _CAMERAS, normalization.state.size)
+        return Conversion(
+            model=model,
+            weights=_needed(self.weights, "--weights"),
+            tokenizer=_needed(self.tokenizer, "--tokenizer"),
+            fast=self.fast,
+            network=replace(network, text_length=_TEXT_LENGTHS[model]),
+            options={
+                "horizon": _HORIZON if self.horizon is None else self.horizon,
+                "action_size": self._width(model, normalization, _ACTION_SIZE),
+            },
+            normalization=normalization,
+            replan=self.replan or None,
+        )
 
-    def _network(self, state_size: int) -> VLAConfig:
+    def _from_checkpoint(self, found: LerobotCheckpoint) -> Conversion:
+        model, config = found.model, found.config
+        if self.model not in (None, model):
+            raise UsageError(f"--model {self.model}: {found.folder} is of {model}")
+        cameras = self._cameras(found)
+        normalization = self._normalization_of(found)
+        network = self._network(model, cameras, normalization.state.size, found)
+        options = {
+            "horizon": found.count("chunk_size") if self.horizon is None else self.horizon,
+            "action_size": self._width(model, normalization, found.count("max_action_dim")),
+        }
+        if model == "pi0-fast":
+            options["temperature"] = config.get("temperature", 0.0)
+        else:
+            options["steps"] = found.count("num_inference_steps")
+        replan = found.count("n_action_steps") if self.replan is None else self.replan
+        for role, key in zip(cameras, found.images, strict=False):
+            print(f"camera {role}: {key}")
+        return Conversion(
+            model=model,
+            weights=self.weights or found.weights,
+            tokenizer=self._found_tokenizer(found),
+            fast=self._found_fast(found) if model == "pi0-fast" else None,
+            network=network,
+            options=options,
+            normalization=normalization,
+            replan=None if replan in (0, options["horizon"]) else replan,
+        )
+
+    def _cameras(self, found: LerobotCheckpoint) -> tuple[str, ...]:
+        images = found.images
+        if self.cameras is None and len(images) <= len(ROLES):
+            return ROLES[: len(images)]
+        if self.cameras is None or len(self.cameras) > len(images):
+            raise UsageError(
+                f"give --cameras a role for each of the {len(images)} images of {found.folder}: "
+                f"{', '.join(images)}"
+            )
+        return self.cameras
+
+    def _network(
+        self,
+        model: Model,
+        cameras: tuple[str, ...],
+        state_size: int,
+        found: LerobotCheckpoint | None = None,
+    ) -> VLAConfig:
         config = sized(
             self.size,
-            cameras=self.cameras,
+            cameras=cameras,
             state_size=state_size,
-            state=self.state or ("token" if self.model == "pi0" else "text"),
-            adaptive=self.model == "pi05",
-            acting="language" if self.model == "pi0-fast" else "expert",
+            state=self.state or ("token" if model == "pi0" else "text"),
+            adaptive=model == "pi05",
+            acting="language" if model == "pi0-fast" else "expert",
         )
-        prompts: Prompts = "lerobot" if self.model == "pi0-fast" else "openpi"
-        return replace(config, text_length=_TEXT_LENGTHS[self.model], prompts=prompts)
+        padded = None if self.lerobot_version is None else self.lerobot_version == "0.4"
+        if found is not None:
+            pixels = config.images.pixels
+            if found.pixels != (pixels, pixels):
+                raise UsageError(
+                    f"{found.folder}: image_resolution is {found.pixels}; only {pixels} x {pixels} "
+                    "can be converted"
+                )
+            length, largest = found.count("tokenizer_max_length"), found.count("max_state_dim")
+            config = replace(config, text_length=length, state_size=largest)
+            padded = found.pads_state if padded is None else padded
+            if padded is None and config.state == "text":
+                raise UsageError(
+                    f"{found.folder} does not tell which LeRobot trained it; give "
+                    "--lerobot-version 0.4, or 0.5 for 0.5 and later"
+                )
+        prompts: Prompts = "lerobot" if model == "pi0-fast" else "openpi"
+        return replace(config, prompts="lerobot-padded" if padded else prompts)
 
-    def _empty(self, config: VLAConfig, head: str, options: dict[str, Any]) -> VLA:
-        with unfilled():
-            return VLA(config, build(head, {"horizon": self.horizon} | options, config.width))
+    def _width(self, model: Model, normalization: Normalization, padded: int) -> int:
+        """Return the numbers in an action of the network; pi0-FAST pads none."""
+        return normalization.action.size if model == "pi0-fast" else padded
 
-    def _empty_pi0_fast(
-        self, config: VLAConfig, tokenizer: PromptTokenizer, action_size: int
-    ) -> VLA:
-        """Return a model that generates the released tokens, without weights."""
-        if self.fast is None:
-            raise UsageError("--model pi0-fast needs --fast: the folder of its action tokenizer")
-        fast = FastTokenizer.released(self.fast)
-        options = {
-            "action_size": action_size,
-            "vocabulary": fast.count,
-            "scale": fast.scale,
-            "leading": len(leading_tokens(tokenizer)),
-            "mend": True,
-        }
-        model = self._empty(config, "fast", options)
-        assert isinstance(model.head, FastHead)
-        model.head.use(fast)
-        return model
+    def _found_tokenizer(self, found: LerobotCheckpoint) -> Path:
+        step, option = "tokenizer_processor", "tokenizer_name"
+        path = self.tokenizer or found.file_of(step, option, TOKENIZER_FILE)
+        return _needed(
+            path,
+            f"--tokenizer, {TOKENIZER_FILE} of the Hugging Face repository "
+            f"{found.repository(step, option) or 'google/paligemma-3b-pt-224'},",
+        )
 
-    def _normalization(self, statistics: dict[str, Statistics]) -> Normalization:
-        kind: Kind = self.normalization or ("gaussian" if self.model == "pi0" else "quantile")
+    def _found_fast(self, found: LerobotCheckpoint) -> Path:
+        step, option = "action_tokenizer_processor", "action_tokenizer_name"
+        file = found.file_of(step, option, _FAST_FILE)
+        return _needed(
+            self.fast or (file and file.parent),
+            "--fast, a folder with the files of the Hugging Face repository "
+            f"{found.repository(step, option) or 'physical-intelligence/fast'},",
+        )
+
+    def _normalization_of(self, found: LerobotCheckpoint) -> Normalization:
+        """Return the normalisation of a checkpoint, or that of the options."""
+        override = None if self.statistics is None else self._statistics(self.statistics)
+        if self.normalization is not None:
+            kind, statistics = self.normalization, _needed(override, "--statistics")
+            return self._normalization(kind, statistics)
+        sizes = {"state": self.state_size, "action": self.action_size}
+        state, action = (found.scaling(name, override, size) for name, size in sizes.items())
+        if self.relative is not None:
+            return Normalization(state, action, self._relative(action.size))
+        return Normalization(state, action, found.relative(action.size))
+
+    def _statistics(self, path: Path) -> dict[str, Statistics]:
+        return (read_normalizer if path.suffix == ".safetensors" else read_norm_stats)(path)
+
+    def _normalization(self, kind: Kind, statistics: Mapping[str, Statistics]) -> Normalization:
         sizes = {"state": self.state_size, "action": self.action_size}
         try:
             state, action = (
@@ -150,9 +238,22 @@ class ConvertCommand:
             ) from error
         except (ValueError, UsageError) as error:
             raise UsageError(f"{self.statistics}: {error}") from error
-        absolute = (None,) * (action.size - self.relative)
-        relative = (*range(self.relative), *absolute) if self.relative else ()
-        return Normalization(state, action, relative)
+        return Normalization(state, action, self._relative(action.size))
+
+    def _relative(self, action_size: int) -> tuple[int | None, ...]:
+        count = self.relative or 0
+        return (*range(count), *(None,) * (action_size - count)) if count else ()
+
+
+def _needed(value: _Value | None, flag: str) -> _Value:
+    """Return the value of an option.
+
+    Raises:
+        UsageError: It was not given.
+    """
+    if value is None:
+        raise UsageError(f"{flag} is missing")
+    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
