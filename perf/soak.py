@@ -2,7 +2,7 @@
 
     python perf/soak.py [--minutes 20] [--workers 20] [--out FOLDER]
 
-The run plays short episodes with two pictures of 256 pixels in every step until it gets a SIGINT.
+The run plays short episodes with two pictures of 256 pixels in every step until it gets a SIGTERM.
 Every few seconds a look counts the memory, open descriptors, threads and processes of each kind of
 process, the bytes in Ray's folder, and the episodes so far. Memory is what the processes have
 written: anonymous pages, and their part of the shared memory with pictures. The pages of programs
@@ -17,10 +17,12 @@ import argparse
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ SHARE = 0.05
 FIRST = 0.25
 """The share of the time that is left out: actors start, and every buffer is filled once."""
 STOPPING = 60.0
-"""Seconds in which the run must end after the SIGINT."""
+"""Seconds in which the run must end after the SIGTERM."""
 Look = dict[str, float]
 
 
@@ -96,9 +98,9 @@ def look(driver: int, temporary: Path, log: Path, seen: set[psutil.Process]) -> 
 
 
 def watch(
-    command: Sequence[str], folder: Path, seconds: float, pause: float
+    command: Sequence[str], folder: Path, seconds: float, pause: float, kept: Path
 ) -> tuple[list[Look], dict[str, Any]]:
-    """Run the command for so many seconds; return the looks, and how it ended."""
+    """Run the command for so many seconds; return the looks, also in `kept`, and how it ended."""
     out, temporary, said = folder / "run", folder / "ray", folder / "said.txt"
     temporary.mkdir()
     seen: set[psutil.Process] = set()
@@ -113,9 +115,12 @@ def watch(
                 break
             taken = look(driver.pid, temporary, out / "episodes.jsonl", seen)
             looks.append({"minute": (time.monotonic() - begun) / 60} | taken)
+            with kept.open("a") as file:
+                file.write(json.dumps(looks[-1]) + "\n")
         early = driver.poll()
-        driver.send_signal(signal.SIGINT)
-        driver.wait(STOPPING)
+        driver.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):  # Then its exit code is -9.
+            driver.wait(STOPPING)
     finally:
         driver.kill()
         driver.wait()
@@ -196,9 +201,12 @@ def main() -> int:
     options = parser.parse_args()
     command = ["--policy", "still", "--benchmark", "points_filmed", "--protocol", "forty"]
     command += ["--episodes", "100000", "--workers", str(options.workers)]
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp("", "soak-", "/tmp"))  # Sockets need a short path.
     try:
-        looks, ended = watch(command, folder, 60 * options.minutes, options.seconds_between)
+        kept = (options.out or folder) / "looks.jsonl"
+        looks, ended = watch(command, folder, 60 * options.minutes, options.seconds_between, kept)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     late = [
@@ -211,7 +219,7 @@ def main() -> int:
         found["series"] = {name: judge(name, late) for name in names}
         found["grows"] = [n for n, each in found["series"].items() if "grows" in each["verdict"]]
     if options.out and len(looks) > 1:
-        options.out.mkdir(parents=True, exist_ok=True)
+        kept.unlink()
         table = {name: [round(each[name], 2) for each in looks] for name in looks[0]}
         (options.out / "soak.json").write_text(json.dumps(found | {"looks": table}) + "\n")
         title = f"{options.workers} workers, {looks[-1]['episodes']:,.0f} episodes"
