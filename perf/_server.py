@@ -34,7 +34,7 @@ PICTURE_MS = 1.0
 CHUNK_MS = {1: 25.35, 8: 94.1, 32: 340.5}
 """pi0 by batch size on an H200, 10 denoising steps (github.com/sunxxuns/openpi-1, README.md).
 Assumed: pi0.5 on an H100, which computes as fast, takes as long."""
-SEND_MS = 2.0
+SEND_MS = 2.2
 """CPU time of a worker for sending two pictures to the policy and getting a chunk: `perf/
 overhead.py`, Ray with a chunk of 1."""
 START_S = 60.0
