@@ -5,6 +5,7 @@ from pathlib import Path
 
 EXTRAS = {
     "imageio": "video",
+    "imageio_ffmpeg": "video",
     "jinja2": "report",
     "matplotlib": "report",
     "msgpack": "serve",

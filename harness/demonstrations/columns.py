@@ -1,14 +1,15 @@
-"""The columns of a LeRobot v3.0 data set: their names, types and order."""
+"""The columns of a LeRobot data set: their names, types and order."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from harness.contracts.errors import UsageError
 from harness.contracts.vectors import Layout
 from harness.demonstrations.images import encode_png
 from harness.demonstrations.shards import Shard
@@ -29,6 +30,37 @@ LeRobot decodes every column of its rows, so with nulls it could read no chunk o
 placeholder has one pixel, so that no batch can mix it with images.
 """
 _IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnNames:
+    """The names that a data set gives to what a policy needs, if they are not LeRobot's.
+
+    Attributes:
+        state: The column of states.
+        action: The column of actions.
+        images: The columns of images by camera role; empty for all under their own names.
+    """
+
+    state: str = STATE_COLUMN
+    action: str = ACTION_COLUMN
+    images: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, texts: Sequence[str]) -> "ColumnNames":
+        """Read NAME=COLUMN; the name is `state`, `action`, or a camera role.
+
+        Raises:
+            UsageError: A text has another form.
+        """
+        names: dict[str, str] = {}
+        for text in texts:
+            name, equals, column = text.partition("=")
+            if not (equals and name and column) or name in names:
+                raise UsageError(f"--columns {text!r:.80} is not NAME=COLUMN, once for each name")
+            names[name] = column
+        vectors = {name: names.pop(name) for name in ("state", "action") if name in names}
+        return cls(**vectors, images=names)
 
 
 @dataclass(frozen=True)

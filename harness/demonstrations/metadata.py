@@ -1,4 +1,4 @@
-"""Reads what a LeRobot v3.0 data set says of itself, and checks every field that is used.
+"""Reads what a LeRobot data set says of itself, and checks every field that is used.
 
 The content of a data set is never used as a path, and never executed.
 """
@@ -15,6 +15,7 @@ import pyarrow as pa
 from harness.contracts.bounded_files import read_bounded
 from harness.contracts.errors import UsageError
 from harness.contracts.foreign_text import error_line
+from harness.contracts.registry import SAFE_NAME
 from harness.contracts.vectors import Layout, Part
 from harness.demonstrations.columns import (
     ACTION_COLUMN,
@@ -22,6 +23,7 @@ from harness.demonstrations.columns import (
     IMAGE_COLUMNS,
     PERTURBED,
     STATE_COLUMN,
+    ColumnNames,
 )
 from harness.demonstrations.dataset import (
     DATA_PATH,
@@ -31,6 +33,7 @@ from harness.demonstrations.dataset import (
     OWN_PREFIX,
     PROVENANCE_FILE,
 )
+from harness.demonstrations.films import FilmPlace
 from harness.demonstrations.parquet_files import open_parquet, plain_rows
 
 _LARGEST_SIDE = 8192
@@ -42,7 +45,7 @@ _LARGEST_JSON = 2**24
 _MOST_EPISODES = 10**6
 """Demonstrations in a file of their list, at most."""
 _LONGEST_REASON = 500
-_KINDS = {int: "a whole number", str: "a text", list: "a list", dict: "a map"}
+_KINDS = {int: "a whole number", float: "a number", str: "a text", list: "a list", dict: "a map"}
 _LARGEST = 10**7
 _COUNTS = {"episode_index": 0, "length": 1, "data/chunk_index": 0, "data/file_index": 0}
 """The whole numbers of an episode that are used, and the smallest that each can be.
@@ -52,6 +55,17 @@ None may exceed `_LARGEST`, so that no damaged length asks for more memory than 
 _USED = (*_COUNTS, "tasks", *(OWN_PREFIX + name for name in IDENTITY))
 """The columns of the list of demonstrations that are read."""
 _VECTORS = {"state": STATE_COLUMN, "action": ACTION_COLUMN}
+_OLD_DATA = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
+_OLD_FILMS = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+_FILMS = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+_PATHS = {
+    "v2.0": (_OLD_DATA, _OLD_FILMS),
+    "v2.1": (_OLD_DATA, _OLD_FILMS),
+    FORMAT_VERSION: (DATA_PATH, _FILMS),
+}
+"""The names of data files and films, by version. Up to v2.1 each episode has its own."""
+_OLD_EPISODES = "meta/episodes.jsonl"
+_FILM_PARTS = ("chunk_index", "file_index", "from_timestamp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +73,10 @@ class DataSetInfo:
     """The columns of a data set.
 
     Attributes:
+        version: Of the format.
+        names: The names of states and actions.
+        films: The cameras whose images are in films, by role.
+        per_chunk: Episodes of a folder, up to v2.1.
         fps: Control steps per second.
         sizes: Numbers in a state and in an action, by column.
         flags: The columns of flags that it has.
@@ -66,6 +84,10 @@ class DataSetInfo:
         cameras: The images' height and width, by camera role.
     """
 
+    version: str
+    names: ColumnNames
+    films: frozenset[str]
+    per_chunk: int
     fps: int
     sizes: Mapping[str, int]
     flags: tuple[str, ...]
@@ -84,6 +106,7 @@ class EpisodeEntry:
         path: The data file.
         identity: Its benchmark, task, episode, seed and protocol. Data sets of other programs do
             not hold them; their instruction becomes the task.
+        films: Its films, by camera role.
     """
 
     index: int
@@ -91,6 +114,7 @@ class EpisodeEntry:
     length: int
     path: Path
     identity: Mapping[str, Any]
+    films: Mapping[str, FilmPlace]
 
 
 @contextmanager
@@ -124,7 +148,7 @@ def read_json(path: Path) -> Any:
     return json.loads(read_bounded(path, _LARGEST_JSON).decode())
 
 
-def read_info(folder: Path) -> DataSetInfo:
+def read_info(folder: Path, names: ColumnNames) -> DataSetInfo:
     """Read the description of the columns.
 
     Raises:
@@ -132,39 +156,68 @@ def read_info(folder: Path) -> DataSetInfo:
     """
     with reading_file(folder / INFO_FILE):
         info = read_json(folder / INFO_FILE)
-        if info["codebase_version"] != FORMAT_VERSION or info["data_path"] != DATA_PATH:
-            raise ValueError(f"it is not of version {FORMAT_VERSION}, or has other file names")
+        version = info["codebase_version"]
+        paths = _PATHS.get(version, ("", ""))
+        if info["data_path"] != paths[0]:
+            raise ValueError(f"it is not of version {', '.join(_PATHS)}, or has other file names")
         features = _field(info, "features", dict)
-        images = [name for name, feature in features.items() if feature["dtype"] == "image"]
-        columns = {_role(name): name for name in images}
-        if len(columns) < len(images):
-            raise ValueError(f"features: two of {', '.join(images):.200} are of one camera")
+        columns = _image_columns(features, names.images)
+        kinds = {role: features[name]["dtype"] for role, name in columns.items()}
+        films = frozenset(role for role, kind in kinds.items() if kind == "video")
+        if films and info["video_path"] != paths[1]:
+            raise ValueError(f"video_path must be {paths[1]}, got {info['video_path']!r:.80}")
+        for role in films:
+            if not SAFE_NAME.fullmatch(columns[role]):
+                raise ValueError(f"features: {columns[role]!r:.80} is no name of a folder")
         fps = int(info["fps"])
         if not 1 <= fps <= _LARGEST:
             raise ValueError(f"fps must be at least 1, got {info['fps']!s:.80}")
+        old = version != FORMAT_VERSION
         return DataSetInfo(
+            version=version,
+            names=names,
+            films=films,
+            per_chunk=_count(info, "chunks_size", 1, "") if old else 0,
             fps=fps,
-            sizes={name: _vector_size(features, name) for name in _VECTORS.values()},
+            sizes={name: _vector_size(features, name) for name in (names.state, names.action)},
             flags=tuple(name for name in (HAS_IMAGES, PERTURBED) if name in features),
             columns=columns,
             cameras={role: _image_size(features, name) for role, name in columns.items()},
         )
 
 
-def read_episode_entries(folder: Path) -> list[EpisodeEntry]:
+def _image_columns(features: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of images by camera role: those that are chosen, or all."""
+    images = [n for n, feature in features.items() if feature["dtype"] in ("image", "video")]
+    for name in chosen.values():
+        if name not in images:
+            raise ValueError(f"features: {name!r:.80} holds no images; {', '.join(images):.200} do")
+    columns = dict(chosen) or {_role(name): name for name in images}
+    if not chosen and len(columns) < len(images):
+        raise ValueError(f"features: two of {', '.join(images):.200} are of one camera")
+    return columns
+
+
+def read_episode_entries(folder: Path, info: DataSetInfo) -> list[EpisodeEntry]:
     """Read the list of the demonstrations.
 
     Raises:
         UsageError: It is damaged or empty.
     """
     entries: list[EpisodeEntry] = []
+    if info.version != FORMAT_VERSION:
+        path = folder / _OLD_EPISODES
+        with reading_file(path):
+            for number, line in enumerate(read_bounded(path, _LARGEST_JSON).splitlines()):
+                entries.append(_entry(folder, _object(line, number), number, info))
+    films = [f"videos/{info.columns[role]}/{part}" for role in info.films for part in _FILM_PARTS]
     for path in sorted((folder / "meta/episodes").glob("*/*.parquet")):
-        with reading_file(path), open_parquet(path, _USED) as file:
+        with reading_file(path), open_parquet(path, (*_USED, *films)) as file:
             if file.count > _MOST_EPISODES:
                 raise ValueError(f"it has {file.count} rows, over {_MOST_EPISODES}")
             for first, table in file.tables():
                 rows = enumerate(plain_rows(table), first)
-                entries += [_entry(folder, row, number) for number, row in rows]
+                entries += [_entry(folder, row, number, info) for number, row in rows]
     if not entries:
         raise UsageError(f"{folder} holds no demonstrations: meta/episodes is empty")
     return entries
@@ -193,21 +246,58 @@ def read_layouts(folder: Path, sizes: Mapping[str, int]) -> dict[str, Layout]:
         return layouts
 
 
-def _entry(folder: Path, row: Mapping[str, Any], number: int) -> EpisodeEntry:
-    """Return a row of meta/episodes; `number` is for error messages."""
+def _object(line: bytes, number: int) -> Mapping[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"row {number} (from 0): {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"row {number} (from 0): it must be a map")
+    return found
+
+
+def _entry(folder: Path, row: Mapping[str, Any], number: int, info: DataSetInfo) -> EpisodeEntry:
+    """Return a row of the list of demonstrations; `number` is for error messages."""
     where = f"row {number} (from 0): "
-    counts = {name: _count(row, name, least, where) for name, least in _COUNTS.items()}
+    old = info.version != FORMAT_VERSION
+    used = {n: least for n, least in _COUNTS.items() if not (old and n.startswith("data/"))}
+    counts = {name: _count(row, name, least, where) for name, least in used.items()}
     tasks = _field(row, "tasks", list, where)
     if not tasks or not isinstance(tasks[0], str):
         raise ValueError(f"{where}tasks must hold an instruction, got {tasks!r:.80}")
-    indices = {name: counts[f"data/{name}"] for name in ("chunk_index", "file_index")}
+    if old:
+        index = counts["episode_index"]
+        indices = {"episode_index": index, "episode_chunk": index // info.per_chunk}
+    else:
+        indices = {name: counts[f"data/{name}"] for name in ("chunk_index", "file_index")}
     return EpisodeEntry(
         index=counts["episode_index"],
         instruction=tasks[0],
         length=counts["length"],
-        path=folder / DATA_PATH.format(**indices),
+        path=folder / _PATHS[info.version][0].format(**indices),
         identity=_identity(row, tasks[0], where),
+        films={role: _film(folder, row, role, info, indices, where) for role in info.films},
     )
+
+
+def _film(
+    folder: Path,
+    row: Mapping[str, Any],
+    role: str,
+    info: DataSetInfo,
+    indices: Mapping[str, int],
+    where: str,
+) -> FilmPlace:
+    """Return where an episode's film of a camera is; `indices` are of its data file."""
+    column, start, old = info.columns[role], 0.0, info.version != FORMAT_VERSION
+    if not old:
+        prefix = f"videos/{column}/"
+        indices = {name: _count(row, prefix + name, 0, where) for name in _FILM_PARTS[:2]}
+        start = _field(row, prefix + "from_timestamp", float, where)
+        if not 0 <= start <= _LARGEST:
+            raise ValueError(f"{where}{prefix}from_timestamp is {start}")
+    path = folder / _PATHS[info.version][1].format(video_key=column, **indices)
+    return FilmPlace(path, start, info.fps, row["length"], alone=old)
 
 
 def _identity(row: Mapping[str, Any], instruction: str, where: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads LeRobot v3.0 data sets for training, whoever recorded them.
+"""Reads LeRobot data sets of v2.0, v2.1 and v3.0 for training, whoever recorded them.
 
 The content of a data set is never used as a path, and never executed.
 """
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from harness.contracts.errors import UsageError, require_known
 from harness.demonstrations.column_statistics import Statistics
-from harness.demonstrations.columns import ACTION_COLUMN, HAS_IMAGES, PERTURBED, STATE_COLUMN
+from harness.demonstrations.columns import HAS_IMAGES, PERTURBED, ColumnNames
 from harness.demonstrations.dataset import INFO_FILE, STATISTICS_FILE
 from harness.demonstrations.demonstration import Demonstration
+from harness.demonstrations.films import FilmImages
 from harness.demonstrations.images import EncodedImages
 from harness.demonstrations.metadata import (
     EpisodeEntry,
@@ -38,6 +39,8 @@ from harness.demonstrations.rows import (
     require_columns,
     require_steps,
 )
+
+StoredImages = EncodedImages | FilmImages
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +63,7 @@ class Samples:
     chunk: NDArray[np.float32]
     padded: NDArray[np.bool_]
     cut: NDArray[np.bool_]
-    image: Mapping[str, EncodedImages]
+    image: Mapping[str, StoredImages]
     instruction: NDArray[np.int64]
     episode: NDArray[np.int64]
     step: NDArray[np.int64]
@@ -81,8 +84,12 @@ class Demonstrations:
         action_layout: The meaning of the actions' numbers; None if the data set does not hold it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: ColumnNames | None = None) -> None:
         """Read the description of the data set.
+
+        Args:
+            folder: Its folder.
+            names: The names of its columns; None for LeRobot's.
 
         Raises:
             UsageError: The folder holds no readable data set.
@@ -92,15 +99,18 @@ class Demonstrations:
                 f"{folder} holds no data set (no {INFO_FILE}); if its recording was interrupted, "
                 "run the same command again"
             )
-        self._folder, self._info = folder, read_info(folder)
+        names = names or ColumnNames()
+        self._folder, self._info = folder, read_info(folder, names)
         self.fps, self.cameras = self._info.fps, self._info.cameras
-        self._episodes = read_episode_entries(folder)
+        self._episodes = read_episode_entries(folder, self._info)
         texts = [episode.instruction for episode in self._episodes]
         numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         self.instructions = tuple(numbers)
         self._instruction = np.array([numbers[text] for text in texts], np.int64)
         self._places = DataRows(self._episodes)
-        layouts = read_layouts(folder, self._info.sizes)
+        # Recorded layouts are of the recorded columns.
+        own = names == ColumnNames(images=names.images)
+        layouts = read_layouts(folder, self._info.sizes) if own else {}
         self.state_layout, self.action_layout = layouts.get("state"), layouts.get("action")
 
     def __len__(self) -> int:
@@ -120,11 +130,12 @@ class Demonstrations:
         Raises:
             UsageError: The data set holds no statistics.
         """
+        names = self._info.names
         with reading_file(self._folder / STATISTICS_FILE):
             found = read_json(self._folder / STATISTICS_FILE)
             return {
                 kind: {name: np.array(value, np.float64) for name, value in found[column].items()}
-                for kind, column in (("state", STATE_COLUMN), ("action", ACTION_COLUMN))
+                for kind, column in (("state", names.state), ("action", names.action))
             }
 
     def episode(self, index: int) -> Demonstration:
@@ -145,7 +156,7 @@ class Demonstrations:
                 state=rows.state,
                 action=rows.action,
                 image={
-                    role: self._images(role, rows.contents[role], start + steps)[:]
+                    role: self._images(role, rows.contents.get(role, ()), start + steps)[:]
                     for role in self.cameras
                 },
                 image_steps=steps,
@@ -194,7 +205,7 @@ class Demonstrations:
             chunk=action[kept[np.minimum(ahead, last)]],
             padded=ahead > last,
             cut=(last < np.minimum(end, ahead[:, -1:]))[:, 0],
-            image={role: self._images(role, read.contents[role], rows) for role in roles},
+            image={role: self._images(role, read.contents.get(role, ()), rows) for role in roles},
             instruction=self._instruction[episode],
             episode=episode,
             step=rows - starts[episode],
@@ -214,8 +225,9 @@ class Demonstrations:
         Raises:
             UsageError: The file is damaged.
         """
+        roles = [role for role in roles if role not in self._info.films]
         images = [self._info.columns[role] for role in roles]
-        vectors = (STATE_COLUMN, ACTION_COLUMN)
+        vectors = (self._info.names.state, self._info.names.action)
         names = [*vectors, *STEP_COLUMNS, *self._info.flags]
         parts = [f"{name}.{part}" for name in images for part in ("bytes", "path")]
         with reading_file(path), open_parquet(path, names + parts) as file:
@@ -243,13 +255,13 @@ class Demonstrations:
             ValueError: A row is wrong.
         """
         require_steps(table, steps, first)
-        present = self._info.flags
+        present, sizes, names = self._info.flags, self._info.sizes, self._info.names
         every, none = np.ones(len(steps), np.bool_), np.zeros(len(steps), np.bool_)
         # Data sets of other programs have no flags: every row has images, and none is perturbed.
         has_images = flags(table, HAS_IMAGES) if HAS_IMAGES in present else every
         return _Rows(
-            state=finite_vectors(table, STATE_COLUMN, self._info.sizes[STATE_COLUMN], first),
-            action=finite_vectors(table, ACTION_COLUMN, self._info.sizes[ACTION_COLUMN], first),
+            state=finite_vectors(table, names.state, sizes[names.state], first),
+            action=finite_vectors(table, names.action, sizes[names.action], first),
             has_images=has_images,
             perturbed=flags(table, PERTURBED) if PERTURBED in present else none,
             contents={
@@ -260,9 +272,14 @@ class Demonstrations:
 
     def _images(
         self, role: str, contents: Sequence[bytes], rows: NDArray[np.int64]
-    ) -> EncodedImages:
+    ) -> StoredImages:
         """Return a camera's images, which are from these rows of the data set."""
         name = self._places.names(rows, self._info.columns[role])
+        if role in self._info.films:
+            starts = self._places.starts
+            episode = np.searchsorted(starts, rows, side="right") - 1
+            films = [entry.films[role] for entry in self._episodes]
+            return FilmImages(films, episode, rows - starts[episode], self.cameras[role], name)
         return EncodedImages(contents, self.cameras[role], name)
 
 

@@ -16,8 +16,8 @@ from harness.contracts.errors import UsageError, require_known
 from harness.contracts.extras import program_name
 from harness.contracts.vectors import Layout, Part
 from harness.demonstrations.column_statistics import number_statistics
-from harness.demonstrations.images import EncodedImages
-from harness.demonstrations.reader import Demonstrations
+from harness.demonstrations.columns import ColumnNames
+from harness.demonstrations.reader import Demonstrations, StoredImages
 from harness.demonstrations.resize import resize_images
 from policies.train.settings import Settings
 from policies.vla.normalize import Normalization, Scaling, mean_angles, wrap
@@ -124,7 +124,8 @@ def read_corpus(
     Raises:
         UsageError: A folder cannot be read, or the folders do not fit together.
     """
-    sets = [Demonstrations(folder) for folder in folders]
+    names = ColumnNames.parse(settings.columns)
+    sets = [Demonstrations(folder, names) for folder in folders]
     if not sets:
         raise UsageError(f"--data is missing; record demonstrations with {program_name()} record")
     for folder, one in zip(folders[1:], sets[1:], strict=True):
@@ -205,7 +206,7 @@ def _camera_roles(
     return roles
 
 
-def _decode(parts: Sequence[EncodedImages], pixels: int, folder: Path | None) -> NDArray[np.uint8]:
+def _decode(parts: Sequence[StoredImages], pixels: int, folder: Path | None) -> NDArray[np.uint8]:
     """Decode a camera's pictures and resize them for the network.
 
     Args:
@@ -226,12 +227,12 @@ def _decode(parts: Sequence[EncodedImages], pixels: int, folder: Path | None) ->
         for start in range(0, len(part), _BLOCK)
     ]
 
-    def decode(block: tuple[EncodedImages, int, int]) -> None:
+    def decode(block: tuple[StoredImages, int, int]) -> None:
         part, first, start = block
         rows = resize_images(part[start : start + _BLOCK], pixels)
         images[first + start : first + start + len(rows)] = rows
 
-    # Pillow releases Python's lock while it decodes.
+    # Pillow releases Python's lock while it decodes, and FFmpeg is another process.
     with ThreadPoolExecutor() as pool:
         deque(pool.map(decode, blocks), maxlen=0)
     return images

@@ -37,7 +37,7 @@ from policies.vla.config import VLAConfig, sized
 from policies.vla.model import VLA
 from policies.vla.prompts import PromptTokenizer
 
-_SAMPLE_SETTINGS = ("size", "cameras", "blind", "horizon", "idle")
+_SAMPLE_SETTINGS = ("size", "cameras", "columns", "blind", "horizon", "idle")
 """The settings that change the corpus."""
 
 

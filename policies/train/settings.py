@@ -33,6 +33,9 @@ class Settings:
     """The stack that processes action tokens: the expert's, or the language stack (pi0-FAST)."""
     cameras: tuple[str, ...] = ()
     """Roles of the cameras to use; default: all cameras of the data."""
+    columns: tuple[str, ...] = ()
+    """The data's names of `state`, `action` and the cameras, as NAME=COLUMN, if they are not
+    LeRobot's: state=state action=actions main=image wrist=wrist_image."""
     blind: bool = False
     """Use no camera: a baseline that shows whether a benchmark needs vision."""
     frozen: bool = False
@@ -143,7 +146,9 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values, to be kept with the checkpoint."""
-        return asdict(self) | {"cameras": list(self.cameras), "options": list(self.options)}
+        written = asdict(self) | {"cameras": list(self.cameras), "options": list(self.options)}
+        columns = written.pop("columns")
+        return written | ({"columns": list(columns)} if columns else {})
 
 
 def _flag(name: str) -> str:
