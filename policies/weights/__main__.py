@@ -1,4 +1,4 @@
-"""Converts weights of pi0, pi0.5 or pi0-FAST, from openpi or LeRobot, to a checkpoint.
+"""Converts weights of pi0, pi0.5, pi0-FAST or E0 to a checkpoint.
 
 python -m policies.weights --from-lerobot pretrained_model --out checkpoints/pi05
 python -m policies.weights --model pi05 --weights model.safetensors \
@@ -29,8 +29,8 @@ from policies.weights.openpi import read_norm_stats
 _Value = TypeVar("_Value")
 _ACTION_SIZE = 32
 """Numbers in an action of pi0 and pi0.5; shorter actions are padded."""
-_TEXT_LENGTHS = {"pi0": 48, "pi05": 200, "pi0-fast": 200}
-"""Length to which openpi and LeRobot cut prompts."""
+_TEXT_LENGTHS = {"pi0": 48, "pi05": 200, "pi0-fast": 200, "e0": 64}
+"""Length to which openpi, LeRobot and E0 (its `e0_diff_hybrid_libero`) cut prompts."""
 _CAMERAS = ("main", "wrist")
 _HORIZON = 50
 _FAST_FILE = "processor_config.json"
@@ -38,7 +38,7 @@ _FAST_FILE = "processor_config.json"
 
 @dataclass(kw_only=True)
 class ConvertCommand:
-    """Convert weights of pi0, pi0.5 or pi0-FAST, from openpi or LeRobot, to a checkpoint."""
+    """Convert weights of pi0, pi0.5, pi0-FAST or E0 to a checkpoint."""
 
     from_lerobot: Path | None = None
     """The folder of a LeRobot checkpoint, often .../pretrained_model. Its config.json and its
@@ -47,7 +47,8 @@ class ConvertCommand:
     """The model."""
     weights: Path | None = None
     """model.safetensors of openpi's PyTorch model, or of LeRobot. Convert openpi's JAX checkpoints
-    with its examples/convert_jax_model_to_pytorch.py first. pi0-FAST has to be LeRobot's."""
+    with its examples/convert_jax_model_to_pytorch.py first. pi0-FAST has to be LeRobot's. For E0,
+    a safetensors file with the names of its JAX code; see docs/vla.md."""
     statistics: Path | None = None
     """norm_stats.json from the assets of an openpi checkpoint, or LeRobot's
     policy_preprocessor_step_..._normalizer_processor.safetensors."""
@@ -166,7 +167,7 @@ class ConvertCommand:
             cameras=cameras,
             state_size=state_size,
             state=self.state or ("token" if model == "pi0" else "text"),
-            adaptive=model == "pi05",
+            adaptive=model in ("pi05", "e0"),
             acting="language" if model == "pi0-fast" else "expert",
         )
         padded = None if self.lerobot_version is None else self.lerobot_version == "0.4"

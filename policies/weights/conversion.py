@@ -15,10 +15,11 @@ from policies.vla.model import VLA
 from policies.vla.normalize import Normalization
 from policies.vla.prompts import PromptTokenizer
 from policies.vla.unfilled import unfilled
+from policies.weights.e0 import copy_e0, e0_sizes
 from policies.weights.lerobot import copy_pi0_fast, leading_tokens
 from policies.weights.paligemma import copy_weights, read_weights
 
-Model = Literal["pi0", "pi05", "pi0-fast"]
+Model = Literal["pi0", "pi05", "pi0-fast", "e0"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,10 @@ class Conversion:
         if self.model == "pi0-fast":
             model = self._empty_pi0_fast(tokenizer)
             copy_pi0_fast(model, tokenizer, weights, source)
+        elif self.model == "e0":
+            action_size, bins = e0_sizes(weights, source)
+            model = self._empty("e0-hybrid", {"action_size": action_size, "bins": bins})
+            copy_e0(model, weights, source)
         else:
             model = self._empty("flow", {"adaptive": self.network.adaptive})
             copy_weights(model, weights, source)
