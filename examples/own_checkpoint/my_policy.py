@@ -32,7 +32,7 @@ class Mine:
     cameras = ("main", "wrist")
     chunk_length = CHUNK
 
-    def __init__(self, checkpoint="checkpoint", pictures="upright", gripper="close"):
+    def __init__(self, checkpoint="checkpoint", pictures="turned", gripper="close"):
         self.pictures, self.gripper = pictures, gripper
         self.statistics = {
             name: {key: np.array(numbers, np.float32) for key, numbers in group.items()}
@@ -48,12 +48,12 @@ class Mine:
             chunk = self.network(torch.from_numpy(seen), torch.from_numpy(self.state(observation["state"])))
         return self.action(chunk.numpy())
 
-    # Rule 1: the pictures, as in your training data. Those of LIBERO's own files (HDF5) are upside down.
+    # Rule 1: the pictures, as in your training data.
     def picture(self, picture):
         turned = {
-            "upright": picture,  # as Assay, openpi and OpenVLA show it
-            "raw": picture[::-1, ::-1],  # as the simulator draws it, and as LIBERO's HDF5 files hold it
-            "mirrored": picture[:, ::-1],  # raw, turned upside down only: [::-1]
+            "turned": picture,  # as Assay, openpi and OpenVLA show it: the simulator's with [::-1, ::-1]
+            "raw": picture[::-1, ::-1],  # as the simulator draws it; LIBERO's own HDF5 files hold this
+            "flipped": picture[:, ::-1],  # the simulator's with [::-1] alone
         }[self.pictures]
         small = torch.from_numpy(turned.transpose(2, 0, 1).astype(np.float32) / 255)[None]
         return torch.nn.functional.interpolate(small, (64, 64), mode="area")[0].numpy()
