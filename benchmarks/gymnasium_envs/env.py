@@ -157,7 +157,7 @@ class GymEnv(BenchmarkEnv):
             return height, width
         self._env.reset(seed=0)
         try:
-            found = self._env.render()
+            found: Any = self._env.render()
         except (gymnasium.error.Error, ImportError):  # Such as pygame that is not installed.
             return None
         return np.shape(found)[:2] if np.ndim(found) == 3 else None  # type: ignore[return-value]

@@ -125,5 +125,6 @@ def _look(env: BenchmarkEnv, images: "hashlib._Hash", found: Trace) -> None:
             found.faults[f"two looks at one state give two images of {role}"] = None
     if not env.observation_space.contains(seen):
         space: Any = env.observation_space
-        parts = [key for key in space if key not in seen or not space[key].contains(seen[key])]
+        given: Any = seen
+        parts = [key for key in space if key not in given or not space[key].contains(given[key])]
         found.faults[f"{', '.join(parts)} not in the observation space"] = None
