@@ -103,7 +103,7 @@ def _storing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f"cannot write to {folder}: {os_reason(error)}"
+        what = f"cannot write to {error.filename2 or folder}: {os_reason(error)}"
         if is_full(error):
             raise StorageError(f"{what}; make room and write the report again") from error
         raise UsageError(f"{what}; choose another --out") from error
