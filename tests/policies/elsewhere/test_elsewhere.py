@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,12 @@ def elsewhere(policy: str) -> Work:
 
 def servers() -> list[psutil.Process]:
     """Return the policy servers under this process."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "policy_server.py" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # It has just ended.
+            if "policy_server.py" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @pytest.mark.parametrize("name", ["careless", "Loaded", "Step,gain=0.5", "NoisyMean"])
