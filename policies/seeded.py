@@ -21,7 +21,8 @@ def seeded(stream: np.random.Generator) -> Iterator[None]:
     python, legacy = random.getstate(), np.random.get_state()
     torch = sys.modules.get("torch")
     forked = None
-    if torch is not None:
+    if hasattr(torch, "__version__"):  # A stand-in of a benchmark has no version.
+        assert torch is not None
         cuda = torch.cuda.is_initialized()
         devices = list(range(torch.cuda.device_count())) if cuda else []
         forked = torch.random.fork_rng(devices)

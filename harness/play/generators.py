@@ -61,9 +61,10 @@ class Generators:
 
 
 def _torch() -> Any:
-    """Return PyTorch if something has imported all of it."""
+    """Return PyTorch if something has imported all of it; a stand-in has no version."""
     torch = sys.modules.get("torch")
-    return torch if hasattr(torch, "default_generator") else None
+    whole = hasattr(torch, "__version__") and hasattr(torch, "default_generator")
+    return torch if whole else None
 
 
 def _memory() -> _Memory:

@@ -11,10 +11,13 @@ import pytest
 import torch
 from assay_points import Homing, PointEnv
 
+from benchmarks.stub_module import stub_module
 from harness.cli import main as run_eval
 from harness.contracts.environment import Action
+from harness.contracts.spec import keyed_stream
 from harness.play.generators import Generators
 from harness.runs.folder import Run
+from policies.seeded import seeded
 
 
 def drawn() -> tuple[float, ...]:
@@ -239,3 +242,16 @@ def test_a_simulator_does_not_notice_how_a_policy_is_made(
         states[name] = [record.state_sha256 for record in records]
     assert states["constructor"] == states["plain"]
     assert states["file"] == states["plain"]
+
+
+def test_a_stand_in_for_pytorch_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RoboTwin's environment has one; its attributes are classes without effect."""
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr("benchmarks.stub_module.find_spec", lambda name: None)
+    stub_module("torch")
+    random.seed(1)
+    with Generators(), seeded(keyed_stream(np.array([1, 2], np.uint64))):
+        random.random()
+    kept = random.random()
+    random.seed(1)
+    assert random.random() == kept

@@ -95,4 +95,5 @@ def test_a_shipped_checkpoint_is_ok_and_turned_pictures_are_found() -> None:
     assert {topic: r.level for topic, r in turned.items() if r.level != "ok"} == {
         "orientation": "problem"
     }
-    assert turned["orientation"].text.startswith("turned by 180 degrees")
+    # Which of the turned cameras matter most depends on the noise of the policy.
+    assert "turned by 180 degrees" in turned["orientation"].text
