@@ -45,8 +45,7 @@ class CheckBenchmarkCommand:
         (setup,) = resolve(Plan(("zero",), (request,), 1, seed=self.seed)).setups
         if setup.family.venv is not None:
             raise UsageError(
-                f"{setup.benchmark} runs in a virtual environment; check it there: "
-                f"{setup.family.venv.interpreter} -m harness.cli.main check-benchmark ..."
+                f"{setup.benchmark} runs in a virtual environment, where this check cannot play it"
             )
         checked = Checked(
             setup.benchmark, self.protocol, self.seed, self.steps, images=not self.no_images

@@ -1,21 +1,15 @@
 """Checks a benchmark against its contract, by playing episodes."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from harness.conformance.other_process import compared_elsewhere
 from harness.conformance.traces import Play, Trace, trace
 from harness.contracts.environment import BenchmarkEnv
 from harness.contracts.setup import BenchmarkSetup
 from harness.preflight.remark import Remark
-
-LONGEST_PLAY = 600.0
-"""Seconds for the other process."""
-EXPERT_EPISODES = 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ def _checked_task(
         env.close()
     if checked.reference:
         tell(f"{task}: plays in another process")
-        remarks.append(_elsewhere(checked, task, setup, first))
+        remarks.append(_elsewhere(checked, task, first))
     return remarks
 
 
@@ -173,7 +167,7 @@ def _expert(env: BenchmarkEnv, seed: int) -> Remark:
     return Remark("warning", "expert", f"fails in episode 0 after {env.steps} steps")
 
 
-def _elsewhere(checked: Checked, task: str, setup: BenchmarkSetup, first: Trace) -> Remark:
+def _elsewhere(checked: Checked, task: str, first: Trace) -> Remark:
     """Play episode 1 and then 0 in a new process, and compare episode 0."""
     job = {
         "benchmark": checked.reference,
@@ -181,20 +175,10 @@ def _elsewhere(checked: Checked, task: str, setup: BenchmarkSetup, first: Trace)
         "task": task,
         "plays": [asdict(Play(k, checked.seed, checked.steps)) for k in (1, 0)],
     }
-    venv = setup.family.venv
-    python = sys.executable if venv is None else str(venv.interpreter)
-    try:
-        done = subprocess.run(
-            [python, "-m", "harness.conformance", json.dumps(job)],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=LONGEST_PLAY,
-        )
-        states = json.loads(done.stdout.splitlines()[-1])[-1]
-    except (subprocess.SubprocessError, ValueError, IndexError, OSError) as error:
-        text = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        return Remark("problem", "process", f"another process fails: {text[-1][:300]}")
+    return compared_elsewhere(job, lambda hashes: _same_bytes(hashes[-1], first))
+
+
+def _same_bytes(states: str, first: Trace) -> Remark:
     if states == first.states:
         return Remark("ok", "process", "another process gives the same bytes, in another order")
     return Remark(

@@ -2,7 +2,6 @@
 
 import json
 import random
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.backends.inline import run_inline
-from harness.conformance.benchmark import LONGEST_PLAY
+from harness.conformance.other_process import compared_elsewhere
 from harness.contracts.environment import Observation
 from harness.contracts.policy import Policy, Query, as_array, ask
 from harness.contracts.record import EpisodeRecord
@@ -109,20 +108,9 @@ def _elsewhere(plan: Plan, first: Played) -> Remark:
         "episodes": plan.episodes,
         "seed": plan.seed,
     }
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.conformance", json.dumps(job)],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=LONGEST_PLAY,
-        )
-        other = json.loads(done.stdout.splitlines()[-1])
-    except (subprocess.SubprocessError, ValueError, IndexError, OSError) as error:
-        text = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        return Remark("problem", "process", f"another process fails: {text[-1][:300]}")
     mine = json.loads(json.dumps(first))
-    return _compared("process", mine, other, "another process gives the same")
+    holds = "another process gives the same"
+    return compared_elsewhere(job, lambda other: _compared("process", mine, other, holds))
 
 
 def _asked(policy: Policy, setup: BenchmarkSetup) -> Iterator[Remark]:
