@@ -27,6 +27,7 @@ class LeRobotFolder:
         spec: The policy's spec.
         files: The SHA-256 of its files.
         needs_every_observation: Whether it must be asked at every step.
+        own_replan: The actions of a chunk that it then executes; None if the protocol decides.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class LeRobotFolder:
     spec: PolicySpec
     files: Mapping[str, str]
     needs_every_observation: bool
+    own_replan: int | None
 
     @property
     def cameras(self) -> str:
@@ -58,7 +60,9 @@ class LeRobotFolder:
         spec = PolicySpec(f"{config['type']}@{identity[:10]}", tuple(keys))
         many = config.get("n_obs_steps") not in (None, 1)
         every = many or config.get("temporal_ensemble_coeff") is not None
-        return cls(path, keys, spec, files, every)
+        steps = config.get("n_action_steps")
+        own = steps if every and isinstance(steps, int) else None
+        return cls(path, keys, spec, files, every, own)
 
 
 def _config(path: Path) -> dict[str, Any]:

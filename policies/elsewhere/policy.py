@@ -47,6 +47,7 @@ class ElsewherePolicy(ServedPolicy):
             self._started = f"{CHECKPOINT}:Checkpoint{literals(given)}"
             self.spec, self.files = folder.spec, folder.files
             self.needs_env = folder.needs_every_observation
+            self.own_replan = folder.own_replan
             return
         self._describe(kind, rest)
 

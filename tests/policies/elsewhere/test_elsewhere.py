@@ -1,5 +1,6 @@
 """Policies in another Python environment give the bytes that they give here."""
 
+import json
 import os
 import signal
 import subprocess
@@ -146,3 +147,11 @@ def test_a_server_that_died_is_started_again(plain: str) -> None:
     for server in servers():
         server.kill()
     assert [e.record.deterministic() for e in [first, *episodes]] == expected
+
+
+def test_a_checkpoint_elsewhere_that_decides_its_replanning_is_refused(tmp_path: Path) -> None:
+    camera = {"observation.images.image": {"type": "VISUAL", "shape": [3, 8, 8]}}
+    config = {"type": "diffusion", "input_features": camera, "n_obs_steps": 2, "n_action_steps": 8}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match="executes 8 actions before it infers again"):
+        elsewhere(f"lerobot:{tmp_path}")
